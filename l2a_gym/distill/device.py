@@ -1,0 +1,34 @@
+"""Where the arithmetic runs, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from l2a_gym.errors import UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<i>``.
+
+    Raises:
+        UserError: for another name, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:<i>")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name!r} is not there: this machine has {torch.cuda.device_count()} GPUs; use auto or cpu")
+    return torch.device(name)
+
+
+def autocast(device: torch.device, enabled: bool = True) -> torch.autocast:
+    """bfloat16 where the processor multiplies it faster than float32, float32 elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled and _fast_bfloat16(device))
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

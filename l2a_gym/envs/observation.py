@@ -1,0 +1,114 @@
+"""What an agent sees: columns of the candidates, of the student and of the domains, and their ranges.
+
+``docs/environment.md`` holds the same table; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium import spaces
+
+from l2a_gym.errors import unknown
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a candidate: its name, its range and its formula."""
+
+    name: str
+    low: float
+    high: float
+    formula: str
+
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        Feature("domain", 0, 1, "one column a domain: 1 for the candidate's own"),
+        Feature("operator", 0, 1, "one column an operator: 1 for the one that made it"),
+        Feature("few_shot_label", 0, 1, "few-shot teacher's probability of the given label"),
+        Feature("all_data_label", 0, 1, "all-data teacher's probability of the given label"),
+        Feature("teacher_confidence", 0, 1, "largest probability of the teacher that teaches"),
+        Feature("teacher_entropy", 0, 1, "entropy of its probabilities / ln C"),
+        Feature("similarity", -1, 1, "cosine of the sentence vector and the target's mean, both less the pool's mean"),
+        Feature("domain_log_odds", -1, 1, "tanh(x / 4), x the log-odds target : sources of a logistic regression"),
+        Feature("length", 0, 1, "tokens / largest number of tokens"),
+        Feature("edit_share", 0, 1, "share of words changed from its parent"),
+        Feature("student_loss", 0, 1, "x / (1 + x), x the student's cross-entropy with the given label"),
+        Feature("student_entropy", 0, 1, "entropy of the student's probabilities / ln C"),
+        Feature("student_confidence", 0, 1, "largest probability of the student"),
+        Feature("kl", 0, 1, "x / (1 + x), x = KL(teacher || student)"),
+        Feature("agreement", -1, 1, "cosine of its and the dev set's cross-entropy gradient at the last layer"),
+        Feature("clean", 0, 1, "1 where the given label was not flipped on purpose; for the oracle control only"),
+    )
+}
+"""Every feature that a candidate can have, in the order of the columns."""
+DYNAMIC = ("student_loss", "student_entropy", "student_confidence", "kl", "agreement")
+"""Features that the student's learning changes."""
+DEFAULT_FEATURES = tuple(name for name in FEATURES if name != "clean")
+
+STUDENT = {
+    "dev_nll": (0, 1, "x / (1 + x), x the dev negative log-likelihood"),
+    "dev_accuracy": (0, 1, "dev accuracy"),
+    "dev_macro_f1": (0, 1, "dev macro F1"),
+    "trend": (-1, 1, "the metric's gain in the last step, cut at 1"),
+    "train_loss": (0, 1, "x / (1 + x), x the mean training loss of the last step"),
+    "progress": (0, 1, "t / T"),
+    "updates_left": (0, 1, "x / (1 + x), x the student updates left in the episode / 100"),
+}
+"""Columns of the student: low, high, formula."""
+DOMAIN = {
+    "is_target": (0, 1, "1 for the target"),
+    "size": (0, 1, "share of the pool's candidates"),
+    "distance": (0, 2, "1 - cosine of its and the target's mean sentence vector"),
+    "selected": (0, 1, "share of all weight given to it so far in the episode"),
+    "student_loss": (0, 1, "x / (1 + x), x the student's mean loss on its candidates now shown; 0 without any"),
+}
+"""Columns of a domain: low, high, formula."""
+
+
+def check_features(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The named features in the table's order; all but the oracle's for None.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if names is None:
+        return DEFAULT_FEATURES
+    for name in names:
+        if name not in FEATURES:
+            raise unknown("feature", name, FEATURES)
+    return tuple(name for name in FEATURES if name in names)
+
+
+def candidate_columns(features: Sequence[str], domains: Sequence[str], operators: Sequence[str]) -> tuple[str, ...]:
+    """The names of the candidates' columns: one-hot features have one column for each of their values."""
+    values = {"domain": domains, "operator": operators}
+    return tuple(
+        column
+        for name in features
+        for column in ([f"{name}={value}" for value in values[name]] if name in values else [name])
+    )
+
+
+def observation_space(candidates: int, columns: Sequence[str], domains: int) -> spaces.Dict:
+    """``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G), all float32."""
+    bounds = [FEATURES[column.split("=")[0]] for column in columns]
+    low, high = ([getattr(feature, side) for feature in bounds] for side in ("low", "high"))
+    return spaces.Dict(
+        {
+            "candidates": _box(np.tile(low, (candidates, 1)), np.tile(high, (candidates, 1))),
+            "student": _box([row[0] for row in STUDENT.values()], [row[1] for row in STUDENT.values()]),
+            "domains": _box(
+                np.tile([row[0] for row in DOMAIN.values()], (domains, 1)),
+                np.tile([row[1] for row in DOMAIN.values()], (domains, 1)),
+            ),
+        }
+    )
+
+
+def _box(low: object, high: object) -> spaces.Box:
+    return spaces.Box(np.array(low, dtype=np.float32), np.array(high, dtype=np.float32), dtype=np.float32)

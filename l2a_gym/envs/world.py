@@ -1,0 +1,103 @@
+"""What stays the same in every episode of an environment: the prepared texts as tensors on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2a_gym.distill.distiller import Distillation, Distiller, Labelled
+from l2a_gym.envs.observation import DYNAMIC
+from l2a_gym.prepared import TEACHERS, Prepared
+
+
+@dataclass(frozen=True)
+class World:
+    """The fixed part of an environment; n candidates, F columns, D domains, G = D x O groups.
+
+    Attributes:
+        prepared: where it all comes from.
+        texts: the candidates, then the target's shots, with the teacher's logits.
+        dev: the target's dev split.
+        candidates: n, rows from there on are shots.
+        static: (n, F) float32 columns; those that the student changes are zero.
+        domain: (n,) index of each candidate's domain.
+        group: (n,) index of each candidate's domain x operator, domain-major.
+        groups: (G,) row lists, one a group; some are empty.
+        sizes: (D,) share of the candidates.
+        distance: (D,) of each domain to the target.
+    """
+
+    prepared: Prepared
+    texts: Labelled
+    dev: Labelled
+    candidates: int
+    static: Tensor
+    domain: Tensor
+    group: NDArray[np.int64]
+    groups: list[NDArray[np.int64]]
+    sizes: NDArray[np.float32]
+    distance: NDArray[np.float32]
+
+    def new_distiller(self, config: Distillation) -> Distiller:
+        """A student at its start."""
+        return Distiller(self.prepared.student(), self.texts, config)
+
+
+def load_world(
+    prepared: Prepared, teacher: str, features: Sequence[str], domains: int, operators: int, device: torch.device
+) -> World:
+    """Put a prepared task on a device. The test and select splits stay on disk."""
+    rows = slice(0, prepared.rows["train"].stop)
+    pool = prepared.rows["pool"]
+    domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
+    group = domain * operators + operator
+    return World(
+        prepared=prepared,
+        texts=prepared.labelled(rows, teacher).to(device),
+        dev=prepared.labelled(prepared.rows["dev"]).to(device),
+        candidates=pool.stop,
+        static=_static(prepared, teacher, features, domains, operators).to(device),
+        domain=torch.from_numpy(domain).to(device),
+        group=group,
+        groups=[np.flatnonzero(group == g) for g in range(domains * operators)],
+        sizes=(np.bincount(domain, minlength=domains) / len(domain)).astype(np.float32),
+        distance=prepared.array("signals/distance").astype(np.float32),
+    )
+
+
+def _static(prepared: Prepared, teacher: str, features: Sequence[str], domains: int, operators: int) -> Tensor:
+    """The columns that no student changes, by the formulas of ``observation.FEATURES``."""
+    pool = prepared.rows["pool"]
+    label, tokens = prepared.labels(pool), prepared.tokens(pool)
+    probability = {name: prepared.logits(name, pool).softmax(1) for name in TEACHERS}
+    given = {name: p.gather(1, label[:, None])[:, 0] for name, p in probability.items()}
+    teaches = probability[teacher]
+
+    def signal(name: str) -> Tensor:
+        return torch.from_numpy(np.array(prepared.array(f"signals/{name}")))
+
+    columns = {
+        "domain": lambda: torch.nn.functional.one_hot(signal("domain"), domains),
+        "operator": lambda: torch.nn.functional.one_hot(signal("operator"), operators),
+        "few_shot_label": lambda: given["few-shot"],
+        "all_data_label": lambda: given["all-data"],
+        "teacher_confidence": lambda: teaches.max(1).values,
+        "teacher_entropy": lambda: entropy(teaches),
+        "similarity": lambda: signal("similarity"),
+        "domain_log_odds": lambda: torch.tanh(signal("log_odds") / 4),
+        "length": lambda: tokens.length / tokens.ids.shape[1],
+        "edit_share": lambda: signal("edit_share"),
+        "clean": lambda: ~signal("flipped"),
+    } | {name: lambda: torch.zeros(len(label)) for name in DYNAMIC}
+    return torch.cat([columns[name]().float().reshape(len(label), -1) for name in features], dim=1)
+
+
+def entropy(probability: Tensor) -> Tensor:
+    """Entropy of rows (n, C) over its largest value ln C, in [0, 1]."""
+    return torch.special.entr(probability).sum(1) / log(probability.shape[1])

@@ -1,0 +1,75 @@
+"""A prepared task on disk, opened for reading."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.encode import Tokens
+
+TEACHERS = ("few-shot", "all-data")
+"""The two teachers: fine-tuned on the target's shots, and on the sources with the shots."""
+
+
+class Prepared:
+    """Everything that episodes of one task need; arrays are memory-mapped.
+
+    The rows of every array are the parts ``pool``, ``train``, ``dev``, ``select`` and ``test``, one after the other.
+
+    Attributes:
+        folder: where it lies.
+        rows: part -> its slice of the rows.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._layout: dict[str, Any] = json.loads((folder / "tokens" / "layout.json").read_text(encoding="utf-8"))
+        ends = np.cumsum([0, *self._layout["rows"].values()]).tolist()
+        self.rows = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._layout["rows"])}
+
+    def manifest(self) -> dict[str, Any]:
+        """Task, configuration, versions, names, parameter counts and file hashes."""
+        manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        return manifest
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The array ``<stage>/<name>``, read only."""
+        return np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    def tokens(self, rows: slice) -> Tokens:
+        """The tokens of some rows, on the CPU."""
+        ids = torch.from_numpy(self.array("tokens/ids")[rows].astype(np.int32))
+        length, first = (torch.from_numpy(np.array(self.array(f"tokens/{name}")[rows])) for name in ("length", "first"))
+        return Tokens(ids, length, first, self._layout["pad"])
+
+    def labels(self, rows: slice) -> torch.Tensor:
+        """The given labels of some rows, (n,) int64."""
+        return torch.from_numpy(np.array(self.array("tokens/label")[rows]))
+
+    def logits(self, teacher: str, rows: slice) -> torch.Tensor:
+        """A teacher's logits on some rows, (n, C) float32."""
+        return torch.from_numpy(np.array(self.array(f"{teacher}/logits")[rows]))
+
+    def labelled(self, rows: slice, teacher: str | None = None) -> Labelled:
+        """Some rows as the student takes them, with the logits of ``teacher`` where one is named."""
+        return Labelled(self.tokens(rows), self.labels(rows), self.logits(teacher, rows) if teacher else None)
+
+    def pool(self) -> Dataset:
+        """The candidates: text, label, domain, operator, parent, edit_share and flipped (for the oracle alone)."""
+        return Dataset.load_from_disk(str(self.folder / "pool"))
+
+    def student(self) -> BertForSequenceClassification:
+        """A new student with the start weights."""
+        return BertForSequenceClassification.from_pretrained(self.folder / "student", use_safetensors=True)
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer of the trimmed vocabulary."""
+        return PreTrainedTokenizerFast.from_pretrained(self.folder / "tokens")

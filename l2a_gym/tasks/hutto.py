@@ -1,0 +1,59 @@
+"""The embedded default: four domains of sentiment with human ratings, after Hutto & Gilbert (ICWSM 2014).
+
+Ratings are the mean of 20 raters in [-4, 4]; a text is positive above 0.5, negative below -0.5 and left out between.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import tarfile
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from l2a_gym.assets import HUTTO, asset_folder
+from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.task import Budget, Outline, Task, Texts
+
+DOMAINS = {"nyt": "nytEditorialSnippets", "tweets": "tweets", "amazon": "amazonReviewSnippets", "movie": "movieReviewSnippets"}
+LABELS = ("negative", "positive")
+SHOTS = (16, 64, 256)
+NOISE = {"": 0.0, "-noise40": 0.4}
+CLEAR = 0.5
+"""Ratings nearer to zero than this are no label."""
+
+
+def ids() -> list[str]:
+    """All task ids of this family: target x shots x noise."""
+    return [f"hutto/{name}-{shots}{noise}" for name, shots, noise in product(DOMAINS, SHOTS, NOISE)]
+
+
+def make(task_id: str) -> Task:
+    """The task of an id that :func:`ids` lists."""
+    target, shots, *noise = task_id.removeprefix("hutto/").split("-")
+    return few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=0.4 if noise else 0.0)
+
+
+def outline(task_id: str) -> Outline:
+    """The domains and the budget of an id that :func:`ids` lists."""
+    target = task_id.removeprefix("hutto/").split("-")[0]
+    return Outline((target, *(name for name in DOMAINS if name != target)), Budget())
+
+
+@cache
+def _domains() -> dict[str, Texts]:
+    archive = asset_folder(HUTTO) / "hutto_ICWSM_2014.tar.gz"
+    with tarfile.open(archive) as files:
+        return {name: _read(files, f"hutto_ICWSM_2014/{file}_GroundTruth.txt") for name, file in DOMAINS.items()}
+
+
+def _read(files: tarfile.TarFile, name: str) -> Texts:
+    """Lines are ``id TAB rating TAB text``; HTML entities stand in the texts, in the editorials twice over."""
+    file = files.extractfile(name)
+    assert file is not None, name
+    rows = [line.rstrip("\r\n").split("\t", 2) for line in io.TextIOWrapper(file, encoding="utf-8")]
+    plain = [(html.unescape(html.unescape(text)).strip(), float(rating)) for _, rating, text in rows]
+    clear = [(text, rating) for text, rating in plain if abs(rating) > CLEAR]
+    return Texts(tuple(text for text, _ in clear), np.array([rating > 0 for _, rating in clear], dtype=np.int64))

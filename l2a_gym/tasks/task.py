@@ -1,0 +1,101 @@
+"""What a task is: a target domain with few labels, source domains with many, and a fixed budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labelled texts of one domain.
+
+    Attributes:
+        text: n texts.
+        label: (n,) int64, each an index into the task's ``labels``.
+        pair: n second texts where the task is about pairs, else None.
+    """
+
+    text: tuple[str, ...]
+    label: NDArray[np.int64]
+    pair: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def take(self, index: Sequence[int] | NDArray[np.int64]) -> Texts:
+        """The texts at ``index``, in that order."""
+        return Texts(
+            text=tuple(self.text[i] for i in index),
+            label=self.label[np.asarray(index, dtype=np.int64)],
+            pair=None if self.pair is None else tuple(self.pair[i] for i in index),
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much training an episode is: part of the task, equal for every selector.
+
+    Attributes:
+        steps: T, environment steps in an episode.
+        candidates: N, candidates shown in a step.
+        updates: K, student updates in a step, each on N / K of the candidates.
+    """
+
+    steps: int = 10
+    candidates: int = 192
+    updates: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.candidates, self.updates) < 1 or self.candidates % self.updates:
+            raise ValueError(f"{self} needs positive numbers, and candidates a multiple of updates")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A frozen learning problem.
+
+    The target's splits are disjoint, and no text of a source stands in any of them.
+
+    Attributes:
+        id: names the task and everything in it.
+        target: the target domain's name.
+        labels: the class names.
+        train: the few labelled target texts (the shots).
+        dev: target texts for the reward.
+        select: target texts to pick checkpoints and hyper-parameters.
+        test: target texts for the final evaluation, and nothing else.
+        sources: domain name -> texts, with the labels as given (noise included).
+        flipped: domain name -> (n,) bool, which given labels were flipped on purpose; empty where none were.
+            Only the oracle control may look at it.
+        budget: the length and size of an episode.
+        max_length: texts are cut at this many tokens.
+    """
+
+    id: str
+    target: str
+    labels: tuple[str, ...]
+    train: Texts
+    dev: Texts
+    select: Texts
+    test: Texts
+    sources: Mapping[str, Texts]
+    flipped: Mapping[str, NDArray[np.bool_]]
+    budget: Budget = Budget()
+    max_length: int = 48
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """All domains, the target first."""
+        return (self.target, *self.sources)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a task before its texts are read: its domains, the target first, and its budget."""
+
+    domains: tuple[str, ...]
+    budget: Budget

@@ -1,0 +1,55 @@
+"""A task so small that preparing it takes seconds: made-up reviews and a random BERT with a vocabulary of their words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+GOOD = "good great fine lovely warm bright clever".split()
+BAD = "bad poor dull awful cold grim stupid".split()
+THINGS = "film book song phone meal game story town camera room".split()
+
+
+def reviews(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
+    """Different sentences with a plain label."""
+    rows = set()
+    while len(rows) < n:
+        word, label = (rng.choice(GOOD), "positive") if rng.random() < 0.5 else (rng.choice(BAD), "negative")
+        rows.add((f"the {rng.choice(THINGS)} and the {rng.choice(THINGS)} of {rng.integers(50)} was {word}", label))
+    return sorted(rows)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Arguments of ``DistillAugEnv`` for a task of three made-up domains with flipped labels and a random teacher."""
+    folder = tmp_path_factory.mktemp("small")
+    rng = np.random.default_rng(0)
+    for name, n in {"films": 240, "books": 160, "songs": 120}.items():
+        lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "task.toml").write_text(
+        'target = "films"\nshots = 16\nnoise = 0.4\nmax_length = 16\n'
+        '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
+        "[budget]\nsteps = 4\ncandidates = 24\nupdates = 2\n",
+        encoding="utf-8",
+    )
+    _random_checkpoint(folder / "teacher")
+    return {"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"}
+
+
+def _random_checkpoint(folder: Path) -> None:
+    words = [*GOOD, *BAD, *THINGS, "the", "and", "of", "was"]
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters), *words]
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+        BertModel(BertConfig(vocab_size=len(pieces), max_position_embeddings=32, **shape)).save_pretrained(folder)
