@@ -34,7 +34,6 @@ from l2a_gym.distill.teacher import (
     ALL_DATA,
     EMBEDDED,
     FEW_SHOT,
-    FineTuning,
     fine_tune,
     load_teacher,
     load_tokenizer,
@@ -119,9 +118,9 @@ def _damaged(folder: Path) -> list[str]:
         return []
     try:
         files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError):
-        return sorted(path.name for path in folder.iterdir() if path.is_dir())
-    bad = [name for name, sha in files.items() if not (folder / name).is_file() or sha256_of(folder / name) != sha]
+        bad = [name for name, sha in files.items() if not (folder / name).is_file() or sha256_of(folder / name) != sha]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["manifest.json", *sorted(path.name for path in folder.iterdir() if path.is_dir())]
     return sorted({name.split("/")[0] for name in bad})
 
 
@@ -134,6 +133,8 @@ def _build(folder: Path, task: Task, config: Preparation, device: torch.device) 
         "signals": _write_signals,
         "student": partial(_write_student, task, config, device),
     }
+    for left in folder.glob(".*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     for number, (name, write) in enumerate(stages.items(), start=1):
         if not (folder / name).is_dir():
             log.info("  %d/%d %s", number, len(stages), name)
@@ -188,7 +189,7 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
 def _write_few_shot(config: Preparation, device: torch.device, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     train = prepared.labelled(prepared.rows["train"]).to(device)
-    _write_teacher(prepared, train, config, config.few_shot, device, folder)
+    _write_teacher(prepared, train, config, "few-shot", device, folder)
 
 
 def _write_all_data(config: Preparation, device: torch.device, folder: Path) -> None:
@@ -199,20 +200,17 @@ def _write_all_data(config: Preparation, device: torch.device, folder: Path) -> 
         Tokens.cat([sources.tokens.take(source), *[shots.tokens] * SHOT_COPIES]),
         torch.cat([sources.label[source], *[shots.label] * SHOT_COPIES]),
     )
-    _write_teacher(prepared, train.to(device), config, config.all_data, device, folder)
+    _write_teacher(prepared, train.to(device), config, "all-data", device, folder)
 
 
 def _write_teacher(
-    prepared: Prepared,
-    train: Labelled,
-    config: Preparation,
-    tuning: FineTuning,
-    device: torch.device,
-    folder: Path,
+    prepared: Prepared, train: Labelled, config: Preparation, name: str, device: torch.device, folder: Path
 ) -> None:
     classes = int(prepared.array("tokens/label").max()) + 1
     model = load_teacher(config.checkpoint, classes, config.seed, prepared.array("tokens/kept")).to(device)
-    fine_tune(model, train, prepared.labelled(prepared.rows["dev"]).to(device), tuning, seed=config.seed, name=folder.name)
+    dev = prepared.labelled(prepared.rows["dev"]).to(device)
+    tuning = config.few_shot if name == "few-shot" else config.all_data
+    fine_tune(model, train, dev, tuning, seed=config.seed, name=name)
     logits, vectors = predict(model, prepared.tokens(slice(None)).to(device))
     _save(folder, logits=logits.cpu().numpy(), vectors=vectors.cpu().numpy().astype(np.float16))
 

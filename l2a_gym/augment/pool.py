@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -72,8 +73,9 @@ def make_pool(task: Task, config: PoolConfig, vectors: WordVectors, seed: int = 
     """All source texts of a task, then the edited copies of its shots."""
     parts = [_source(task, position, name) for position, name in enumerate(task.domains) if name != task.target]
     streams = np.random.SeedSequence(seed).spawn(len(config.operators))
+    seen = {_key(sides) for sides in _sides(task.train)}
     for position, (name, stream) in enumerate(zip(config.operators, streams, strict=True), start=1):
-        parts.append(_copies(task, position, OPERATORS[name], config, vectors, np.random.default_rng(stream)))
+        parts.append(_copies(task, position, OPERATORS[name], config, vectors, np.random.default_rng(stream), seen))
     return _concatenate(parts)
 
 
@@ -91,17 +93,22 @@ def _source(task: Task, position: int, name: str) -> CandidatePool:
 
 
 def _copies(
-    task: Task, operator: int, edit: Edit, config: PoolConfig, vectors: WordVectors, rng: np.random.Generator
+    task: Task,
+    operator: int,
+    edit: Edit,
+    config: PoolConfig,
+    vectors: WordVectors,
+    rng: np.random.Generator,
+    seen: set[tuple[str, ...]],
 ) -> CandidatePool:
-    """Edited copies of the shots, without those that equal a shot or each other. Of a pair, one side is edited."""
+    """Edited copies of the shots, without those in ``seen``, which grows by them. Of a pair, one side is edited."""
     shots, rows, sides = task.train, [], []
-    seen = set(_sides(shots))
     for parent in np.repeat(np.arange(len(shots)), config.copies):
         new = list(_sides(shots)[parent])
         side = int(rng.integers(len(new)))
         new[side] = edit_text(new[side], edit, config.share, vectors, rng)
-        if tuple(new) not in seen:
-            seen.add(tuple(new))
+        if _key(new) not in seen:
+            seen.add(_key(new))
             rows.append(parent)
             sides.append(tuple(new))
     parent = np.array(rows, dtype=np.int64)
@@ -119,6 +126,11 @@ def _copies(
 
 def _sides(texts: Texts) -> list[tuple[str, ...]]:
     return list(zip(texts.text, strict=True)) if texts.pair is None else list(zip(texts.text, texts.pair, strict=True))
+
+
+def _key(sides: Sequence[str]) -> tuple[str, ...]:
+    """Texts with the same words in the same order are the same, whatever stands between the words."""
+    return tuple(" ".join(side.split()) for side in sides)
 
 
 def _edit_share(parent: tuple[str, ...], child: tuple[str, ...]) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertForSequenceClassification
 
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.losses import distillation_loss
 
@@ -30,8 +30,8 @@ class Distillation:
         clip: largest norm of a gradient.
     """
 
-    learning_rate: float = 1.5e-3
-    alpha: float = 0.5
+    learning_rate: float = 1e-3
+    alpha: float = 0.25
     temperature: float = 2.0
     anchors: int = 16
     anchor_share: float = 0.2
@@ -73,6 +73,7 @@ class Distiller:
     def __init__(self, student: BertForSequenceClassification, texts: Labelled, config: Distillation) -> None:
         self.device = texts.label.device
         self.student = student.to(self.device).eval()  # students have no dropout
+        self.student.set_attn_implementation(attention(self.device))
         self.texts = texts
         self.config = config
         self._start = {name: value.clone() for name, value in self.student.state_dict().items()}
@@ -121,7 +122,7 @@ class Distiller:
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        return float(loss)
+        return float(loss.detach())
 
     def _shares(self, weights: Tensor, anchors: int) -> Tensor:
         """Each text's share of the loss, (n + anchors,); they sum to one, so weights can't change the step's size."""

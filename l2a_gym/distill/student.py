@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from tqdm import trange
 from transformers import BertConfig, BertForSequenceClassification
 
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.errors import unknown
 
@@ -72,24 +72,36 @@ def student_config(
 
     if preset in PRESETS:
         return config(PRESETS[preset])
-    shapes = [Shape(layers, w, w // 32, 4 * w) for layers in (2, 3, 4, 6) for w in range(64, 769, 32)]
+    widths = range(64, 769, 32)
+    shapes = [
+        Shape(layers, w, w // 32, inner)
+        for layers in (2, 3, 4, 6)
+        for w in widths
+        for inner in range(2 * w, 4 * w + 1, 32)
+    ]
     return min(map(config, shapes), key=lambda c: abs(count_parameters(c) - RATIO * teacher_parameters))
 
 
 def count_parameters(config: BertConfig) -> int:
     """Parameters of the classifier with this configuration, without making its weights."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in BertForSequenceClassification(config).parameters())
+    w, inner = config.hidden_size, config.intermediate_size
+    embeddings = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size + 2) * w
+    layer = 4 * (w * w + w) + 2 * w * inner + inner + w + 4 * w
+    return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * config.num_labels
 
 
 def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSequenceClassification:
-    """A student whose word embeddings are the teacher's (V, H), projected on their first principal components."""
+    """A student whose word embeddings are the teacher's (V, H), projected on their first principal components.
+
+    A student wider than H keeps random values in the columns beyond H.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         student = BertForSequenceClassification(config)
         centred = embeddings.float().cpu() - embeddings.float().cpu().mean(0)
-        _, _, directions = torch.pca_lowrank(centred, q=config.hidden_size, center=False)
-    student.get_input_embeddings().weight.data[:] = centred @ directions
+        _, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
+        leading = directions.flip(1)[:, : config.hidden_size]
+    student.get_input_embeddings().weight.data[:, : leading.shape[1]] = centred @ leading
     return student
 
 
@@ -103,6 +115,7 @@ def distil_generally(
     """
     device = vectors.device
     student.train().to(device)
+    student.set_attn_implementation(attention(device))
     vectors = F.normalize(vectors - vectors.mean(0), dim=1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

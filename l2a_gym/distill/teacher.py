@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.assets import TEACHER, asset_folder
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.errors import UserError
@@ -84,7 +84,8 @@ def load_teacher(
             raise _no_checkpoint(checkpoint, error) from error
     table = model.get_input_embeddings()
     if kept is not None and len(kept) < table.num_embeddings:
-        trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=table.padding_idx)
+        padding = None if table.padding_idx is None else int(np.searchsorted(kept, table.padding_idx))
+        trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=padding)
         trimmed.weight.data = table.weight.data[torch.from_numpy(kept.copy())].clone()
         model.set_input_embeddings(trimmed)
         model.config.vocab_size = len(kept)
@@ -108,10 +109,11 @@ def fine_tune(
 ) -> None:
     """Fine-tune ``model`` in place, stopping early by the loss on ``dev``."""
     device = train.label.device
+    model.set_attn_implementation(attention(device))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=0.01, fused=True)
     warmup = max(1, config.updates // 10)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warmup, (config.updates - step) / (config.updates - warmup))
+        optimiser, lambda step: min((step + 1) / warmup, (config.updates - step) / max(1, config.updates - warmup))
     )
     best, best_loss, since = {k: v.clone() for k, v in model.state_dict().items()}, float("inf"), 0
     with torch.random.fork_rng(), tqdm(total=config.updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar:

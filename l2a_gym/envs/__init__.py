@@ -1,0 +1,1 @@
+"""The environments, and what they are put together from."""

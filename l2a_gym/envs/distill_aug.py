@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
+from torch import Tensor
 
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.distiller import Distillation, Distiller, last_layer_gradient
@@ -21,7 +22,7 @@ from l2a_gym.envs.action import MODES, action_space, check_action, mixture_of, w
 from l2a_gym.envs.episode import Episode, State
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.observe import Observation, observe
-from l2a_gym.envs.reward import METRICS, score
+from l2a_gym.envs.reward import METRICS, Scores, score
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_choice
 from l2a_gym.prepare import Preparation, prepare
@@ -77,7 +78,7 @@ class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
         UserError: a value that is not valid, in the constructor; an asset that can't be had, in the first reset.
     """
 
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
 
     def __init__(
         self,

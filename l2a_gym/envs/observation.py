@@ -65,7 +65,7 @@ DOMAIN = {
     "size": (0, 1, "share of the pool's candidates"),
     "distance": (0, 2, "1 - cosine of its and the target's mean sentence vector"),
     "selected": (0, 1, "share of all weight given to it so far in the episode"),
-    "student_loss": (0, 1, "x / (1 + x), x the student's mean loss on its candidates now shown; 0 without any"),
+    "student_loss": (0, 1, "mean of student_loss over its candidates now shown; 0 without any"),
 }
 """Columns of a domain: low, high, formula."""
 

@@ -17,7 +17,9 @@ from l2a_gym.envs.world import World, entropy
 Observation = dict[str, NDArray[np.float32]]
 
 
-def observe(world: World, columns: tuple[str, ...], outputs: Outputs, episode: Episode, steps: int, updates: int) -> Observation:
+def observe(
+    world: World, columns: tuple[str, ...], outputs: Outputs, episode: Episode, steps: int, updates: int
+) -> Observation:
     """The observation of an episode's moment, by the formulas of ``observation.py``.
 
     Args:
@@ -79,4 +81,6 @@ def _domains(world: World, episode: Episode, loss: Tensor, domain: Tensor) -> ND
     weight = episode.weight.reshape(d, -1).sum(1)
     is_target = np.arange(d) == 0
     selected = weight / max(weight.sum(), 1e-12)
-    return np.stack([is_target, world.sizes, world.distance, selected, mean_loss.cpu().numpy()], axis=1, dtype=np.float32)
+    return np.stack(
+        [is_target, world.sizes, world.distance, selected, mean_loss.cpu().numpy()], axis=1, dtype=np.float32
+    )

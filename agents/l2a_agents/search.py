@@ -1,0 +1,57 @@
+"""Random search over static rules: the baseline that a learning selector has to beat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l2a_agents.population import play, rule_envs
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions
+from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces
+
+SIGMA = 1.0
+"""Deviation of the rules that are tried."""
+EPISODES = 4
+"""Each rule is tried on this many episodes; the best mean wins."""
+
+
+class RandomSearch:
+    """Draw rules, keep the one with the best mean reward; the uniform rule is the first that is tried."""
+
+    env_options: dict[str, Any] = {}
+
+    def __init__(self, spaces: Spaces) -> None:
+        self.where = positions(spaces)
+        self.theta = np.zeros(len(COLUMNS))
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """The best rule's weights."""
+        return apply_rule(self.theta, observation, self.where)
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        """Search until the budget is spent."""
+        rng = np.random.default_rng(seed)
+        envs = rule_envs(make_env, seed, num_envs, repeat=1)
+        envs.reset()
+        best, total = -np.inf, 0
+        rules = np.zeros((num_envs, len(self.theta)))
+        while total < budget:
+            rounds = [play(envs, rules) for _ in range(EPISODES)]
+            means, total = np.mean([rewards for rewards, _, _ in rounds], axis=0), rounds[-1][1]
+            if means.max() > best:
+                best, self.theta = float(means.max()), rules[means.argmax()].copy()
+            log(total, rounds[-1][2] | {"reward": float(means.mean()), "best": best})
+            rules = np.clip(SIGMA * rng.normal(size=rules.shape), -BOUND, BOUND)
+        envs.close()
+
+    def save(self, folder: Path) -> None:
+        """Write ``random-search.json``."""
+        state = {"columns": COLUMNS, "theta": self.theta.tolist()}
+        (folder / "random-search.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read ``random-search.json``."""
+        self.theta = np.array(json.loads((folder / "random-search.json").read_text(encoding="utf-8"))["theta"])

@@ -1,0 +1,105 @@
+"""The one face of every agent, and what it knows of the environment: spaces and names, nothing of models or texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+Observation = dict[str, NDArray[np.float32]]
+Action = NDArray[np.float32]
+MakeEnv = Callable[..., gym.Env[Any, Any]]
+"""Makes a new environment; keyword arguments are laid over those of the run, e.g. ``make_env(control=True)``.
+
+It can be pickled, so that spawned workers can call it.
+"""
+Log = Callable[[int, dict[str, float]], None]
+"""Called as ``log(spent, values)`` with the budget spent so far and named figures."""
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """What a selector may know of an environment before the first observation.
+
+    Attributes:
+        columns: names of the candidates' F columns.
+        candidates: N.
+        steps: T.
+    """
+
+    columns: tuple[str, ...]
+    candidates: int
+    steps: int
+
+    @staticmethod
+    def of(env: gym.Env[Any, Any]) -> Spaces:
+        """Read them off an environment."""
+        names = ("columns", "candidates", "steps")
+        return Spaces(*(env.get_wrapper_attr(name) for name in names))
+
+    def column(self, name: str) -> int:
+        """The position of a column.
+
+        Raises:
+            ValueError: the environment does not show it.
+        """
+        if name not in self.columns:
+            raise ValueError(f"this selector needs the column {name!r}; the environment shows {', '.join(self.columns)}")
+        return self.columns.index(name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Selector(Protocol):
+    """Sees observations, returns actions of the mode ``weights``.
+
+    Attributes:
+        env_options: arguments of the environment that it needs, beyond those of the run.
+    """
+
+    env_options: dict[str, Any]
+
+    def __init__(self, spaces: Spaces) -> None: ...
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        """Learn until ``budget`` student updates and dev passes are spent; a selector that learns nothing returns at once."""
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Weights for the candidates, (N,) in [-1, 1]; a value of zero or less drops the candidate."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what was learnt into an existing folder."""
+
+    def load(self, folder: Path) -> None:
+        """Read what :meth:`save` wrote."""
+
+
+class Fixed:
+    """The part of a selector that has nothing to learn."""
+
+    env_options: dict[str, Any] = {}
+
+    def __init__(self, spaces: Spaces) -> None:
+        self.spaces = spaces
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        """Return at once."""
+
+    def save(self, folder: Path) -> None:
+        """Write nothing."""
+
+    def load(self, folder: Path) -> None:
+        """Read nothing."""
+
+
+def spent(info: dict[str, Any]) -> int:
+    """Student updates and dev passes of an episode so far: the unit of every budget."""
+    return int(info["updates"] + info["dev_passes"])

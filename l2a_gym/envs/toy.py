@@ -1,0 +1,317 @@
+"""``L2A-Toy-v0``: the spaces of ``L2A-Distill-v0`` over a made-up problem whose optimum is known, in numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from l2a_gym.envs import viewer
+from l2a_gym.envs.action import action_space, check_action, weights_of
+from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, observation_space
+from l2a_gym.errors import UserError, check_choice
+
+Observation = dict[str, NDArray[np.float32]]
+
+DOMAINS = ("target", "near", "far")
+OPERATORS = ("source", "edit")
+LABEL_SHARE, DOMAIN_SHARE = 0.7, 0.3
+"""How much of a candidate's usefulness its label has, and how much its domain; they sum to one."""
+
+
+@dataclass
+class ToyEpisode:
+    """The mutable part of an episode.
+
+    Attributes:
+        columns: (N, F) what is seen of the candidates shown.
+        usefulness: (N,) of the candidates shown, in [-1, 1].
+        group: (N,) domain x operator of each, domain-major.
+        curve: the skill less one after each step, more is better.
+        weight: (G,) weight given to each domain x operator so far.
+        shown: (G,) candidates of each that were offered so far.
+        t: steps taken.
+        selected: share of the candidates chosen in the last step.
+        updates: student updates so far.
+        dev_passes: passes over dev so far.
+    """
+
+    columns: NDArray[np.float32]
+    usefulness: NDArray[np.float64]
+    group: NDArray[np.int64]
+    curve: list[float]
+    weight: NDArray[np.float64]
+    shown: NDArray[np.float64]
+    t: int = 0
+    selected: float = 0.0
+    updates: int = 0
+    dev_passes: int = 1
+
+    @property
+    def nll(self) -> float:
+        """One less the skill; below zero only with noise."""
+        return -self.curve[-1]
+
+    @property
+    def accuracy(self) -> float:
+        """Half of one and the skill, cut to [0, 1]."""
+        return min(max(1 - self.nll / 2, 0.0), 1.0)
+
+    def info(self, domains: tuple[str, ...]) -> dict[str, Any]:
+        """Give the numbers of a step under the keys of ``L2A-Distill-v0``."""
+        by_domain = self.weight.reshape(len(domains), -1).sum(1) / max(self.weight.sum(), 1e-12)
+        return {
+            "dev_nll": self.nll,
+            "dev_accuracy": self.accuracy,
+            "dev_macro_f1": self.accuracy,
+            "train_loss": self.nll if self.t else 0.0,
+            "selected": self.selected,
+            "updates": self.updates,
+            "dev_passes": self.dev_passes,
+            "diverged": False,
+        } | {f"weight/{domain}": float(share) for domain, share in zip(domains, by_domain, strict=True)}
+
+
+@dataclass(frozen=True)
+class ToyState:
+    """A moment of an environment: the episode and the random stream's state."""
+
+    episode: ToyEpisode
+    random: dict[str, Any]
+
+
+class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
+    """Choose and weight made-up candidates, some of which teach a made-up student and some of which harm it.
+
+    For debugging agents: every column, key and error is that of ``L2A-Distill-v0``, a step takes a fraction of a
+    millisecond, and the best return is known.
+
+    Problem: a candidate is useful by u = 0.7 * (2 * p - 1) + 0.3 * d, in [-1, 1], where p is its column
+    ``all_data_label`` and d is 1, 0, -1 in the domains target, near, far. Half of the candidates harm. The other
+    columns are noisy signs of u, or noise. The candidates shown do not depend on what was chosen before.
+
+    Observation: as ``L2A-Distill-v0``: ``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G).
+
+    Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight w, any other drops it. There is no mixture
+    mode, and the weights are not normalised: the best action is 1 where u > 0, and to drop the others.
+
+    Reward: the gain of skill, sum(w * u) / (N * T), plus Gaussian noise of standard deviation ``noise``. The skill
+    starts at 0 and, without noise, stays in [-1, 1]; rewards add up to the last skill. ``info["dev_nll"]`` is
+    1 - skill.
+
+    Termination: after T steps. Never truncated.
+
+    Example:
+        >>> env = gym.make("l2a_gym:L2A-Toy-v0")
+        >>> observation, info = env.reset(seed=0)
+        >>> observation, *_ = env.step(env.unwrapped.optimal_action(observation))
+
+    Versions:
+        v0: the first.
+
+    Args:
+        candidates: N.
+        steps: T.
+        noise: standard deviation of the noise in each reward; 0.01 is about half of the best reward for T = 10.
+        render_mode: ``ansi``, ``rgb_array`` or None.
+
+    Raises:
+        UserError: a value that is not valid.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    domains = DOMAINS
+    operators = OPERATORS
+    updates = 1
+
+    def __init__(
+        self, *, candidates: int = 32, steps: int = 10, noise: float = 0.0, render_mode: str | None = None
+    ) -> None:
+        for name, value in {"candidates": candidates, "steps": steps}.items():
+            if value < 1:
+                raise UserError(f"{name} = {value}: valid are whole numbers from 1")
+        if not 0 <= noise < np.inf:
+            raise UserError(f"noise = {noise}: valid are finite numbers from 0")
+        if render_mode is not None:
+            check_choice("render mode", render_mode, self.metadata["render_modes"])
+        self.candidates, self.steps, self.noise, self.render_mode = candidates, steps, noise, render_mode
+        self.columns = candidate_columns(DEFAULT_FEATURES, DOMAINS, OPERATORS)
+        self.observation_space = observation_space(candidates, self.columns, len(DOMAINS))
+        self.action_space = action_space("weights", candidates, len(DOMAINS) * len(OPERATORS))
+        self._column = {name: position for position, name in enumerate(self.columns)}
+        self._episode: ToyEpisode | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode: a student without skill, and candidates drawn from the seed."""
+        super().reset(seed=seed)
+        weight, shown = np.zeros((2, len(DOMAINS) * len(OPERATORS)))
+        self._episode = ToyEpisode(*self._draw(skill=0.0), [-1.0], weight, shown)
+        return self._observe(), self._episode.info(DOMAINS)
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Teach the student what the action chose.
+
+        Raises:
+            UserError: wrong shape, or a value that is not finite.
+            ResetNeeded: before the first reset, or after the end of an episode.
+        """
+        episode = self._begun()
+        if episode.t >= self.steps:
+            raise ResetNeeded("the episode is over: call reset() before the next step()")
+        weights = weights_of(check_action(action, self.action_space))
+        gain = float(weights @ episode.usefulness) / (self.candidates * self.steps)
+        episode.curve.append(episode.curve[-1] + gain + self.noise * float(self.np_random.standard_normal()))
+        episode.t += 1
+        episode.updates += self.updates
+        episode.dev_passes += 1
+        episode.selected = float((weights > 0).mean())
+        episode.weight += np.bincount(episode.group, weights=weights, minlength=len(episode.weight))
+        episode.shown += np.bincount(episode.group, minlength=len(episode.shown))
+        episode.columns, episode.usefulness, episode.group = self._draw(skill=1 - episode.nll)
+        reward = episode.curve[-1] - episode.curve[-2]
+        return self._observe(), reward, episode.t >= self.steps, False, episode.info(DOMAINS)
+
+    def usefulness(self, observation: Observation) -> NDArray[np.float64]:
+        """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain=...``."""
+        seen = observation["candidates"].astype(np.float64)
+        near = seen[:, self._column["domain=target"]] - seen[:, self._column["domain=far"]]
+        usefulness: NDArray[np.float64] = (
+            LABEL_SHARE * (2 * seen[:, self._column["all_data_label"]] - 1) + DOMAIN_SHARE * near
+        )
+        return usefulness
+
+    def optimal_action(self, observation: Observation) -> NDArray[np.float32]:
+        """Give the best action: full weight to all that is useful, none to the rest."""
+        return np.where(self.usefulness(observation) > 0, 1, -1).astype(np.float32)
+
+    def optimal_return(self, seed: int) -> float:
+        """Give the largest sum of rewards in the episode of ``reset(seed=seed)``; with noise, the largest expected."""
+        return self._return(seed, self.optimal_action)
+
+    def uniform_return(self, seed: int) -> float:
+        """Give the sum of rewards of weight 1 for all in that episode; with noise, the expected."""
+        return self._return(seed, lambda _: np.ones(self.candidates, dtype=np.float32))
+
+    def save_state(self) -> ToyState:
+        """Copy this moment: episode and random stream."""
+        return ToyState(deepcopy(self._begun()), deepcopy(self.np_random.bit_generator.state))
+
+    def restore_state(self, state: ToyState) -> None:
+        """Go back to a moment of this environment or of one made with the same arguments."""
+        self._episode = deepcopy(state.episode)
+        self.np_random.bit_generator.state = deepcopy(state.random)
+
+    def fork(self) -> ToyEnv:
+        """Make a second environment at the same moment."""
+        twin = self._twin(self.noise)
+        twin.restore_state(self.save_state())
+        return twin
+
+    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+        """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
+        if self.render_mode is None:
+            return None
+        draw = viewer.ansi if self.render_mode == "ansi" else viewer.rgb_array
+        return draw(DOMAINS, OPERATORS, self._begun(), "nll")
+
+    def _begun(self) -> ToyEpisode:
+        if self._episode is None:
+            raise ResetNeeded("call reset() first: no episode has begun")
+        return self._episode
+
+    def _twin(self, noise: float) -> ToyEnv:
+        return ToyEnv(candidates=self.candidates, steps=self.steps, noise=noise, render_mode=self.render_mode)
+
+    def _return(self, seed: int, policy: Callable[[Observation], NDArray[np.float32]]) -> float:
+        """Play an episode without noise; its candidates are those of the episode with noise."""
+        env, over, total = self._twin(noise=0.0), False, 0.0
+        observation, _ = env.reset(seed=seed)
+        while not over:
+            observation, reward, over, _, _ = env.step(policy(observation))
+            total += reward
+        return total
+
+    def _draw(self, skill: float) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
+        """Draw the candidates to show; the same random numbers are drawn whatever the student's skill."""
+        n, rng = self.candidates, self.np_random
+        domain = rng.integers(len(DOMAINS), size=n)
+        label, few_shot, agrees, similar, close, length, edited = rng.random((7, n))
+        label = label.astype(np.float32).astype(np.float64)  # what is seen is exactly what counts
+        usefulness = LABEL_SHARE * (2 * label - 1) + DOMAIN_SHARE * (1 - domain)
+        few_shot = (label + few_shot) / 2
+        student = np.clip((1 + np.clip(skill, -1, 1) * usefulness) / 2, 0.01, 0.99)
+        operator = (domain == 0).astype(np.int64)  # the target's texts are edited shots, the others' are as they are
+        columns = {
+            "few_shot_label": few_shot,
+            "all_data_label": label,
+            "teacher_confidence": np.maximum(few_shot, 1 - few_shot),
+            "teacher_entropy": _cross_entropy(few_shot, few_shot) / np.log(2),
+            "similarity": 0.5 * (1 - domain) + similar - 0.5,
+            "domain_log_odds": 0.5 * (1 - domain) + close - 0.5,
+            "length": length,
+            "edit_share": operator * edited,
+            "student_loss": _squash(-np.log(student)),
+            "student_entropy": _cross_entropy(student, student) / np.log(2),
+            "student_confidence": np.maximum(student, 1 - student),
+            "kl": _squash(_cross_entropy(few_shot, student) - _cross_entropy(few_shot, few_shot)),
+            "agreement": (usefulness + 2 * agrees - 1) / 2,
+        }
+        seen = np.zeros((n, len(self.columns)))
+        seen[np.arange(n), domain] = 1
+        seen[np.arange(n), len(DOMAINS) + operator] = 1
+        for name, column in columns.items():
+            seen[:, self._column[name]] = column
+        bounds = self.observation_space["candidates"]  # type: ignore[index]
+        return seen.astype(np.float32).clip(bounds.low, bounds.high), usefulness, domain * len(OPERATORS) + operator
+
+    def _observe(self) -> Observation:
+        episode = self._begun()
+        trend = episode.curve[-1] - episode.curve[-2] if episode.t else 0.0
+        loss, left = max(episode.nll, 0.0), (self.steps - episode.t) * self.updates / 100
+        squashed_loss = loss / (1 + loss)
+        student = [
+            squashed_loss,
+            episode.accuracy,
+            episode.accuracy,
+            min(max(trend, -1.0), 1.0),
+            squashed_loss if episode.t else 0.0,
+            episode.t / self.steps,
+            left / (1 + left),
+        ]
+        return {
+            "candidates": episode.columns.copy(),
+            "student": np.array(student, dtype=np.float32),
+            "domains": self._domains(episode),
+        }
+
+    def _domains(self, episode: ToyEpisode) -> NDArray[np.float32]:
+        d = len(DOMAINS)
+        domain = episode.group // len(OPERATORS)
+        weight = episode.weight.reshape(d, -1).sum(1)
+        loss = np.bincount(domain, weights=episode.columns[:, self._column["student_loss"]], minlength=d)
+        table = np.empty((d, 5), dtype=np.float32)
+        table[:, 0] = [1, 0, 0]
+        table[:, 1] = 1 / d
+        table[:, 2] = [0, 0.5, 1]
+        table[:, 3] = weight / max(weight.sum(), 1e-12)
+        table[:, 4] = loss / np.maximum(np.bincount(domain, minlength=d), 1)
+        return table
+
+
+def _cross_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """-p ln q - (1 - p) ln(1 - q), with 0 ln 0 = 0."""
+    tiny = np.finfo(np.float64).tiny
+    result: NDArray[np.float64] = -p * np.log(np.maximum(q, tiny)) - (1 - p) * np.log(np.maximum(1 - q, tiny))
+    return result
+
+
+def _squash(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x / (1 + x)

@@ -1,0 +1,201 @@
+"""The candidates: what every column says, recomputed here from the texts alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from l2a_gym.augment.lexical import OPERATORS
+from l2a_gym.augment.pool import CandidatePool, PoolConfig, make_pool
+from l2a_gym.augment.words import WordVectors
+from l2a_gym.errors import UserError
+from l2a_gym.tasks.task import Task, Texts
+
+WORDS = "good great fine bad poor dull film book song phone meal game story town camera room".split()
+SEPARATOR = "|"
+
+
+def texts(n: int, seed: int, pair: bool = False) -> Texts:
+    rng = np.random.default_rng(seed)
+    first, second = (tuple(" ".join(rng.choice(WORDS, size=rng.integers(4, 13))) for _ in range(n)) for _ in range(2))
+    return Texts(first, rng.integers(0, 2, size=n), second if pair else None)
+
+
+def task(pair: bool = False) -> Task:
+    none = texts(0, 9, pair)
+    return Task(
+        id="made-up",
+        target="films",
+        labels=("bad", "good"),
+        train=texts(12, 0, pair),
+        dev=none,
+        select=none,
+        test=none,
+        sources={"books": texts(20, 1, pair), "songs": texts(15, 2, pair)},
+        flipped={"songs": np.arange(15) % 3 == 0},
+    )
+
+
+@pytest.fixture(scope="module")
+def vectors() -> WordVectors:
+    """All words but ``film`` and ``book`` have neighbours."""
+    known = [word for word in WORDS if word not in ("film", "book")]
+    return WordVectors(known, np.random.default_rng(0).normal(size=(len(known), 8)).astype(np.float32), 4)
+
+
+def sides(given: Texts) -> list[tuple[str, ...]]:
+    return list(zip(given.text, *([given.pair] if given.pair is not None else []), strict=True))
+
+
+def same(a: CandidatePool, b: CandidatePool) -> bool:
+    columns = ("domain", "operator", "parent", "edit_share", "flipped")
+    equal = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in columns)
+    return equal and sides(a.texts) == sides(b.texts) and np.array_equal(a.texts.label, b.texts.label)
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_sources_come_first_as_they_are(vectors: WordVectors, pair: bool) -> None:
+    given = task(pair)
+    pool = make_pool(given, PoolConfig(), vectors)
+    assert sides(pool.texts)[:35] == sides(given.sources["books"]) + sides(given.sources["songs"])
+    assert pool.texts.label[:35].tolist() == [*given.sources["books"].label, *given.sources["songs"].label]
+    assert pool.domain[:35].tolist() == [1] * 20 + [2] * 15
+    assert pool.parent[:35].tolist() == [*range(20), *range(15)]
+    assert not pool.operator[:35].any()
+    assert not pool.edit_share[:35].any()
+    assert pool.flipped.tolist() == [False] * 20 + given.flipped["songs"].tolist() + [False] * (len(pool) - 35)
+
+
+def common(a: Sequence[str], b: Sequence[str]) -> int:
+    """Length of the longest common run, plus what is common on its left and on its right: difflib's matches."""
+    best, start_a, start_b = 0, 0, 0
+    for i in range(len(a)):
+        for j in range(len(b)):
+            k = 0
+            while i + k < len(a) and j + k < len(b) and a[i + k] == b[j + k]:
+                k += 1
+            if k > best:
+                best, start_a, start_b = k, i, j
+    if not best:
+        return 0
+    left = common(a[:start_a], b[:start_b])
+    return best + left + common(a[start_a + best :], b[start_b + best :])
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_copies_know_where_they_come_from(vectors: WordVectors, pair: bool) -> None:
+    given = task(pair)
+    config = PoolConfig(copies=6, share=0.2)
+    pool = make_pool(given, config, vectors, seed=3)
+    copies = sides(pool.texts)[35:]
+    shots = sides(given.train)
+    assert config.names == ("source", *OPERATORS)
+    assert set(pool.operator[35:]) == {1, 2, 3, 4}
+    assert not pool.domain[35:].any()
+    for copy, parent, operator, share, label in zip(
+        copies, pool.parent[35:], pool.operator[35:], pool.edit_share[35:], pool.texts.label[35:], strict=True
+    ):
+        assert label == given.train.label[parent]
+        changed = [(old.split(), new.split()) for old, new in zip(shots[parent], copy, strict=True) if old != new]
+        assert len(changed) == 1, "exactly one side differs"
+        old, new = changed[0]
+        edits = max(1, round(0.2 * len(old)))
+        added, lost = Counter(new) - Counter(old), Counter(old) - Counter(new)
+        name = config.names[operator]
+        if name == "swap":
+            assert not added
+            assert not lost
+        elif name == "delete":
+            assert not added
+            assert len(new) == len(old) - edits
+        elif name == "insert":
+            assert not lost
+            assert len(old) < len(new) <= len(old) + edits
+        else:
+            assert len(new) == len(old)
+            assert sum(a != b for a, b in zip(old, new, strict=True)) <= edits
+            assert new.count("film") >= old.count("film")
+            assert not {"film", "book"} & set(added)
+        a, b = " ".join(shots[parent]).split(), " ".join(copy).split()
+        assert share == pytest.approx(1 - 2 * common(a, b) / (len(a) + len(b)))
+        assert 0 <= share < 1
+
+
+def test_both_sides_of_pairs_are_edited(vectors: WordVectors) -> None:
+    given = task(pair=True)
+    pool = make_pool(given, PoolConfig(), vectors)
+    changed = [
+        [old != new for old, new in zip(sides(given.train)[parent], copy, strict=True)]
+        for copy, parent in zip(sides(pool.texts)[35:], pool.parent[35:], strict=True)
+    ]
+    assert {tuple(each) for each in changed} == {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_no_copy_has_the_words_of_a_shot_or_of_another_copy(vectors: WordVectors, pair: bool) -> None:
+    given = task(pair)
+    spaced = tuple(text.replace(" ", "  ", 1) for text in given.train.text)  # spacing makes no new text
+    short = tuple(" ".join(text.split()[:2]) for text in given.train.pair) if given.train.pair else None
+    given = replace(given, train=Texts(spaced, given.train.label, short))
+    pool = make_pool(given, PoolConfig(copies=40), vectors)
+    words = [tuple(tuple(side.split()) for side in each) for each in sides(given.train) + sides(pool.texts)[35:]]
+    assert len(words) > 150
+    assert [each for each, times in Counter(words).items() if times > 1] == []
+
+
+def test_short_shots_that_every_operator_turns_into_the_same() -> None:
+    """Two-word shots of two words and their swap, replaced by each other: the operators meet."""
+    plane = np.array([[1, 0], [1, 0.1]], dtype=np.float32)
+    given = replace(task(), train=Texts(("good great", "good"), np.array([1, 1])))
+    pool = make_pool(given, PoolConfig(copies=50), WordVectors(["good", "great"], plane, 1))
+    copies = pool.texts.text[35:]
+    assert len(copies) == len(set(copies))
+    assert not {"good great", "good"} & set(copies)
+    assert {"great good", "great", "great great", "good good"} <= set(copies)
+
+
+def test_seed_is_all_that_chance_depends_on(vectors: WordVectors) -> None:
+    given = task()
+    first = make_pool(given, PoolConfig(), vectors, seed=1)
+    np.random.seed(5)  # noqa: NPY002 - the global stream must not matter
+    assert same(first, make_pool(given, PoolConfig(), vectors, seed=1))
+    other = make_pool(given, PoolConfig(), vectors, seed=2)
+    assert other.texts.text[:35] == first.texts.text[:35]
+    assert set(other.texts.text[35:]) != set(first.texts.text[35:])
+
+
+def test_copies_per_shot_and_operator(vectors: WordVectors) -> None:
+    for copies in (0, 1, 3):
+        pool = make_pool(task(), PoolConfig(operators=("insert", "swap"), copies=copies), vectors)
+        count = Counter(zip(pool.operator[35:].tolist(), pool.parent[35:].tolist(), strict=True))
+        assert max(count.values(), default=0) == copies
+        assert set(pool.operator.tolist()) == ({0, 1, 2} if copies else {0})
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_sources_alone(vectors: WordVectors, pair: bool) -> None:
+    for config in (PoolConfig(operators=()), PoolConfig(copies=0)):
+        pool = make_pool(task(pair), config, vectors)
+        assert len(pool) == 35
+        assert (pool.texts.pair is not None) == pair
+    assert PoolConfig(operators=()).names == ("source",)
+
+
+def test_column_types(vectors: WordVectors) -> None:
+    pool = make_pool(task(), PoolConfig(), vectors)
+    assert [pool.domain.dtype, pool.operator.dtype, pool.parent.dtype, pool.texts.label.dtype] == [np.int64] * 4
+    assert (pool.edit_share.dtype, pool.flipped.dtype) == (np.float32, np.bool_)
+    columns = (pool.domain, pool.operator, pool.parent, pool.edit_share, pool.flipped)
+    assert {len(column) for column in columns} == {len(pool)}
+
+
+def test_settings_that_are_not_valid() -> None:
+    with pytest.raises(UserError, match=r"unknown operator 'insrt': did you mean 'insert'\? valid are swap, delete"):
+        PoolConfig(operators=("swap", "insrt"))
+    for wrong in ({"copies": -1}, {"share": 0.0}, {"share": 1.5}, {"share": float("nan")}):
+        with pytest.raises(UserError, match=r"copies = .* must be 0 or more, and share = .* in \(0, 1\]"):
+            PoolConfig(**wrong)
