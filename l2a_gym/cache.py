@@ -27,7 +27,9 @@ def cache_dir() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"the cache folder {folder} can't be written ({error.strerror}): set L2A_CACHE to another") from error
+        raise UserError(
+            f"the cache folder {folder} can't be written ({error.strerror}): set L2A_CACHE to another"
+        ) from error
     return folder
 
 
@@ -63,6 +65,8 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside ``path`` and rename it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
+    ) as file:
         file.write(text)
     os.replace(file.name, path)

@@ -28,12 +28,14 @@ from l2a_gym.augment.pool import PoolConfig, make_pool
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
 from l2a_gym.distill.distiller import Labelled
-from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, whole_words
+from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
 from l2a_gym.distill.student import GeneralDistillation, distil_generally, new_student, student_config
 from l2a_gym.distill.teacher import (
     ALL_DATA,
     EMBEDDED,
     FEW_SHOT,
+    FineTuning,
+    embedding_table,
     fine_tune,
     load_teacher,
     load_tokenizer,
@@ -162,7 +164,7 @@ def _save(folder: Path, **arrays: NDArray[Any]) -> None:
 def _write_pool(task: Task, config: Preparation, folder: Path) -> None:
     tokenizer = load_tokenizer(config.checkpoint)
     row = whole_words(tokenizer)
-    table = load_teacher(config.checkpoint, len(task.labels), config.seed).get_input_embeddings().weight.detach()
+    table = embedding_table(load_teacher(config.checkpoint, len(task.labels), config.seed))
     vectors = WordVectors(list(row), table[list(row.values())].numpy())
     pool = make_pool(task, config.pool, vectors, config.seed)
     columns = {name: getattr(pool, name) for name in ("domain", "operator", "parent", "edit_share", "flipped")}
@@ -172,11 +174,13 @@ def _write_pool(task: Task, config: Preparation, folder: Path) -> None:
 
 def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     pool = Dataset.load_from_disk(str(folder.parent / "pool"))
-    candidates = Texts(tuple(pool["text"]), np.array(pool["label"]), tuple(pool["pair"]) if "pair" in pool.features else None)
+    candidates = Texts(
+        tuple(pool["text"]), np.array(pool["label"]), tuple(pool["pair"]) if "pair" in pool.features else None
+    )
     parts = {"pool": candidates, **_splits(task)}
     full = load_tokenizer(config.checkpoint)
-    used = Tokens.cat([encode(full, texts, task.max_length) for texts in parts.values()]).ids.unique()
-    tokenizer, kept = trim_vocabulary(full, used.numpy())
+    used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in parts.values()])
+    tokenizer, kept = trim_vocabulary(full, used)
     tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts.values()])
     ids = tokens.ids.numpy().astype(np.uint16 if len(kept) <= 2**16 else np.uint32)
     label = np.concatenate([texts.label for texts in parts.values()])
@@ -207,7 +211,8 @@ def _write_teacher(
     prepared: Prepared, train: Labelled, config: Preparation, name: str, device: torch.device, folder: Path
 ) -> None:
     classes = int(prepared.array("tokens/label").max()) + 1
-    model = load_teacher(config.checkpoint, classes, config.seed, prepared.array("tokens/kept")).to(device)
+    model = load_teacher(config.checkpoint, classes, config.seed, prepared.array("tokens/kept"))
+    torch.nn.Module.to(model, device)
     dev = prepared.labelled(prepared.rows["dev"]).to(device)
     tuning = config.few_shot if name == "few-shot" else config.all_data
     fine_tune(model, train, dev, tuning, seed=config.seed, name=name)
@@ -246,8 +251,10 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     prepared = Prepared(folder.parent)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     size = sum(parameter.numel() for parameter in teacher.parameters())
-    embeddings = teacher.get_input_embeddings().weight.detach()[torch.from_numpy(prepared.array("tokens/kept").copy())]
-    shape = student_config(config.student, len(embeddings), len(task.labels), task.max_length, size, prepared.tokens(slice(1)).pad)
+    embeddings = embedding_table(teacher)[torch.from_numpy(prepared.array("tokens/kept").copy())]
+    shape = student_config(
+        config.student, len(embeddings), len(task.labels), task.max_length, size, prepared.tokens(slice(1)).pad
+    )
     shape.id2label = dict(enumerate(task.labels))
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = new_student(shape, embeddings, config.seed)

@@ -12,7 +12,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
-from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.distiller import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
 
 TEACHERS = ("few-shot", "all-data")
@@ -58,9 +58,13 @@ class Prepared:
         """A teacher's logits on some rows, (n, C) float32."""
         return torch.from_numpy(np.array(self.array(f"{teacher}/logits")[rows]))
 
-    def labelled(self, rows: slice, teacher: str | None = None) -> Labelled:
-        """Some rows as the student takes them, with the logits of ``teacher`` where one is named."""
-        return Labelled(self.tokens(rows), self.labels(rows), self.logits(teacher, rows) if teacher else None)
+    def labelled(self, rows: slice) -> Labelled:
+        """Some rows with their labels."""
+        return Labelled(self.tokens(rows), self.labels(rows))
+
+    def taught(self, rows: slice, teacher: str) -> Taught:
+        """Some rows with their labels and the logits of a teacher."""
+        return Taught(self.tokens(rows), self.labels(rows), self.logits(teacher, rows))
 
     def pool(self) -> Dataset:
         """The candidates: text, label, domain, operator, parent, edit_share and flipped (for the oracle alone)."""

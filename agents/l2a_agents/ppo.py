@@ -6,6 +6,7 @@ permutation equivariant. The reward is paired with the uniform rule on the same 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class PPOSelector:
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn the policy."""
-        makers = [partial(RuleEnv, make_env, seed, control=True)] * num_envs
+        makers: list[Callable[[], Any]] = [partial(RuleEnv, make_env, seed, control=True)] * num_envs
         envs: VecEnv = SubprocVecEnv(makers, start_method="spawn") if num_envs > 1 else DummyVecEnv(makers)
         with torch.random.fork_rng():
             rollout = max(1, ROLLOUT // num_envs)

@@ -91,7 +91,12 @@ class Reinforce:
             step = ((plus - minus) / 2 / scale) @ noise / pairs
             self.theta = np.clip(self.theta + self.config.learning_rate * step, -BOUND, BOUND)
             entropy = len(self.theta) * (0.5 * np.log(2 * np.pi * np.e) + np.log(sigma))
-            log(total, figures | {"reward": float(rewards.mean()), "entropy": entropy, "difference": float(scale)} | self._named())
+            log(
+                total,
+                figures
+                | {"reward": float(rewards.mean()), "entropy": entropy, "difference": float(scale)}
+                | self._named(),
+            )
         envs.close()
 
     def _explore_candidates(self, make_env: MakeEnv, budget: int, seed: int, log: Log) -> None:

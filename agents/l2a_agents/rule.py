@@ -96,9 +96,7 @@ class RuleEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             self.uniform[self._seed] = self._run(np.zeros(len(self.where)))[0]
         return self._begin(), {"spent": self.spent}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Run the episode under the rule ``action``."""
         reward, info = self._run(action)
         return summary(self.observation), reward - self.uniform.get(self._seed, 0.0), True, False, info

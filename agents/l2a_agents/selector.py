@@ -49,7 +49,9 @@ class Spaces:
             ValueError: the environment does not show it.
         """
         if name not in self.columns:
-            raise ValueError(f"this selector needs the column {name!r}; the environment shows {', '.join(self.columns)}")
+            raise ValueError(
+                f"this selector needs the column {name!r}; the environment shows {', '.join(self.columns)}"
+            )
         return self.columns.index(name)
 
     def as_dict(self) -> dict[str, Any]:

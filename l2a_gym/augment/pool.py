@@ -103,13 +103,13 @@ def _copies(
 ) -> CandidatePool:
     """Edited copies of the shots, without those in ``seen``, which grows by them. Of a pair, one side is edited."""
     shots, rows, sides = task.train, [], []
-    for parent in np.repeat(np.arange(len(shots)), config.copies):
-        new = list(_sides(shots)[parent])
+    for row in np.repeat(np.arange(len(shots)), config.copies).tolist():
+        new = list(_sides(shots)[row])
         side = int(rng.integers(len(new)))
         new[side] = edit_text(new[side], edit, config.share, vectors, rng)
         if _key(new) not in seen:
             seen.add(_key(new))
-            rows.append(parent)
+            rows.append(row)
             sides.append(tuple(new))
     parent = np.array(rows, dtype=np.int64)
     n = len(parent)
@@ -119,7 +119,9 @@ def _copies(
         domain=np.zeros(n, dtype=np.int64),
         operator=np.full(n, operator),
         parent=parent,
-        edit_share=np.array([_edit_share(_sides(shots)[p], s) for p, s in zip(rows, sides, strict=True)], dtype=np.float32),
+        edit_share=np.array(
+            [_edit_share(_sides(shots)[p], s) for p, s in zip(rows, sides, strict=True)], dtype=np.float32
+        ),
         flipped=np.zeros(n, dtype=np.bool_),
     )
 

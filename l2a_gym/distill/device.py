@@ -19,7 +19,9 @@ def resolve_device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
         raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:<i>")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r} is not there: this machine has {torch.cuda.device_count()} GPUs; use auto or cpu")
+        raise UserError(
+            f"device {name!r} is not there: this machine has {torch.cuda.device_count()} GPUs; use auto or cpu"
+        )
     return torch.device(name)
 
 

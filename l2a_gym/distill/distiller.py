@@ -41,16 +41,25 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Labelled:
-    """n tokenised texts with labels (n,) and, where a teacher was asked, its logits (n, C); all on one device."""
+    """n tokenised texts with their labels (n,), on one device."""
 
     tokens: Tokens
     label: Tensor
-    teacher: Tensor | None = None
 
     def to(self, device: torch.device) -> Labelled:
         """The same on ``device``."""
-        teacher = None if self.teacher is None else self.teacher.to(device)
-        return Labelled(self.tokens.to(device), self.label.to(device), teacher)
+        return Labelled(self.tokens.to(device), self.label.to(device))
+
+
+@dataclass(frozen=True)
+class Taught(Labelled):
+    """Labelled texts with a teacher's logits (n, C)."""
+
+    teacher: Tensor
+
+    def to(self, device: torch.device) -> Taught:
+        """The same on ``device``."""
+        return Taught(self.tokens.to(device), self.label.to(device), self.teacher.to(device))
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,10 @@ class Distiller:
         config: how it learns.
     """
 
-    def __init__(self, student: BertForSequenceClassification, texts: Labelled, config: Distillation) -> None:
+    def __init__(self, student: BertForSequenceClassification, texts: Taught, config: Distillation) -> None:
         self.device = texts.label.device
-        self.student = student.to(self.device).eval()  # students have no dropout
+        torch.nn.Module.to(student, self.device)
+        self.student = student.eval()  # students have no dropout
         self.student.set_attn_implementation(attention(self.device))
         self.texts = texts
         self.config = config

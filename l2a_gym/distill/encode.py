@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,31 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) ->
     length = torch.from_numpy(mask.sum(1).astype(np.int64))
     second = torch.from_numpy((rows["token_type_ids"] * mask).sum(1).astype(np.int64))
     return Tokens(torch.from_numpy(rows["input_ids"].astype(np.int32)), length, length - second, tokenizer.pad_token_id)
+
+
+def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:
+    """The ids that :func:`encode` gives, each once. Pairs count in full: the cut depends on both sides' whole lengths."""
+    if texts.pair is None:
+        return encode(tokenizer, texts, max_length).ids.unique().numpy().astype(np.int64)
+    sides = tokenizer([*texts.text, *texts.pair], add_special_tokens=False, verbose=False)["input_ids"]
+    return np.unique(np.concatenate([np.array(ids, dtype=np.int64) for ids in sides]))
+
+
+def shuffled_batches(length: Tensor, batch: int) -> Iterator[Tensor]:
+    """Endless random batches of rows, epoch by epoch, drawn from the global generator of torch.
+
+    Within spans of 16 batches, texts of similar length share a batch, which saves padding.
+
+    Args:
+        length: (n,) tokens of each text.
+        batch: rows in a batch; an epoch's last one may be smaller.
+    """
+    while True:
+        order = torch.randperm(len(length), device=length.device)
+        spans = [rows[length[rows].argsort()] for rows in order.split(16 * batch)]
+        batches = torch.cat(spans).split(batch)
+        for i in torch.randperm(len(batches)).tolist():
+            yield batches[i]
 
 
 def trim_vocabulary(

@@ -11,7 +11,7 @@ from tqdm import trange
 from transformers import BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.device import attention, autocast
-from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.encode import Tokens, shuffled_batches
 from l2a_gym.errors import unknown
 
 RATIO = 0.133
@@ -33,9 +33,17 @@ PRESETS = {"tiny": Shape(2, 128, 4, 512), "tinybert": Shape(4, 312, 12, 1200)}
 
 @dataclass(frozen=True)
 class GeneralDistillation:
-    """Task-free distillation of sentence vectors before the first episode (cf. TinyBERT's first stage)."""
+    """Task-free distillation of sentence vectors before the first episode (cf. TinyBERT's first stage).
 
-    updates: int = 1000
+    Attributes:
+        updates: at most this many.
+        passes: at most this many passes over the texts.
+        batch: texts in an update.
+        learning_rate: the peak.
+    """
+
+    updates: int = 800
+    passes: int = 8
     batch: int = 64
     learning_rate: float = 1e-3
 
@@ -57,7 +65,7 @@ def student_config(
         raise unknown("student", preset, student_names())
 
     def config(shape: Shape) -> BertConfig:
-        return BertConfig(
+        made = BertConfig(
             vocab_size=vocabulary,
             hidden_size=shape.width,
             num_hidden_layers=shape.layers,
@@ -66,9 +74,10 @@ def student_config(
             max_position_embeddings=max_length,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
-            num_labels=classes,
             pad_token_id=pad,
         )
+        made.num_labels = classes
+        return made
 
     if preset in PRESETS:
         return config(PRESETS[preset])
@@ -87,7 +96,7 @@ def count_parameters(config: BertConfig) -> int:
     w, inner = config.hidden_size, config.intermediate_size
     embeddings = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size + 2) * w
     layer = 4 * (w * w + w) + 2 * w * inner + inner + w + 4 * w
-    return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * config.num_labels
+    return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * len(config.id2label or ())
 
 
 def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSequenceClassification:
@@ -101,7 +110,7 @@ def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSeq
         centred = embeddings.float().cpu() - embeddings.float().cpu().mean(0)
         _, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
         leading = directions.flip(1)[:, : config.hidden_size]
-    student.get_input_embeddings().weight.data[:, : leading.shape[1]] = centred @ leading
+    student.bert.embeddings.word_embeddings.weight.data[:, : leading.shape[1]] = centred @ leading
     return student
 
 
@@ -114,16 +123,19 @@ def distil_generally(
     teacher's, and W a linear map that is thrown away afterwards.
     """
     device = vectors.device
-    student.train().to(device)
+    student.train()
+    torch.nn.Module.to(student, device)
     student.set_attn_implementation(attention(device))
     vectors = F.normalize(vectors - vectors.mean(0), dim=1)
+    updates = max(1, min(config.updates, config.passes * len(tokens) // config.batch))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         widen = torch.nn.Linear(student.config.hidden_size, vectors.shape[1], bias=False).to(device)
-        optimiser = torch.optim.AdamW([*student.bert.parameters(), *widen.parameters()], lr=config.learning_rate, fused=True)
-        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.updates, pct_start=0.1)
-        for _ in trange(config.updates, desc="general distillation", leave=False):
-            rows = torch.randint(len(tokens), (config.batch,), device=device)
+        learnt = [*student.bert.parameters(), *widen.parameters()]
+        optimiser = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=updates, pct_start=0.1)
+        batches = shuffled_batches(tokens.length, config.batch)
+        for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):
                 pooled = widen(student.bert(**tokens.take(rows).inputs()).pooler_output)
             own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]

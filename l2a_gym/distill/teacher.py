@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from l2a_gym.assets import TEACHER, asset_folder
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.distiller import Labelled
-from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.encode import Tokens, shuffled_batches
 from l2a_gym.errors import UserError
 
 EMBEDDED = "embedded"
@@ -61,14 +62,12 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint_folder(checkpoint))
     except (OSError, ValueError) as error:
         raise _no_checkpoint(checkpoint, error) from error
-    if not tokenizer.is_fast:
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(f"the teacher {checkpoint!r} has no fast tokenizer: choose a BERT-like checkpoint that has one")
     return tokenizer
 
 
-def load_teacher(
-    checkpoint: str, classes: int, seed: int, kept: NDArray[np.int64] | None = None
-) -> PreTrainedModel:
+def load_teacher(checkpoint: str, classes: int, seed: int, kept: NDArray[np.int64] | None = None) -> PreTrainedModel:
     """The checkpoint with a new classification head and, of its embedding rows, those of the ids in ``kept``.
 
     Raises:
@@ -80,7 +79,7 @@ def load_teacher(
             model = AutoModelForSequenceClassification.from_pretrained(
                 checkpoint_folder(checkpoint), num_labels=classes, dtype=torch.float32
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise _no_checkpoint(checkpoint, error) from error
     table = model.get_input_embeddings()
     if kept is not None and len(kept) < table.num_embeddings:
@@ -90,6 +89,11 @@ def load_teacher(
         model.set_input_embeddings(trimmed)
         model.config.vocab_size = len(kept)
     return model
+
+
+def embedding_table(model: PreTrainedModel) -> Tensor:
+    """The model's word embeddings (V, H)."""
+    return cast(torch.nn.Embedding, model.get_input_embeddings()).weight.detach()
 
 
 def _no_checkpoint(checkpoint: str, error: Exception) -> UserError:
@@ -116,9 +120,14 @@ def fine_tune(
         optimiser, lambda step: min((step + 1) / warmup, (config.updates - step) / max(1, config.updates - warmup))
     )
     best, best_loss, since = {k: v.clone() for k, v in model.state_dict().items()}, float("inf"), 0
-    with torch.random.fork_rng(), tqdm(total=config.updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar:
+    with (
+        torch.random.fork_rng(),
+        tqdm(total=config.updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar,
+    ):
         torch.manual_seed(seed)
-        for step, rows in zip(range(1, config.updates + 1), _epochs(train.tokens.length, config.batch), strict=False):
+        for step, rows in zip(
+            range(1, config.updates + 1), shuffled_batches(train.tokens.length, config.batch), strict=False
+        ):
             model.train()
             with autocast(device):
                 logits = model(**train.tokens.take(rows).inputs()).logits
@@ -139,17 +148,6 @@ def fine_tune(
             if since >= config.patience:
                 break
     model.load_state_dict(best)
-
-
-def _epochs(length: Tensor, batch: int) -> Iterator[Tensor]:
-    """Endless shuffled batches of rows, each of texts of similar length: less padding, same epochs."""
-    span = batch * 16
-    while True:
-        order = torch.randperm(len(length), device=length.device)
-        spans = [rows[length[rows].argsort()] for rows in order.split(span)]
-        batches = [rows for rows in torch.cat(spans).split(batch)]
-        for i in torch.randperm(len(batches)).tolist():
-            yield batches[i]
 
 
 @torch.no_grad()

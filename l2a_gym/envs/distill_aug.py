@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from copy import deepcopy
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 from torch import Tensor
@@ -34,7 +35,7 @@ DIVERGED = -1.0
 """The reward of a step after which the student's loss is not finite; the episode ends there."""
 
 
-class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
+class DistillAugEnv(gym.Env[Any, Any]):
     """Choose and weight candidate texts; a student takes real distillation steps on them.
 
     After L2A (AAAI 2021, arXiv 2101.08106). ``docs/environment.md`` is the contract in full.
@@ -78,7 +79,9 @@ class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
         UserError: a value that is not valid, in the constructor; an asset that can't be had, in the first reset.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    observation_space: spaces.Dict
+    action_space: spaces.Box
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
@@ -180,7 +183,7 @@ class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
-        return State(self.distiller.state(), deepcopy(self._begun()), deepcopy(self.np_random.bit_generator.state))
+        return State(self.distiller.state(), deepcopy(self._begun()), deepcopy(dict(self.np_random.bit_generator.state)))
 
     def restore_state(self, state: State) -> None:
         """Go back to a moment of this environment or of one made with the same arguments.
@@ -198,7 +201,7 @@ class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
         twin.restore_state(self.save_state())
         return twin
 
-    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> str | NDArray[np.uint8] | None:
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
@@ -255,4 +258,4 @@ class DistillAugEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _blank(self) -> Observation:
         """After a diverged step there is no student to look with."""
-        return {name: np.zeros(space.shape, np.float32) for name, space in self.observation_space.items()}
+        return {name: np.zeros_like(space.sample()) for name, space in self.observation_space.items()}

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
-from l2a_gym.errors import unknown
+from l2a_gym.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,12 @@ def check_features(names: Sequence[str] | None) -> tuple[str, ...]:
     """The named features in the table's order; all but the oracle's for None.
 
     Raises:
-        UserError: unknown name.
+        UserError: unknown name, or none at all.
     """
     if names is None:
         return DEFAULT_FEATURES
+    if not names:
+        raise UserError(f"features = []: valid are one or more of {', '.join(FEATURES)}")
     for name in names:
         if name not in FEATURES:
             raise unknown("feature", name, FEATURES)
@@ -94,10 +97,16 @@ def candidate_columns(features: Sequence[str], domains: Sequence[str], operators
     )
 
 
+def column_bounds(columns: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Look up the lowest and the highest value of each of the candidates' columns."""
+    features = [FEATURES[column.split("=")[0]] for column in columns]
+    low, high = ([getattr(feature, side) for feature in features] for side in ("low", "high"))
+    return np.array(low, dtype=np.float32), np.array(high, dtype=np.float32)
+
+
 def observation_space(candidates: int, columns: Sequence[str], domains: int) -> spaces.Dict:
     """``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G), all float32."""
-    bounds = [FEATURES[column.split("=")[0]] for column in columns]
-    low, high = ([getattr(feature, side) for feature in bounds] for side in ("low", "high"))
+    low, high = column_bounds(columns)
     return spaces.Dict(
         {
             "candidates": _box(np.tile(low, (candidates, 1)), np.tile(high, (candidates, 1))),

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from l2a_gym.distill.distiller import Outputs, agreement
 from l2a_gym.distill.losses import soft_target_loss
 from l2a_gym.envs.episode import Episode
-from l2a_gym.envs.observation import DYNAMIC
+from l2a_gym.envs.observation import DYNAMIC, column_bounds
 from l2a_gym.envs.world import World, entropy
 
 Observation = dict[str, NDArray[np.float32]]
@@ -46,7 +46,7 @@ def observe(
         if name in columns:
             candidates[:, columns.index(name)] = dynamic[name]
     return {
-        "candidates": candidates.cpu().numpy().clip(-1, 1),
+        "candidates": candidates.cpu().numpy().clip(*column_bounds(columns)),
         "student": _student(episode, steps, updates),
         "domains": _domains(world, episode, loss, world.domain[rows]),
     }

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from l2a_gym.envs import viewer
 from l2a_gym.envs.action import action_space, check_action, weights_of
-from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, observation_space
+from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, column_bounds, observation_space
 from l2a_gym.errors import UserError, check_choice
 
 Observation = dict[str, NDArray[np.float32]]
@@ -86,7 +87,7 @@ class ToyState:
     random: dict[str, Any]
 
 
-class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
+class ToyEnv(gym.Env[Any, Any]):
     """Choose and weight made-up candidates, some of which teach a made-up student and some of which harm it.
 
     For debugging agents: every column, key and error is that of ``L2A-Distill-v0``, a step takes a fraction of a
@@ -125,10 +126,12 @@ class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
         UserError: a value that is not valid.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
     domains = DOMAINS
     operators = OPERATORS
     updates = 1
+    observation_space: spaces.Dict
+    action_space: spaces.Box
 
     def __init__(
         self, *, candidates: int = 32, steps: int = 10, noise: float = 0.0, render_mode: str | None = None
@@ -202,7 +205,7 @@ class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def save_state(self) -> ToyState:
         """Copy this moment: episode and random stream."""
-        return ToyState(deepcopy(self._begun()), deepcopy(self.np_random.bit_generator.state))
+        return ToyState(deepcopy(self._begun()), deepcopy(dict(self.np_random.bit_generator.state)))
 
     def restore_state(self, state: ToyState) -> None:
         """Go back to a moment of this environment or of one made with the same arguments."""
@@ -215,7 +218,7 @@ class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
         twin.restore_state(self.save_state())
         return twin
 
-    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> str | NDArray[np.uint8] | None:
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
@@ -269,8 +272,8 @@ class ToyEnv(gym.Env[Observation, NDArray[np.float32]]):
         seen[np.arange(n), len(DOMAINS) + operator] = 1
         for name, column in columns.items():
             seen[:, self._column[name]] = column
-        bounds = self.observation_space["candidates"]  # type: ignore[index]
-        return seen.astype(np.float32).clip(bounds.low, bounds.high), usefulness, domain * len(OPERATORS) + operator
+        group = domain * len(OPERATORS) + operator
+        return seen.astype(np.float32).clip(*column_bounds(self.columns)), usefulness, group
 
     def _observe(self) -> Observation:
         episode = self._begun()

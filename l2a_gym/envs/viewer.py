@@ -57,7 +57,7 @@ def rgb_array(domains: tuple[str, ...], operators: tuple[str, ...], episode: Wat
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     figure.suptitle(_headline(domains, episode), fontsize=11, x=0.01, ha="left", parse_math=False)
     left, right = figure.subplots(1, 2, width_ratios=[5, 4])
     _draw_weights(left, domains, operators, _mean_weight(domains, episode))
@@ -104,7 +104,8 @@ def _headline(domains: tuple[str, ...], episode: Watched) -> str:
 
 def _mean_weight(domains: tuple[str, ...], episode: Watched) -> NDArray[np.float64]:
     """Divide the weight given by the candidates shown, (D, O); NaN where none was shown."""
-    mean = np.divide(episode.weight, episode.shown, out=np.full(len(episode.weight), np.nan), where=episode.shown > 0)
+    mean = np.full(len(episode.weight), np.nan)
+    np.divide(episode.weight, episode.shown, out=mean, where=episode.shown > 0)
     return mean.reshape(len(domains), -1)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.distill.distiller import Distillation, Distiller, Labelled
+from l2a_gym.distill.distiller import Distillation, Distiller, Labelled, Taught
 from l2a_gym.envs.observation import DYNAMIC
 from l2a_gym.prepared import TEACHERS, Prepared
 
@@ -34,7 +34,7 @@ class World:
     """
 
     prepared: Prepared
-    texts: Labelled
+    texts: Taught
     dev: Labelled
     candidates: int
     static: Tensor
@@ -59,7 +59,7 @@ def load_world(
     group = domain * operators + operator
     return World(
         prepared=prepared,
-        texts=prepared.labelled(rows, teacher).to(device),
+        texts=prepared.taught(rows, teacher).to(device),
         dev=prepared.labelled(prepared.rows["dev"]).to(device),
         candidates=pool.stop,
         static=_static(prepared, teacher, features, domains, operators).to(device),
@@ -67,7 +67,7 @@ def load_world(
         group=group,
         groups=[np.flatnonzero(group == g) for g in range(domains * operators)],
         sizes=(np.bincount(domain, minlength=domains) / len(domain)).astype(np.float32),
-        distance=prepared.array("signals/distance").astype(np.float32),
+        distance=prepared.array("signals/distance").astype(np.float32).clip(0, 2),
     )
 
 

@@ -17,7 +17,12 @@ from l2a_gym.assets import HUTTO, asset_folder
 from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
 
-DOMAINS = {"nyt": "nytEditorialSnippets", "tweets": "tweets", "amazon": "amazonReviewSnippets", "movie": "movieReviewSnippets"}
+DOMAINS = {
+    "nyt": "nytEditorialSnippets",
+    "tweets": "tweets",
+    "amazon": "amazonReviewSnippets",
+    "movie": "movieReviewSnippets",
+}
 LABELS = ("negative", "positive")
 SHOTS = (16, 64, 256)
 NOISE = {"": 0.0, "-noise40": 0.4}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ def random_texts(n: int) -> list[list[str]]:
 
 
 def test_names() -> None:
-    assert OPERATORS == {"swap": swap, "delete": delete, "insert": insert, "replace": replace}
+    assert list(OPERATORS.items()) == [("swap", swap), ("delete", delete), ("insert", insert), ("replace", replace)]
 
 
 def test_only_one_outcome_is_possible(vectors: WordVectors) -> None:
@@ -51,7 +50,8 @@ def test_every_place_can_be_reached(vectors: WordVectors, name: str) -> None:
     words = ["good", "great", "bad", "poor"]
     results = {tuple(OPERATORS[name](words, vectors, rng(seed))) for seed in range(400)}
     exchanged = {
-        tuple(np.array(words)[order]) for order in ([1, 0, 2, 3], [2, 1, 0, 3], [3, 1, 2, 0], [0, 2, 1, 3], [0, 3, 2, 1])
+        tuple(np.array(words)[order])
+        for order in ([1, 0, 2, 3], [2, 1, 0, 3], [3, 1, 2, 0], [0, 2, 1, 3], [0, 3, 2, 1])
     } | {("good", "great", "poor", "bad")}
     expected = {
         "swap": exchanged,
@@ -105,7 +105,9 @@ def test_replace_changes_one_word_that_has_a_neighbour(vectors: WordVectors) -> 
     assert changed > 50
 
 
-@pytest.mark.parametrize(("words", "share", "left"), [(20, 0.1, 18), (20, 0.14, 17), (3, 0.1, 2), (1, 1.0, 1), (6, 1.0, 1)])
+@pytest.mark.parametrize(
+    ("words", "share", "left"), [(20, 0.1, 18), (20, 0.14, 17), (3, 0.1, 2), (1, 1.0, 1), (6, 1.0, 1)]
+)
 def test_share_is_the_number_of_edits(vectors: WordVectors, words: int, share: float, left: int) -> None:
     text = " ".join(f"w{i}" for i in range(words))
     new = edit_text(text, delete, share, vectors, rng()).split()
@@ -117,8 +119,7 @@ def test_at_least_one_edit_of_the_smallest_share(vectors: WordVectors) -> None:
     text = " ".join(["good"] * 12)
     new = edit_text(text, replace, 1e-6, vectors, rng()).split()
     assert Counter(new) == {"good": 11, "great": 1}
-    ratio = SequenceMatcher(None, text.split(), edit_text(text, insert, 0.25, vectors, rng()).split(), autojunk=False).ratio()
-    assert ratio == pytest.approx(2 * 12 / (12 + 15))
+    assert len(edit_text(text, insert, 0.25, vectors, rng()).split()) == 12 + 3
 
 
 @pytest.mark.parametrize("name", OPERATORS)

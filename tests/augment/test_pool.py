@@ -15,8 +15,24 @@ from l2a_gym.augment.words import WordVectors
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.task import Task, Texts
 
-WORDS = "good great fine bad poor dull film book song phone meal game story town camera room".split()
-SEPARATOR = "|"
+WORDS = [
+    "good",
+    "great",
+    "fine",
+    "bad",
+    "poor",
+    "dull",
+    "film",
+    "book",
+    "song",
+    "phone",
+    "meal",
+    "game",
+    "story",
+    "town",
+    "camera",
+    "room",
+]
 
 
 def texts(n: int, seed: int, pair: bool = False) -> Texts:

@@ -26,7 +26,7 @@ SEEDS = range(20)
 
 
 def play(env: ToyEnv, seed: int, rule: Rule) -> list[float]:
-    """The rewards of one episode."""
+    """Return the rewards of one episode."""
     (observation, _), rewards, over = env.reset(seed=seed), [], False
     while not over:
         observation, reward, over, _, _ = env.step(rule(observation))
@@ -43,7 +43,7 @@ def column(env: ToyEnv, observation: dict[str, NDArray[np.float32]], name: str) 
 
 
 def useful(env: ToyEnv, observation: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-    """The formula of the class docstring."""
+    """Compute the formula of the class docstring."""
     d = column(env, observation, "domain=target") - column(env, observation, "domain=far")
     return 0.7 * (2 * column(env, observation, "all_data_label") - 1) + 0.3 * d
 
@@ -163,7 +163,7 @@ def test_asking_for_the_optimum_does_not_disturb_the_episode() -> None:
 
 @pytest.mark.parametrize(("standardised", "reached"), [(False, 0.999), (True, 0.97)])
 def test_a_linear_rule_comes_close_to_the_optimum(standardised: bool, reached: float) -> None:
-    """Least squares finds usefulness from the columns; steep tanh of it is the rule. Standardised: within each batch."""
+    """Least squares finds usefulness from the columns, raw or standardised in each batch; the rule is a steep tanh."""
 
     def seen(observation: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         z = observation["candidates"].astype(np.float64)

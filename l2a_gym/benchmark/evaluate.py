@@ -1,0 +1,103 @@
+"""Score selectors by the students they train: the only code that opens the test split."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from l2a_agents.selector import Selector
+from tqdm import tqdm
+
+from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.envs.reward import Scores, score
+from l2a_gym.prepared import Prepared
+
+CONTROLS = ("none", "uniform", "oracle")
+"""The selectors that stand in every table; the oracle where labels were flipped."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One student: its seed, its scores on dev and test, what it cost, and the episode's return."""
+
+    seed: int
+    dev: Scores
+    test: Scores
+    updates: int
+    seconds: float
+    episode_return: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_episode(env: DistillAugEnv, selector: Selector, seed: int) -> tuple[float, dict[str, Any]]:
+    """Play an episode with the selector's deterministic actions; returns its return and last info.
+
+    The environment then holds the final student.
+    """
+    observation, info = env.reset(seed=seed)
+    total, done = 0.0, False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(selector.act(observation, deterministic=True))
+        total, done = total + reward, terminated or truncated
+    return total, info
+
+
+def evaluate(run: Run, selector: Selector, seeds: Sequence[int]) -> list[Row]:
+    """Train one student a seed under the selector, and score it on dev and test."""
+    env = run.environment(**selector.env_options)
+    rows = []
+    for seed in seeds:
+        start = time.perf_counter()
+        total, info = run_episode(env, selector, seed)
+        seconds = time.perf_counter() - start
+        rows.append(Row(seed, score_student(env, "dev"), score_student(env, "test"), info["updates"], seconds, total))
+    return rows
+
+
+def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, list[Row]]:
+    """Rows of the controls that the task admits and of the selector, on the same seeds."""
+    flips = bool(run.environment().world.prepared.array("signals/flipped").any())
+    controls = [name for name in CONTROLS if name != "oracle" or flips]
+    named = {name: new_selector(run, name) for name in controls} | {"selector": selector}
+    bar = tqdm(named.items(), desc="comparing", leave=False)
+    return {name: evaluate(run, each, seeds) for name, each in bar}
+
+
+def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
+    """Train a student for ``run.export_steps`` steps under the selector.
+
+    Returns:
+        The environment that holds the student, and its accuracies and updates.
+    """
+    env = run.environment(steps=run.export_steps, **selector.env_options)
+    _, info = run_episode(env, selector, student_seeds(1, 1)[0])
+    return env, {
+        "dev_accuracy": score_student(env, "dev").accuracy,
+        "test_accuracy": score_student(env, "test").accuracy,
+        "updates": info["updates"],
+    }
+
+
+def score_student(env: DistillAugEnv, split: str) -> Scores:
+    """Scores of the environment's student, as it is now, on a split of the target."""
+    prepared = env.world.prepared
+    held_out = prepared.labelled(prepared.rows[split]).to(env.distiller.device)
+    return score(env.distiller.outputs(held_out.tokens).logits, held_out.label)
+
+
+def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
+    """Scores of a teacher on a split of the target, from its stored logits."""
+    rows = prepared.rows[split]
+    return score(prepared.logits(teacher, rows), prepared.labels(rows))
+
+
+def student_seeds(first: int, count: int) -> list[int]:
+    """Episode seeds for evaluation; training draws its own from another stream."""
+    return [int(word) for word in np.random.SeedSequence([first, 0x5EED]).generate_state(count)]

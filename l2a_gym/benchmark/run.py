@@ -1,0 +1,117 @@
+"""What a training run is: its settings, its folder, its environment and its selector."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import MakeEnv, Selector, Spaces
+
+from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.errors import UserError
+
+ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run; the attributes are the command line of ``scripts/train_agent.py``.
+
+    Attributes:
+        algo: a registered selector, or my_module:MySelector.
+        task: a task id or the path of a task file.
+        budget: student updates and dev passes to spend on training.
+        seed: of the selector's training.
+        num_envs: environments that run at a time, each in a process of its own.
+        device: auto, cpu, cuda or cuda:<i>.
+        teacher: whose logits teach the student: few-shot or all-data.
+        student: tiny, ratio or tinybert.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        metric: of the reward: nll, accuracy or macro_f1.
+        student_seeds: students trained per selector in the comparison.
+        export_steps: steps of the episode that trains the exported student.
+        out: the run folder; by default runs/<task>-<algo>-s<seed>.
+    """
+
+    algo: str = "ppo"
+    task: str = "hutto/nyt-64-noise40"
+    budget: int = 5000
+    seed: int = 0
+    num_envs: int = 2
+    device: str = "auto"
+    teacher: str = "few-shot"
+    student: str = "tiny"
+    checkpoint: str = "embedded"
+    metric: str = "nll"
+    student_seeds: int = 5
+    export_steps: int = 60
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "num_envs", "student_seeds", "export_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")
+        if self.seed < 0:
+            raise UserError(f"seed = {self.seed}: valid are whole numbers from 0")
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        name = Path(self.task).stem if self.task.endswith(".toml") else self.task.replace("/", "-")
+        return self.out or Path("runs") / f"{name}-{self.algo.replace(':', '-')}-s{self.seed}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"out": str(self.folder)}
+
+    def make_env(self) -> MakeEnv:
+        """Makes this run's environment; can be pickled."""
+        names = ("task", "device", "teacher", "student", "checkpoint", "metric")
+        settings = {name: getattr(self, name) for name in names}
+        return partial(gym.make, ENVIRONMENT, disable_env_checker=True, **settings)
+
+    def environment(self, **options: Any) -> DistillAugEnv:
+        """This run's environment without wrappers; ``options`` are laid over the run's own."""
+        env = self.make_env()(**options).unwrapped
+        assert isinstance(env, DistillAugEnv)
+        return env
+
+
+def load_run(folder: Path) -> Run:
+    """The run whose folder this is.
+
+    Raises:
+        UserError: it is not a run folder.
+    """
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return Run(**settings | {"out": folder})
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder} is not a run folder: its config.json can't be read ({error})") from error
+
+
+def load_selector(run: Run) -> Selector:
+    """The trained selector of a run."""
+    selector = new_selector(run)
+    selector.load(run.folder / "selector")
+    return selector
+
+
+def new_selector(run: Run, name: str | None = None) -> Selector:
+    """An untrained selector for a run's environment: the run's own, or another by name."""
+    try:
+        kind = selector_class(name or run.algo)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(str(error)) from error
+    return kind(Spaces.of(run.make_env()(**kind.env_options)))
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    return {name: version(name) for name in ("l2a-gym", "torch", "transformers", "gymnasium", "numpy")}

@@ -1,0 +1,21 @@
+"""The student as a Hugging Face folder that ``transformers.pipeline("text-classification", folder)`` loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+from l2a_gym.cache import write_folder
+
+
+def export(student: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
+    """Write weights (safetensors), configuration, tokenizer and model card; a folder that stands there is replaced."""
+
+    def fill(beside: Path) -> None:
+        student.save_pretrained(beside, safe_serialization=True)
+        tokenizer.model_max_length = student.config.max_position_embeddings
+        tokenizer.save_pretrained(beside)
+        (beside / "README.md").write_text(card, encoding="utf-8")
+
+    write_folder(folder, fill)

@@ -1,0 +1,57 @@
+"""Names of devices, and the precision on each."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from l2a_gym.distill.device import attention, autocast, resolve_device
+from l2a_gym.errors import UserError
+
+GPUS = torch.cuda.device_count()
+without_gpu = pytest.mark.skipif(GPUS > 0, reason="what is said where there is no GPU; this machine has one")
+with_gpu = pytest.mark.skipif(GPUS == 0, reason="needs a GPU; this machine has none")
+
+
+def test_cpu() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_auto_takes_a_gpu_where_there_is_one() -> None:
+    assert resolve_device("auto").type == ("cuda" if GPUS else "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "mps", "CPU", "tpu:0"])
+def test_unknown_name(name: str) -> None:
+    with pytest.raises(UserError, match=r"^unknown device '.*': valid are auto, cpu, cuda and cuda:<i>$"):
+        resolve_device(name)
+
+
+@without_gpu
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
+def test_gpu_that_is_not_there(name: str) -> None:
+    with pytest.raises(UserError, match=f"^device '{name}' is not there: this machine has 0 GPUs; use auto or cpu$"):
+        resolve_device(name)
+
+
+@with_gpu
+def test_gpu_by_number() -> None:
+    assert resolve_device(f"cuda:{GPUS - 1}") == torch.device(f"cuda:{GPUS - 1}")
+    with pytest.raises(UserError, match=f"this machine has {GPUS} GPUs"):
+        resolve_device(f"cuda:{GPUS}")
+
+
+def test_precision() -> None:
+    device = resolve_device("auto")
+    layer, x = torch.nn.Linear(4, 4, device=device), torch.ones(2, 4, device=device)
+    with autocast(device, enabled=False):
+        assert layer(x).dtype == torch.float32
+    with autocast(device):
+        assert layer(x).dtype in (torch.float32, torch.bfloat16)
+        loss = torch.nn.functional.cross_entropy(layer(x).float(), torch.zeros(2, dtype=torch.long, device=device))
+    loss.backward()
+    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_attention_is_one_that_transformers_knows() -> None:
+    assert (attention(torch.device("cpu")), attention(torch.device("cuda"))) == ("eager", "sdpa")

@@ -1,0 +1,233 @@
+"""A small random teacher: which weights it keeps, what early stopping keeps, and that chance has one source."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel, PreTrainedModel
+
+from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.encode import encode, trim_vocabulary
+from l2a_gym.distill.teacher import FineTuning, checkpoint_folder, fine_tune, load_teacher, load_tokenizer, predict
+from l2a_gym.errors import UserError
+from l2a_gym.tasks.registry import make_task
+from l2a_gym.tasks.task import Texts
+
+TUNING = FineTuning(updates=40, batch=16, learning_rate=2e-2, check=4)
+
+
+@pytest.fixture(scope="module")
+def texts(small: dict[str, Any]) -> tuple[Labelled, Labelled]:
+    """The small task's shots and clean source texts, and its dev split."""
+    task = make_task(small["task"])
+    tokenizer = load_tokenizer(small["checkpoint"])
+
+    def labelled(part: Texts) -> Labelled:
+        return Labelled(encode(tokenizer, part, task.max_length), torch.from_numpy(part.label))
+
+    clean = task.sources["books"].take(np.flatnonzero(~task.flipped["books"]))
+    more = Texts(task.train.text + clean.text, np.concatenate([task.train.label, clean.label]))
+    return labelled(more), labelled(task.dev)
+
+
+def tuned(small: dict[str, Any], train: Labelled, dev: Labelled, config: FineTuning, seed: int = 0) -> PreTrainedModel:
+    model = load_teacher(small["checkpoint"], 2, seed=0)
+    fine_tune(model, train, dev, config, seed=seed, name="made-up")
+    return model
+
+
+def loss(model: PreTrainedModel, texts: Labelled) -> float:
+    return float(F.cross_entropy(predict(model, texts.tokens)[0], texts.label))
+
+
+def equal(a: PreTrainedModel, b: PreTrainedModel) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_fine_tuning_learns(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    train, dev = texts
+    before = load_teacher(small["checkpoint"], 2, seed=0)
+    after = tuned(small, train, dev, replace(TUNING, patience=50))
+    assert loss(after, dev) < loss(before, dev) - 0.1
+    assert loss(after, train) < loss(before, train) - 0.1
+
+
+def test_state_with_the_best_dev_loss_is_kept(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    """Where dev says the contrary of train, what is learnt last is the worst."""
+    train, dev = texts
+    contrary = replace(dev, label=1 - dev.label)
+    looks = [
+        loss(tuned(small, train, contrary, replace(TUNING, check=check, patience=1)), contrary)
+        for check in (16, 24, 32, 40)
+    ]
+    kept = loss(tuned(small, train, contrary, replace(TUNING, patience=50)), contrary)
+    assert kept <= min(looks)
+    assert looks[-1] > kept + 0.5
+
+
+def test_best_of_all_looks(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    """With a rate that is far too high the loss goes up and down; no single look is better than what is kept."""
+    train, dev = texts
+    wild = replace(TUNING, learning_rate=0.1, patience=50)
+    kept = loss(tuned(small, train, dev, wild), dev)
+    looks = [
+        loss(tuned(small, train, dev, replace(wild, check=check, patience=1)), dev)
+        for check in (20, 24, 28, 32, 36, 40)
+    ]
+    assert kept <= min(looks)
+    assert max(looks) > kept
+
+
+def test_patience_ends_the_tuning(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    """What comes after the end can't matter: with a patient tuner the dev loss finds a better state later on."""
+    train, dev = texts
+    slow = FineTuning(updates=60, batch=16, learning_rate=3e-3, check=1, patience=1)
+    hasty, patient = (loss(tuned(small, train, dev, replace(slow, patience=p)), dev) for p in (1, 60))
+    assert patient < hasty
+
+
+def test_seed_is_all_that_chance_depends_on(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    train, dev = texts
+    short = replace(TUNING, updates=8)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = tuned(small, train, dev, short)
+    predict(first, dev.tokens)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert equal(tuned(small, train, dev, short), first)
+    assert not equal(tuned(small, train, dev, short, seed=1), first)
+    heads = [load_teacher(small["checkpoint"], 2, seed).classifier.weight for seed in (0, 0, 1)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_few_updates(small: dict[str, Any], texts: tuple[Labelled, Labelled], updates: int) -> None:
+    train, dev = texts
+    model = tuned(small, train, dev, FineTuning(updates=updates, batch=500, learning_rate=1e-3, check=1))
+    assert not equal(model, load_teacher(small["checkpoint"], 2, seed=0))
+
+
+def by_model(model: PreTrainedModel, texts: Labelled, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """One text at a time, without padding."""
+    logits, vectors = [], []
+    for row in rows.tolist():
+        ids = texts.tokens.ids[row, : texts.tokens.length[row]].long()[None]
+        with torch.no_grad():
+            out = model(input_ids=ids, output_hidden_states=True)
+        logits.append(out.logits)
+        vectors.append(out.hidden_states[-1].mean(1))
+    return torch.cat(logits).float(), torch.cat(vectors).float()
+
+
+def test_prediction_keeps_the_order(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    """In float64, which autocast leaves alone."""
+    _, dev = texts
+    model = load_teacher(small["checkpoint"], 2, seed=0).double().eval()
+    rows = torch.arange(len(dev.tokens)).flip(0)
+    expected = by_model(model, dev, rows)
+    assert len(set(dev.tokens.length.tolist())) > 1
+    for batch in (1, 5, 64):
+        logits, vectors = predict(model, dev.tokens.take(rows), batch)
+        assert logits.dtype == vectors.dtype == torch.float32
+        torch.testing.assert_close(logits, expected[0])
+        torch.testing.assert_close(vectors, expected[1])
+
+
+def test_prediction_switches_dropout_off(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
+    model = load_teacher(small["checkpoint"], 2, seed=0).train()
+    first, second = (predict(model, texts[1].tokens) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+
+
+def checkpoint_with_padding_last(small: dict[str, Any], folder: Path) -> str:
+    """The small teacher's tokenizer with [PAD] moved to the end, and a random model for it."""
+    pieces = sorted(load_tokenizer(small["checkpoint"]).get_vocab(), key=lambda piece: (piece == "[PAD]", piece))
+    shutil.copytree(small["checkpoint"], folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).unlink()
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    with torch.random.fork_rng():
+        config = BertConfig(vocab_size=len(pieces), pad_token_id=len(pieces) - 1, max_position_embeddings=32, **shape)
+        BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("padding_last", [False, True])
+def test_trimmed_teacher_says_what_the_whole_one_says(
+    small: dict[str, Any], tmp_path: Path, padding_last: bool
+) -> None:
+    checkpoint = checkpoint_with_padding_last(small, tmp_path / "last") if padding_last else small["checkpoint"]
+    dev = make_task(small["task"]).dev.take(np.arange(6))
+    tokenizer = load_tokenizer(checkpoint)
+    tokens = encode(tokenizer, dev, 16)
+    assert tokens.pad == (len(tokenizer) - 1 if padding_last else 0)
+    small_tokenizer, kept = trim_vocabulary(tokenizer, tokens.ids.unique().numpy())
+    assert len(kept) < len(tokenizer)
+    whole, trimmed = load_teacher(checkpoint, 2, 0).double(), load_teacher(checkpoint, 2, 0, kept).double()
+    table = trimmed.get_input_embeddings()
+    assert torch.equal(table.weight, whole.get_input_embeddings().weight[torch.from_numpy(kept)])
+    assert trimmed.config.vocab_size == table.num_embeddings == len(kept)
+    assert table.padding_idx == small_tokenizer.pad_token_id
+    for a, b in zip(predict(whole, tokens), predict(trimmed, encode(small_tokenizer, dev, 16)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_whole_vocabulary_is_left_as_it_is(small: dict[str, Any]) -> None:
+    every = np.arange(len(load_tokenizer(small["checkpoint"])))
+    whole, kept = (load_teacher(small["checkpoint"], 2, 0, rows) for rows in (None, every))
+    assert equal(whole, kept)
+
+
+def test_classes_and_precision(small: dict[str, Any]) -> None:
+    model = load_teacher(small["checkpoint"], 7, 0)
+    assert model.classifier.weight.shape == (7, 32)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("load", [load_tokenizer, lambda name: load_teacher(name, 2, 0)], ids=["tokenizer", "teacher"])
+def test_checkpoint_that_is_not_there(tmp_path: Path, load: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, kind in {
+        str(tmp_path / "empty"): "folder",
+        str(tmp_path / "nowhere"): "hub id",
+        "a/b/c": "hub id",
+    }.items():
+        with pytest.raises(UserError) as caught:
+            load(name)
+        message = str(caught.value)
+        assert message.startswith(f"the teacher {name!r} ({kind}) can't be loaded: ")
+        assert message.endswith("; 'embedded' needs no hub")
+        assert "\n" not in message
+
+
+def load_both(checkpoint: str) -> None:
+    load_tokenizer(checkpoint)
+    load_teacher(checkpoint, 2, 0)
+
+
+@pytest.mark.parametrize("damage", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_checkpoint_that_is_damaged(small: dict[str, Any], tmp_path: Path, damage: str) -> None:
+    shutil.copytree(small["checkpoint"], tmp_path / "broken")
+    file = tmp_path / "broken" / damage
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(
+        UserError, match=r"^the teacher '.*broken' \(folder\) can't be loaded: .*'embedded' needs no hub$"
+    ):
+        load_both(str(file.parent))
+
+
+def test_embedded_is_a_folder_in_the_cache() -> None:
+    assert (Path(checkpoint_folder("embedded")) / "model.safetensors").is_file()
+    assert checkpoint_folder("some/hub-id") == "some/hub-id"

@@ -1,0 +1,294 @@
+"""Observations: each column against its formula, computed here a second time from what is on disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from torch.nn import functional as F
+
+from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.envs.observation import (
+    DEFAULT_FEATURES,
+    DOMAIN,
+    DYNAMIC,
+    FEATURES,
+    STUDENT,
+    candidate_columns,
+    check_features,
+    observation_space,
+)
+from l2a_gym.errors import UserError
+
+Observation = dict[str, NDArray[np.float32]]
+N, T, K = 24, 4, 2  # the budget of the small task
+EVERY = list(FEATURES)
+
+
+def actions(n: int, size: int = N, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(-1, 1, (n, size)).astype(np.float32)
+
+
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    odds = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return odds / odds.sum(1, keepdims=True)
+
+
+def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -(p * np.log(p)).sum(1) / np.log(p.shape[1])
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a processor without fast bfloat16, so that formulas can be compared closely."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+
+@pytest.fixture
+def moment(in_float32: None, small: dict[str, Any]) -> tuple[DistillAugEnv, Observation]:
+    """Step twice in an environment with every feature after two steps, and what it shows."""
+    env = DistillAugEnv(**small, features=EVERY)
+    env.reset(seed=0)
+    for action in actions(2):
+        observation, *_ = env.step(action)
+    return env, observation
+
+
+def column(env: DistillAugEnv, observation: Observation, name: str) -> NDArray[np.float32]:
+    return observation["candidates"][:, env.columns.index(name)]
+
+
+# The table
+
+
+def test_every_column_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
+    first_cells = set(re.findall(r"^\|\s*`([^`]+)`\s*\|", page, flags=re.MULTILINE))
+    names = {*FEATURES, *STUDENT, *DOMAIN}
+    assert names - first_cells == set()
+
+
+def test_the_oracle_is_off_unless_asked_for() -> None:
+    assert check_features(None) == DEFAULT_FEATURES
+    assert set(FEATURES) - set(DEFAULT_FEATURES) == {"clean"}
+    assert set(DYNAMIC) < set(DEFAULT_FEATURES)
+
+
+def test_columns_follow_the_table_whatever_the_order_asked_for() -> None:
+    assert check_features(["kl", "domain", "length", "kl"]) == ("domain", "length", "kl")
+
+
+def test_an_unknown_feature_is_named() -> None:
+    with pytest.raises(UserError, match="unknown feature 'simlarity': did you mean 'similarity'"):
+        check_features(["length", "simlarity"])
+
+
+def test_one_column_for_each_domain_and_operator() -> None:
+    columns = candidate_columns(["domain", "operator", "kl"], ["a", "b"], ["source"])
+    assert columns == ("domain=a", "domain=b", "operator=source", "kl")
+
+
+def test_bounds_of_the_space_are_those_of_the_table() -> None:
+    space = observation_space(3, ["domain=a", "similarity"], 2)
+    assert space["candidates"].low.tolist() == [[0, -1]] * 3  # type: ignore[attr-defined]
+    assert space["candidates"].high.tolist() == [[1, 1]] * 3  # type: ignore[attr-defined]
+    assert space["student"].low.tolist() == [row[0] for row in STUDENT.values()]  # type: ignore[attr-defined]
+    assert space["domains"].high.tolist() == [[row[1] for row in DOMAIN.values()]] * 2  # type: ignore[attr-defined]
+
+
+# Ranges and switches
+
+
+@pytest.mark.parametrize(("mode", "size"), [("weights", N), ("mixture", 15)])
+def test_ranges_hold_over_episodes(small: dict[str, Any], mode: str, size: int) -> None:
+    env = DistillAugEnv(**small, features=EVERY, action=mode)
+    seen = []
+    for seed in range(4):
+        seen.append(env.reset(seed=seed)[0])
+        seen += [env.step(action)[0] for action in actions(T, size, seed)]
+    assert all(env.observation_space.contains(observation) for observation in seen)
+    varied = np.concatenate([observation["candidates"] for observation in seen]).std(0) > 0
+    assert [name for name, moves in zip(env.columns, varied, strict=True) if not moves] == []
+
+
+def test_switched_features_are_the_columns_of_the_whole(small: dict[str, Any]) -> None:
+    whole = DistillAugEnv(**small, features=EVERY)
+    some = DistillAugEnv(**small, features=["agreement", "domain", "length"])
+    assert some.columns == ("domain=films", "domain=books", "domain=songs", "length", "agreement")
+    for env in (whole, some):
+        env.reset(seed=0)
+    one, two = (env.step(actions(1)[0])[0] for env in (whole, some))
+    index = [whole.columns.index(name) for name in some.columns]
+    assert np.array_equal(one["candidates"][:, index], two["candidates"])
+    assert np.array_equal(one["student"], two["student"])
+    assert np.array_equal(one["domains"], two["domains"])
+
+
+# Columns of the candidates
+
+
+def test_columns_that_stand_in_the_pool(moment: tuple[DistillAugEnv, Observation]) -> None:
+    env, observation = moment
+    prepared, rows = env.world.prepared, env.save_state().episode.rows
+    pool = {name: np.array(prepared.pool()[name])[rows] for name in ("domain", "operator", "edit_share", "flipped")}
+    for kind, names in (("domain", env.domains), ("operator", env.operators)):
+        for position, name in enumerate(names):
+            assert np.array_equal(column(env, observation, f"{kind}={name}"), pool[kind] == position)
+    np.testing.assert_allclose(column(env, observation, "edit_share"), pool["edit_share"], atol=1e-6)
+    assert np.array_equal(column(env, observation, "clean"), ~pool["flipped"])
+    tokens = (prepared.array("tokens/ids")[rows] != prepared.tokens(slice(1)).pad).sum(1)
+    np.testing.assert_allclose(column(env, observation, "length"), tokens / 16, atol=1e-6)
+
+
+def test_columns_of_the_teachers(in_float32: None, small: dict[str, Any]) -> None:
+    for teacher in ("few-shot", "all-data"):
+        env = DistillAugEnv(**small, teacher=teacher)
+        observation, _ = env.reset(seed=0)
+        prepared, rows = env.world.prepared, env.save_state().episode.rows
+        label = np.array(prepared.pool()["label"])[rows]
+        few, every = (softmax(prepared.array(f"{name}/logits")[rows]) for name in ("few-shot", "all-data"))
+        teaches = few if teacher == "few-shot" else every
+        expected = {
+            "few_shot_label": few[np.arange(N), label],
+            "all_data_label": every[np.arange(N), label],
+            "teacher_confidence": teaches.max(1),
+            "teacher_entropy": entropy(teaches),
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(column(env, observation, name), values, atol=1e-5, err_msg=name)
+
+
+def test_columns_of_the_sentence_vectors(moment: tuple[DistillAugEnv, Observation]) -> None:
+    env, observation = moment
+    prepared, rows = env.world.prepared, env.save_state().episode.rows
+    vectors = prepared.array("few-shot/vectors").astype(np.float64)
+    pool, target = vectors[prepared.rows["pool"]], vectors[prepared.rows["train"].start : prepared.rows["dev"].stop]
+    centred, goal = pool - pool.mean(0), target.mean(0) - pool.mean(0)
+    cosine = centred @ goal / (np.linalg.norm(centred, axis=1) * np.linalg.norm(goal))
+    np.testing.assert_allclose(column(env, observation, "similarity"), cosine[rows], atol=1e-3)
+    sources = pool[np.array(prepared.pool()["domain"]) > 0]
+    classifier = LogisticRegression(class_weight="balanced", max_iter=1000)
+    classifier.fit(np.concatenate([target, sources]), [1] * len(target) + [0] * len(sources))
+    odds = classifier.decision_function(pool[rows])
+    np.testing.assert_allclose(column(env, observation, "domain_log_odds"), np.tanh(odds / 4), atol=1e-2)
+
+
+def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> None:
+    env, observation = moment
+    rows = torch.from_numpy(env.save_state().episode.rows)
+    prepared, texts = env.world.prepared, env.world.texts
+    with torch.no_grad():
+        logits = env.distiller.student(**texts.tokens.take(rows).inputs()).logits.numpy()
+    p, q = softmax(logits), softmax(prepared.array("few-shot/logits")[rows.numpy()])
+    loss = -np.log(p[np.arange(N), texts.label[rows].numpy()])
+    kl = (q * (np.log(q) - np.log(p))).sum(1)
+    expected = {
+        "student_loss": loss / (1 + loss),
+        "student_entropy": entropy(p),
+        "student_confidence": p.max(1),
+        "kl": kl / (1 + kl),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(column(env, observation, name), values, atol=1e-4, err_msg=name)
+
+
+def test_agreement_is_the_cosine_of_autograd_gradients(moment: tuple[DistillAugEnv, Observation]) -> None:
+    env, observation = moment
+    student, texts, dev = env.distiller.student, env.world.texts, env.world.dev
+
+    def gradient(inputs: dict[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(student(**inputs).logits, label)
+        return torch.autograd.grad(loss, student.classifier.weight)[0].flatten()
+
+    goal = gradient(dev.tokens.inputs(), dev.label)
+    rows = torch.from_numpy(env.save_state().episode.rows)
+    each = [gradient(texts.tokens.take(row[None]).inputs(), texts.label[row[None]]) for row in rows]
+    cosine = F.cosine_similarity(torch.stack(each), goal[None])
+    np.testing.assert_allclose(column(env, observation, "agreement"), cosine.numpy(), atol=1e-3)
+    assert cosine.min() < 0 < cosine.max()
+
+
+# Columns of the student and of the domains
+
+
+def test_student_columns(in_float32: None, small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small)
+    env.reset(seed=0)
+    nlls = []
+    for t in range(T + 1):
+        observation, info = env.reset(seed=0) if t == 0 else env.step(actions(T)[t - 1])[::4]
+        with torch.no_grad():
+            logits = env.distiller.student(**env.world.dev.tokens.inputs()).logits
+        label, guess = env.world.dev.label, logits.argmax(1)
+        nlls.append(float(F.cross_entropy(logits, label)))
+        left = (T - t) * K / 100
+        expected = {
+            "dev_nll": nlls[-1] / (1 + nlls[-1]),
+            "dev_accuracy": accuracy_score(label, guess),
+            "dev_macro_f1": f1_score(label, guess, average="macro"),
+            "trend": nlls[-2] - nlls[-1] if t else 0,
+            "train_loss": info["train_loss"] / (1 + info["train_loss"]),
+            "progress": t / T,
+            "updates_left": left / (1 + left),
+        }
+        assert list(expected) == list(STUDENT)
+        np.testing.assert_allclose(observation["student"], list(expected.values()), atol=1e-4)
+        assert (info["train_loss"] > 0) is (t > 0)
+
+
+def test_domain_columns(in_float32: None, small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small)
+    observation, _ = env.reset(seed=0)
+    prepared = env.world.prepared
+    domain = np.array(prepared.pool()["domain"])
+    vectors = prepared.array("few-shot/vectors").astype(np.float64)
+    target = vectors[prepared.rows["train"].start : prepared.rows["dev"].stop].mean(0)
+    centroids = [target, *(vectors[prepared.rows["pool"]][domain == d].mean(0) for d in (1, 2))]
+    distance = [1 - c @ target / (np.linalg.norm(c) * np.linalg.norm(target)) for c in centroids]
+    weight = np.zeros(3)
+    for action in actions(2):
+        np.add.at(weight, domain[env.save_state().episode.rows], np.maximum(action, 0))
+        observation, *_ = env.step(action)
+    shown = domain[env.save_state().episode.rows]
+    loss = column(env, observation, "student_loss")
+    expected = {
+        "is_target": [1, 0, 0],
+        "size": np.bincount(domain) / len(domain),
+        "distance": distance,
+        "selected": weight / weight.sum(),
+        "student_loss": [loss[shown == d].mean() if (shown == d).any() else 0 for d in range(3)],
+    }
+    assert list(expected) == list(DOMAIN)
+    np.testing.assert_allclose(observation["domains"], np.stack(list(expected.values()), axis=1), atol=1e-4)
+
+
+def test_a_domain_without_candidates_now_shown_has_no_loss(small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small)
+    env.reset(seed=0)
+    state = env.save_state()
+    state.episode.rows = env.world.groups[env.world.group[-1]][:N]  # all of the last group, the target's
+    assert len(state.episode.rows) == N
+    env.restore_state(state)
+    losses = env._observe()["domains"][:, list(DOMAIN).index("student_loss")]
+    assert losses[0] > 0
+    assert losses[1:].tolist() == [0, 0]
+
+
+def test_rounding_does_not_leave_the_ranges(in_float32: None, small: dict[str, Any]) -> None:
+    """A student that is its teacher has KL = 0, which floats put a little below."""
+    env = DistillAugEnv(**small)
+    env.reset(seed=0)
+    texts, rows = env.world.texts, torch.arange(env.world.candidates)
+    assert texts.teacher is not None
+    texts.teacher[rows] = env.distiller.look(rows).logits * (1 + 1e-7)
+    observation = env._observe()
+    assert env.observation_space.contains(observation)
+    assert column(env, observation, "kl").max() < 1e-6
