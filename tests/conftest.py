@@ -1,4 +1,4 @@
-"""A task so small that preparing it takes seconds: made-up reviews and a random BERT with a vocabulary of their words."""
+"""A task so small that preparing it takes seconds: made-up reviews, and a random BERT that knows their words."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-GOOD = "good great fine lovely warm bright clever".split()
-BAD = "bad poor dull awful cold grim stupid".split()
-THINGS = "film book song phone meal game story town camera room".split()
+GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
+BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
+THINGS = ["film", "book", "song", "phone", "meal", "game", "story", "town", "camera", "room"]
 
 
 def reviews(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:

@@ -360,12 +360,12 @@ def test_rows_are_the_parts_one_after_the_other(built: Prepared, task: Task) -> 
     for name, texts in parts.items():
         part = built.labelled(built.rows[name])
         assert part.label.tolist() == texts.label.tolist()
-        assert part.teacher is None
+        assert not hasattr(part, "teacher")
         for text, ids, length in zip(texts.text, part.tokens.ids.tolist(), part.tokens.length.tolist(), strict=True):
             letters = "".join(pieces[i].removeprefix("##") for i in ids[1 : length - 1])
             assert text.replace(" ", "").startswith(letters)
             assert ids[length:] == [part.tokens.pad] * (len(ids) - length)
-    pool = built.labelled(built.rows["pool"], "all-data")
+    pool = built.taught(built.rows["pool"], "all-data")
     assert pool.label.tolist() == list(built.pool()["label"])
     assert pool.teacher.shape == (len(pool.label), 2)
     np.testing.assert_array_equal(pool.teacher.numpy(), built.array("all-data/logits")[built.rows["pool"]])

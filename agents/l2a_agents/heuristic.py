@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Similarity(TopShare):
 class Oracle(Fixed):
     """The control that knows which labels were flipped: keep the clean ones."""
 
-    env_options: dict[str, Any] = {"features": ["clean"]}
+    env_options: ClassVar[Mapping[str, Any]] = {"features": ["clean"]}
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The column ``clean``."""

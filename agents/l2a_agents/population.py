@@ -14,7 +14,7 @@ from l2a_agents.selector import MakeEnv
 
 
 def rule_envs(make_env: MakeEnv, seed: int, n: int, repeat: int = 1) -> VectorEnv[Any, Any, Any]:
-    """n environments whose episodes start from the same seeds in the same order, each seed ``repeat`` times in a row."""
+    """n environments whose episodes start from the same seeds in the same order, each ``repeat`` times in a row."""
     makers = [partial(RuleEnv, make_env, seed, repeat=repeat)] * n
     if n == 1:
         return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)

@@ -6,10 +6,10 @@ permutation equivariant. The reward is paired with the uniform rule on the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ POLICY: dict[str, Any] = {"net_arch": [], "log_std_init": float(np.log(0.7))}
 class PPOSelector:
     """PPO over rules."""
 
-    env_options: dict[str, Any] = {}
+    env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces) -> None:
         self.where = positions(spaces)
@@ -63,10 +63,12 @@ class PPOSelector:
         with torch.random.fork_rng():
             rollout = max(1, ROLLOUT // num_envs)
             model = PPO("MlpPolicy", envs, n_steps=rollout, seed=seed, device="cpu", policy_kwargs=POLICY, **PRESET)
+            if self.policy is not None:  # training that was interrupted goes on
+                model.policy.load_state_dict(self.policy.state_dict())
+            self.policy = model.policy  # from here on, so that it can be saved meanwhile
             meter = _Meter(budget)
             model.set_logger(Logger(None, [_Forward(log, meter)]))
             model.learn(total_timesteps=10**9, callback=meter, log_interval=1)
-        self.policy = model.policy
         envs.close()
 
     def save(self, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """REINFORCE (Williams, 1992) on the shared rule, read from top to bottom.
 
 ``explore="parameters"``: theta ~ N(mu, sigma^2 I) is drawn once an episode and held, after parameter-exploring policy
-gradients (Sehnke et al., 2010). Episodes come in antithetic pairs mu + sigma e and mu - sigma e from the same seed; with
-their rewards G+ and G-,
+gradients (Sehnke et al., 2010). Episodes come in antithetic pairs mu + sigma e and mu - sigma e from the same seed;
+with their rewards G+ and G-,
 
     d E[G] / d mu  =  E[ (G+ - G-) / 2 * e / sigma ]
 
@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Config:
 class Reinforce:
     """REINFORCE with one linear rule for all candidates."""
 
-    env_options: dict[str, Any] = {}
+    env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces, config: Config = Config()) -> None:
         if config.explore not in ("parameters", "candidates"):

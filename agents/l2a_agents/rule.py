@@ -25,8 +25,9 @@ COLUMNS = (
     "domain_log_odds",
     "student_loss",
 )
-"""The columns that a rule looks at: few, so that few episodes are enough to learn it. ``agreement`` is left out: it comes
-from the same dev labels as the reward, and rules that lean on it raise dev without test."""
+"""The columns that a rule looks at: few, so that few episodes are enough to learn it.
+
+``agreement`` is left out: it comes from the dev labels, as the reward does, and rules that lean on it raise dev alone."""
 BOUND = 4.0
 """Largest absolute value of a rule's entry."""
 TRAINING_SEEDS = 8
@@ -71,8 +72,6 @@ class RuleEnv(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         control: whether to subtract the uniform rule's reward; measured once a seed.
         repeat: how many episodes in a row start from one seed.
     """
-
-    metadata: dict[str, Any] = {"render_modes": []}
 
     def __init__(self, make_env: MakeEnv, seed: int, control: bool = False, repeat: int = 1) -> None:
         self.env = make_env()

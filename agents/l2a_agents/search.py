@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ EPISODES = 4
 class RandomSearch:
     """Draw rules, keep the one with the best mean reward; the uniform rule is the first that is tried."""
 
-    env_options: dict[str, Any] = {}
+    env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces) -> None:
         self.where = positions(spaces)

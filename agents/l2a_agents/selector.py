@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -66,12 +66,12 @@ class Selector(Protocol):
         env_options: arguments of the environment that it needs, beyond those of the run.
     """
 
-    env_options: dict[str, Any]
+    env_options: ClassVar[Mapping[str, Any]]
 
     def __init__(self, spaces: Spaces) -> None: ...
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
-        """Learn until ``budget`` student updates and dev passes are spent; a selector that learns nothing returns at once."""
+        """Learn until ``budget`` student updates and dev passes are spent; with nothing to learn, return at once."""
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Weights for the candidates, (N,) in [-1, 1]; a value of zero or less drops the candidate."""
@@ -87,7 +87,7 @@ class Selector(Protocol):
 class Fixed:
     """The part of a selector that has nothing to learn."""
 
-    env_options: dict[str, Any] = {}
+    env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces) -> None:
         self.spaces = spaces

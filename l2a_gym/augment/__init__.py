@@ -1,0 +1,1 @@
+"""Candidates: source texts as they are, and edited copies of the target's shots."""

@@ -1,4 +1,4 @@
-"""Edits of single words: swap, delete and insert after EDA (Wei & Zou, 2019), replace after TinyBERT (Jiao et al., 2020).
+"""Edits of single words: swap, delete, insert after EDA (Wei & Zou, 2019), replace after TinyBERT (Jiao et al., 2020).
 
 EDA inserts synonyms of a thesaurus; here, as in TinyBERT's augmentation, the words near a word in the teacher's
 embedding matrix stand in for them. An operator takes word lists and a generator and returns new word lists; it edits a

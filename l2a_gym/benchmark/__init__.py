@@ -1,0 +1,1 @@
+"""Training runs, their evaluation and their reports."""

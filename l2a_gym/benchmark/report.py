@@ -11,7 +11,7 @@ from l2a_gym.benchmark.run import Run
 from l2a_gym.prepared import TEACHERS, Prepared
 
 
-def summarise(prepared: Prepared, rows: dict[str, list[Row]], exported: dict[str, Any]) -> dict[str, Any]:
+def summarise(prepared: Prepared, rows: dict[str, list[Row]]) -> dict[str, Any]:
     """Accuracies on dev and test of both teachers, the controls and the selector; sizes and costs.
 
     Every accuracy is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label was flipped.
@@ -20,13 +20,14 @@ def summarise(prepared: Prepared, rows: dict[str, list[Row]], exported: dict[str
     for split in ("dev", "test"):
         teachers = {name: [score_teacher(prepared, name, split).accuracy] for name in TEACHERS}
         students = {name: [getattr(row, split).accuracy for row in each] for name, each in rows.items()}
-        accuracy: dict[str, Any] = {f"{name.replace('-', '_')}_teacher": _mean(values) for name, values in teachers.items()}
+        accuracy: dict[str, Any] = {
+            f"{name.replace('-', '_')}_teacher": _mean(values) for name, values in teachers.items()
+        }
         accuracy |= {
             name: _mean(students[name]) if name in students else None for name in ("none", "uniform", "oracle")
         }
         summary[f"{split}_accuracy"] = accuracy | {"selector": _mean(students["selector"])}
     return summary | {
-        "exported": exported,
         "parameters": prepared.manifest()["parameters"],
         "updates": rows["selector"][0].updates,
         "student_seconds": {name: float(np.mean([row.seconds for row in each])) for name, each in rows.items()},
@@ -45,20 +46,17 @@ def table(run: Run, summary: dict[str, Any]) -> str:
         if test is None:
             continue
         dev = summary["dev_accuracy"][name]["mean"]
-        spread = (
-            f"{100 * min(test['per_seed']):.1f} .. {100 * max(test['per_seed']):.1f}"
-            if len(test["per_seed"]) > 1
-            else ""
-        )
+        values = test["per_seed"]
+        spread = f"{100 * min(values):.1f} .. {100 * max(values):.1f}" if len(values) > 1 else ""
         cost = f"{summary['updates']:9d}{summary['student_seconds'][name]:9.1f}" if name in summary["rows"] else ""
         title = f"selector ({run.algo})" if name == "selector" else name.replace("_", " ")
         lines.append(f"{title:22}{100 * dev:8.1f}{100 * test['mean']:8.1f}{spread:>14}{cost}")
-    exported, size = summary["exported"], summary["parameters"]
-    accuracies = (
-        f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}{'':14}{exported['updates']:9d}"
-    )
+    if exported := summary.get("exported"):
+        accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
+        lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
+    size = summary["parameters"]
     share = f"student: {size['student']:,} parameters, {size['student'] / size['teacher']:.1%} of the teacher's"
-    return "\n".join([f"task {run.task}", *lines, f"{'exported student':22}{accuracies}", share])
+    return "\n".join([f"task {run.task}", *lines, share])
 
 
 def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:

@@ -77,7 +77,7 @@ class Run:
         return partial(gym.make, ENVIRONMENT, disable_env_checker=True, **settings)
 
     def environment(self, **options: Any) -> DistillAugEnv:
-        """This run's environment without wrappers; ``options`` are laid over the run's own."""
+        """The run's environment without wrappers; ``options`` are laid over the run's own."""
         env = self.make_env()(**options).unwrapped
         assert isinstance(env, DistillAugEnv)
         return env

@@ -17,10 +17,13 @@ from tqdm import tqdm
 
 from l2a_gym.benchmark.evaluate import compare, final_student, student_seeds
 from l2a_gym.benchmark.report import model_card, summarise, table
-from l2a_gym.benchmark.run import Run, new_selector, versions
+from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_text
 from l2a_gym.distill.export import export
+from l2a_gym.errors import UserError
 
+EVALUATION = 2
+"""The stream of fresh student seeds; the run itself compares on stream 0 and exports on stream 1."""
 SAVE_EVERY = 20.0
 """Seconds between two saves of the selector while it trains."""
 
@@ -33,21 +36,34 @@ def train(run: Run) -> dict[str, Any]:
     """
     folder, clock = run.folder, Clock()
     selector = new_selector(run)
-    (folder / "selector").mkdir(parents=True, exist_ok=True)
+    with clock("prepare"):  # finds what is wrong with the run before its folder is made
+        prepared = run.environment().world.prepared
+    try:
+        (folder / "selector").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the run folder {folder} can't be made ({error.strerror}): name another with --out") from error
     write_text(folder / "config.json", json.dumps(run.as_dict(), indent=1))
     write_text(folder / "versions.json", json.dumps(versions(), indent=1))
-    with clock("prepare"):
-        prepared = run.environment().world.prepared
     with clock("train"):
         spent = train_selector(run, selector)
     with clock("evaluate"):
         rows = compare(run, selector, student_seeds(0, run.student_seeds))
     with clock("export"):
         exported = export_student(run, selector, folder / "student")
-    summary = summarise(prepared, rows, exported) | {"seconds": clock.seconds, "spent": spent}
+    summary = summarise(prepared, rows) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
     write_text(folder / "summary.json", json.dumps(summary, indent=1))
     print(table(run, summary))
     print(f"selector, student and records: {folder}")
+    return summary
+
+
+def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
+    """Repeat a finished run's comparison on fresh student seeds; prints the table and writes ``evaluation.json``."""
+    run = load_run(folder)
+    rows = compare(run, load_selector(run), student_seeds(EVALUATION, students))
+    summary = summarise(run.environment().world.prepared, rows)
+    write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
+    print(table(run, summary))
     return summary
 
 

@@ -1,0 +1,1 @@
+"""Tokens, teachers, students and the inner step."""

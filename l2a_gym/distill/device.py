@@ -37,5 +37,5 @@ def _fast_bfloat16(device: torch.device) -> bool:
 
 
 def attention(device: torch.device) -> str:
-    """The attention of ``transformers`` that is fastest for short texts: PyTorch's fused one is slow backwards on CPUs."""
+    """The fastest attention of ``transformers`` for short texts: PyTorch's fused one is slow backwards on CPUs."""
     return "sdpa" if device.type == "cuda" else "eager"

@@ -86,7 +86,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) ->
 
 
 def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:
-    """The ids that :func:`encode` gives, each once. Pairs count in full: the cut depends on both sides' whole lengths."""
+    """The ids that :func:`encode` gives, each once. Pairs count in full: their cut depends on both whole lengths."""
     if texts.pair is None:
         return encode(tokenizer, texts, max_length).ids.unique().numpy().astype(np.int64)
     sides = tokenizer([*texts.text, *texts.pair], add_special_tokens=False, verbose=False)["input_ids"]

@@ -183,7 +183,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
-        return State(self.distiller.state(), deepcopy(self._begun()), deepcopy(dict(self.np_random.bit_generator.state)))
+        return State(
+            self.distiller.state(), deepcopy(self._begun()), deepcopy(dict(self.np_random.bit_generator.state))
+        )
 
     def restore_state(self, state: State) -> None:
         """Go back to a moment of this environment or of one made with the same arguments.

@@ -22,8 +22,8 @@ Observation = dict[str, NDArray[np.float32]]
 
 DOMAINS = ("target", "near", "far")
 OPERATORS = ("source", "edit")
-LABEL_SHARE, DOMAIN_SHARE = 0.7, 0.3
-"""How much of a candidate's usefulness its label has, and how much its domain; they sum to one."""
+LABEL_SHARE, NEAR_SHARE = 0.7, 0.3
+"""How much of a candidate's usefulness its label has, and how much its nearness to the target; they sum to one."""
 
 
 @dataclass
@@ -94,8 +94,9 @@ class ToyEnv(gym.Env[Any, Any]):
     millisecond, and the best return is known.
 
     Problem: a candidate is useful by u = 0.7 * (2 * p - 1) + 0.3 * d, in [-1, 1], where p is its column
-    ``all_data_label`` and d is 1, 0, -1 in the domains target, near, far. Half of the candidates harm. The other
-    columns are noisy signs of u, or noise. The candidates shown do not depend on what was chosen before.
+    ``all_data_label``, near 0 or 1 more often than between, and d its column ``domain_log_odds``, around 0.5, 0, -0.5
+    in the domains target, near, far. Half of the candidates harm. The other columns are noisy signs of u, or noise. The
+    candidates shown do not depend on what was chosen before.
 
     Observation: as ``L2A-Distill-v0``: ``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G).
 
@@ -183,13 +184,10 @@ class ToyEnv(gym.Env[Any, Any]):
         return self._observe(), reward, episode.t >= self.steps, False, episode.info(DOMAINS)
 
     def usefulness(self, observation: Observation) -> NDArray[np.float64]:
-        """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain=...``."""
-        seen = observation["candidates"].astype(np.float64)
-        near = seen[:, self._column["domain=target"]] - seen[:, self._column["domain=far"]]
-        usefulness: NDArray[np.float64] = (
-            LABEL_SHARE * (2 * seen[:, self._column["all_data_label"]] - 1) + DOMAIN_SHARE * near
-        )
-        return usefulness
+        """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain_log_odds``."""
+        names = ("all_data_label", "domain_log_odds")
+        label, near = (observation["candidates"][:, self._column[name]].astype(np.float64) for name in names)
+        return _usefulness(label, near)
 
     def optimal_action(self, observation: Observation) -> NDArray[np.float32]:
         """Give the best action: full weight to all that is useful, none to the rest."""
@@ -247,8 +245,14 @@ class ToyEnv(gym.Env[Any, Any]):
         n, rng = self.candidates, self.np_random
         domain = rng.integers(len(DOMAINS), size=n)
         label, few_shot, agrees, similar, close, length, edited = rng.random((7, n))
-        label = label.astype(np.float32).astype(np.float64)  # what is seen is exactly what counts
-        usefulness = LABEL_SHARE * (2 * label - 1) + DOMAIN_SHARE * (1 - domain)
+        near = 0.5 * (1 - domain) + close - 0.5
+        label = (
+            np.sin(np.pi / 2 * label) ** 2
+        )  # Beta(1/2, 1/2), like the probabilities of a teacher that is mostly sure
+        label, near = (
+            seen.astype(np.float32).astype(np.float64) for seen in (label, near)
+        )  # what is seen is what counts
+        usefulness = _usefulness(label, near)
         few_shot = (label + few_shot) / 2
         student = np.clip((1 + np.clip(skill, -1, 1) * usefulness) / 2, 0.01, 0.99)
         operator = (domain == 0).astype(np.int64)  # the target's texts are edited shots, the others' are as they are
@@ -258,7 +262,7 @@ class ToyEnv(gym.Env[Any, Any]):
             "teacher_confidence": np.maximum(few_shot, 1 - few_shot),
             "teacher_entropy": _cross_entropy(few_shot, few_shot) / np.log(2),
             "similarity": 0.5 * (1 - domain) + similar - 0.5,
-            "domain_log_odds": 0.5 * (1 - domain) + close - 0.5,
+            "domain_log_odds": near,
             "length": length,
             "edit_share": operator * edited,
             "student_loss": _squash(-np.log(student)),
@@ -307,6 +311,11 @@ class ToyEnv(gym.Env[Any, Any]):
         table[:, 3] = weight / max(weight.sum(), 1e-12)
         table[:, 4] = loss / np.maximum(np.bincount(domain, minlength=d), 1)
         return table
+
+
+def _usefulness(label: NDArray[np.float64], near: NDArray[np.float64]) -> NDArray[np.float64]:
+    usefulness: NDArray[np.float64] = LABEL_SHARE * (2 * label - 1) + NEAR_SHARE * near
+    return usefulness
 
 
 def _cross_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
-from l2a_gym.distill.distiller import Distillation, Distiller, Labelled, Outputs, agreement, last_layer_gradient
+from l2a_gym.distill.distiller import Distillation, Distiller, Outputs, Taught, agreement, last_layer_gradient
 from l2a_gym.distill.encode import Tokens
 
 N, SHOTS, CLASSES, LENGTH = 60, 10, 3, 12
@@ -34,14 +34,14 @@ def new_student(seed: int = 0) -> BertForSequenceClassification:
         return BertForSequenceClassification(config)
 
 
-def new_texts() -> Labelled:
+def new_texts() -> Taught:
     """Texts of 3 to 12 tokens with labels and teacher's logits; the last ten are the shots."""
     draw = torch.Generator().manual_seed(0)
     n = N + SHOTS
     length = torch.randint(3, LENGTH + 1, (n,), generator=draw)
     ids = torch.randint(5, 50, (n, LENGTH), generator=draw) * (torch.arange(LENGTH) < length[:, None])
     label = torch.randint(CLASSES, (n,), generator=draw)
-    return Labelled(Tokens(ids.int(), length, length), label, torch.randn(n, CLASSES, generator=draw) * 2)
+    return Taught(Tokens(ids.int(), length, length), label, torch.randn(n, CLASSES, generator=draw) * 2)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def assert_close(a: dict[str, Tensor], b: dict[str, Tensor], tolerance: float = 
 
 def by_hand(
     student: BertForSequenceClassification,
-    texts: Labelled,
+    texts: Taught,
     config: Distillation,
     parts: list[tuple[Tensor, Tensor, Tensor]],
 ) -> float:
@@ -174,7 +174,7 @@ def test_dropped_candidates_have_no_influence(plain: Distiller) -> None:
     label[dropped] = (label[dropped] + 1) % CLASSES
     teacher[dropped] = -5 * teacher[dropped]
     ids[dropped] = torch.where(ids[dropped] > 0, 54 - ids[dropped], 0)
-    other = Distiller(new_student(), Labelled(replace(texts.tokens, ids=ids), label, teacher), CONFIG)
+    other = Distiller(new_student(), Taught(replace(texts.tokens, ids=ids), label, teacher), CONFIG)
     for _ in range(2):
         assert plain.step(ROWS, WEIGHTS, ANCHORS, 3) == other.step(ROWS, WEIGHTS, ANCHORS, 3)
     assert equal(weights_of(plain), weights_of(other))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
+from l2a_gym.distill.encode import Tokens, encode, shuffled_batches, trim_vocabulary, used_pieces, whole_words
 from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
@@ -177,3 +177,16 @@ def test_whole_words(full: PreTrainedTokenizerFast) -> None:
     assert not {"[CLS]", "##ing", "42", "of", "!"} & words.keys()
     assert all(vocabulary[word] == i and len(word) > 2 and word.isalpha() for word, i in words.items())
     assert list(words) == sorted(words)
+
+
+def test_batches_hold_every_row_once_an_epoch_and_texts_of_similar_length() -> None:
+    length = torch.randint(3, 49, (1000,), generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        batches = shuffled_batches(length, 20)
+        epochs = [[next(batches) for _ in range(50)] for _ in range(2)]
+    for epoch in epochs:
+        assert torch.cat(epoch).sort().values.tolist() == list(range(1000))
+        spread = torch.stack([length[rows].max() - length[rows].min() for rows in epoch]).float().mean()
+        assert float(spread) < 10
+    assert not torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1]))

@@ -44,8 +44,9 @@ def column(env: ToyEnv, observation: dict[str, NDArray[np.float32]], name: str) 
 
 def useful(env: ToyEnv, observation: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
     """Compute the formula of the class docstring."""
-    d = column(env, observation, "domain=target") - column(env, observation, "domain=far")
-    return 0.7 * (2 * column(env, observation, "all_data_label") - 1) + 0.3 * d
+    return 0.7 * (2 * column(env, observation, "all_data_label") - 1) + 0.3 * column(
+        env, observation, "domain_log_odds"
+    )
 
 
 def test_gymnasium_has_no_complaint() -> None:

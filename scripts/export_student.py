@@ -1,0 +1,35 @@
+"""Train a student on a long episode under a run's selector and write it as a Hugging Face folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from l2a_gym.benchmark.run import load_run, load_selector
+from l2a_gym.benchmark.runner import export_student
+from l2a_gym.cli import run_cli
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Export a student.
+
+    Attributes:
+        run: a run folder.
+        to: the folder to write; by default student/ in the run folder.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    to: Path | None = None
+
+
+def main(arguments: Arguments) -> None:
+    run = load_run(arguments.run)
+    folder = arguments.to or run.folder / "student"
+    scores = export_student(run, load_selector(run), folder)
+    print(f"{folder}: dev accuracy {scores['dev_accuracy']:.4f}, test accuracy {scores['test_accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    run_cli(Arguments, main)

@@ -1,0 +1,39 @@
+"""Prepare a task ahead of time: fetch assets, fine-tune the teachers, start the student."""
+
+from dataclasses import dataclass
+
+from l2a_gym.cli import run_cli
+from l2a_gym.distill.device import resolve_device
+from l2a_gym.distill.student import student_names
+from l2a_gym.distill.teacher import EMBEDDED
+from l2a_gym.envs.distill_aug import DEFAULT_TASK
+from l2a_gym.errors import check_choice
+from l2a_gym.prepare import Preparation, prepare
+from l2a_gym.tasks.registry import make_task
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Prepare a task.
+
+    Attributes:
+        task: a task id or the path of a task file.
+        student: tiny, ratio or tinybert.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        device: auto, cpu, cuda or cuda:<i>.
+    """
+
+    task: str = DEFAULT_TASK
+    student: str = "tiny"
+    checkpoint: str = EMBEDDED
+    device: str = "auto"
+
+
+def main(arguments: Arguments) -> None:
+    check_choice("student", arguments.student, student_names())
+    config = Preparation(checkpoint=arguments.checkpoint, student=arguments.student)
+    print(prepare(make_task(arguments.task), config, resolve_device(arguments.device)).folder)
+
+
+if __name__ == "__main__":
+    run_cli(Arguments, main)
