@@ -65,8 +65,9 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside ``path`` and rename it there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
-    ) as file:
-        file.write(text)
-    os.replace(file.name, path)
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -99,11 +99,13 @@ def _slug(task_id: str) -> str:
 
 
 def _key(task: Task, config: Preparation) -> str:
-    """Hash of everything that shapes the folder: configuration, texts, labels, and a local checkpoint's files."""
-    settings = [FORMAT, task.id, task.max_length, task.labels, asdict(config)]
+    """Hash of everything that shapes the folder: configuration, texts, labels, flips, and a local checkpoint's files."""
+    settings = [FORMAT, task.id, task.domains, task.max_length, task.labels, asdict(config)]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for texts in (*_splits(task).values(), *task.sources.values()):
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
+    for flipped in task.flipped.values():
+        digest.update(flipped.tobytes())
     for file in sorted(Path(config.checkpoint).glob("*")):
         digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()[:16]

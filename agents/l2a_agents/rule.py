@@ -27,7 +27,7 @@ COLUMNS = (
 )
 """The columns that a rule looks at: few, so that few episodes are enough to learn it.
 
-``agreement`` is left out: it comes from the dev labels, as the reward does, and rules that lean on it raise dev alone."""
+``agreement`` is left out: like the reward it comes from the dev labels, and rules that lean on it raise dev alone."""
 BOUND = 4.0
 """Largest absolute value of a rule's entry."""
 TRAINING_SEEDS = 8
