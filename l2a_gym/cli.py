@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -24,6 +25,7 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     logging.getLogger("l2a_gym").setLevel(logging.INFO)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    sys.path.append(os.getcwd())  # where a selector named my_module:MySelector may lie
     try:
         main(tyro.cli(config))
     except UserError as error:

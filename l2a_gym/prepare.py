@@ -99,14 +99,15 @@ def _slug(task_id: str) -> str:
 
 
 def _key(task: Task, config: Preparation) -> str:
-    """Hash of everything that shapes the folder: configuration, texts, labels, flips, and a local checkpoint's files."""
+    """Hash of all that shapes the folder: configuration, texts, labels, flips, and a local checkpoint's files."""
     settings = [FORMAT, task.id, task.domains, task.max_length, task.labels, asdict(config)]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for texts in (*_splits(task).values(), *task.sources.values()):
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():
         digest.update(flipped.tobytes())
-    for file in sorted(Path(config.checkpoint).glob("*")):
+    local = [] if config.checkpoint == EMBEDDED else sorted(Path(config.checkpoint).glob("*"))
+    for file in local:
         digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
 
@@ -138,7 +139,7 @@ def _build(folder: Path, task: Task, config: Preparation, device: torch.device) 
         "student": partial(_write_student, task, config, device),
     }
     for left in folder.glob(".*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     for number, (name, write) in enumerate(stages.items(), start=1):
         if not (folder / name).is_dir():
             log.info("  %d/%d %s", number, len(stages), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from l2a_agents.selector import Action, Fixed, Observation, Spaces
+from l2a_agents.selector import Action, Fixed, Observation, Spaces, begins
 
 
 class Uniform(Fixed):
@@ -24,7 +24,7 @@ class Nothing(Fixed):
 
 
 class RandomHalf(Fixed):
-    """A random half of the candidates with weight 1, drawn anew in every step from a fixed seed."""
+    """A random half of the candidates with weight 1, drawn anew in every step, the same in every episode."""
 
     def __init__(self, spaces: Spaces) -> None:
         super().__init__(spaces)
@@ -32,6 +32,8 @@ class RandomHalf(Fixed):
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones and zeros, half of each."""
+        if begins(observation):
+            self.random = np.random.default_rng(0)
         n = len(observation["candidates"])
         action = np.zeros(n, dtype=np.float32)
         action[self.random.permutation(n)[: n // 2]] = 1

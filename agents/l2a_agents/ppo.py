@@ -22,7 +22,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from l2a_agents.rule import BOUND, COLUMNS, RuleEnv, apply_rule, positions, summary
-from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces
+from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, begins
 
 PRESET: dict[str, Any] = {
     "batch_size": 16,
@@ -48,13 +48,13 @@ class PPOSelector:
     def __init__(self, spaces: Spaces) -> None:
         self.where = positions(spaces)
         self.policy: ActorCriticPolicy | None = None
+        self.theta = np.zeros(len(self.where), dtype=np.float32)
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """Weights under the policy's mean rule, or under a drawn one."""
-        if self.policy is None:
-            return apply_rule(np.zeros(len(self.where)), observation, self.where)
-        theta, _ = self.policy.predict(summary(observation), deterministic=deterministic)
-        return apply_rule(theta, observation, self.where)
+        """Weights under the rule that the policy chooses when an episode begins: its mean, or a drawn one."""
+        if self.policy is not None and begins(observation):
+            self.theta, _ = self.policy.predict(summary(observation), deterministic=deterministic)
+        return apply_rule(self.theta, observation, self.where)
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn the policy."""
@@ -69,15 +69,20 @@ class PPOSelector:
             meter = _Meter(budget)
             model.set_logger(Logger(None, [_Forward(log, meter)]))
             model.learn(total_timesteps=10**9, callback=meter, log_interval=1)
+            log(
+                meter.spent, meter.figures
+            )  # the last rollout ends with the budget, before Stable-Baselines3 reports it
         envs.close()
 
     def save(self, folder: Path) -> None:
-        """Write ``ppo.safetensors``."""
-        assert self.policy is not None, "nothing was learnt yet"
-        save_file(self.policy.state_dict(), folder / "ppo.safetensors")
+        """Write ``ppo.safetensors``, once there is a policy."""
+        if self.policy is not None:
+            save_file(self.policy.state_dict(), folder / "ppo.safetensors")
 
     def load(self, folder: Path) -> None:
-        """Read ``ppo.safetensors``."""
+        """Read ``ppo.safetensors``, where there is one."""
+        if not (folder / "ppo.safetensors").is_file():
+            return
         state = load_file(folder / "ppo.safetensors")
         size = state["action_net.weight"].shape[1]
         spaces = Box(-np.inf, np.inf, (size,)), Box(-BOUND, BOUND, (len(COLUMNS),))

@@ -16,6 +16,7 @@ SELECTORS = {
     "oracle": "l2a_agents.heuristic:Oracle",
     "random-search": "l2a_agents.search:RandomSearch",
     "reinforce": "l2a_agents.reinforce:Reinforce",
+    "reinforce-candidates": "l2a_agents.reinforce:ReinforceCandidates",
     "ppo": "l2a_agents.ppo:PPOSelector",
 }
 """Where each selector's class lies; it is imported when it is asked for, so that none needs another's packages."""

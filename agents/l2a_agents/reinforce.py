@@ -141,3 +141,10 @@ class Reinforce:
 
     def _named(self) -> dict[str, float]:
         return {f"theta/{name}": float(value) for name, value in zip(COLUMNS, self.theta, strict=True)}
+
+
+class ReinforceCandidates(Reinforce):
+    """REINFORCE that explores with a coin flip for each candidate."""
+
+    def __init__(self, spaces: Spaces) -> None:
+        super().__init__(spaces, Config(explore="candidates"))

@@ -41,7 +41,7 @@ def positions(spaces: Spaces) -> list[int]:
 
 def standardise(columns: NDArray[np.float32]) -> NDArray[np.float64]:
     """Columns (N, H) with mean 0 and deviation 1 over the candidates shown; a constant column becomes 0."""
-    centred = columns.astype(np.float64) - columns.mean(0)
+    centred = columns - columns.mean(0, dtype=np.float64)
     return centred / np.maximum(centred.std(0), 1e-6)
 
 

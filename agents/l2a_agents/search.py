@@ -26,7 +26,7 @@ class RandomSearch:
 
     def __init__(self, spaces: Spaces) -> None:
         self.where = positions(spaces)
-        self.theta = np.zeros(len(COLUMNS))
+        self.theta, self.best = np.zeros(len(COLUMNS)), -np.inf
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The best rule's weights."""
@@ -37,22 +37,23 @@ class RandomSearch:
         rng = np.random.default_rng(seed)
         envs = rule_envs(make_env, seed, num_envs, repeat=1)
         envs.reset()
-        best, total = -np.inf, 0
-        rules = np.zeros((num_envs, len(self.theta)))
+        total = 0
+        rules = np.tile(self.theta, (num_envs, 1))
         while total < budget:
             rounds = [play(envs, rules) for _ in range(EPISODES)]
             means, total = np.mean([rewards for rewards, _, _ in rounds], axis=0), rounds[-1][1]
-            if means.max() > best:
-                best, self.theta = float(means.max()), rules[means.argmax()].copy()
-            log(total, rounds[-1][2] | {"reward": float(means.mean()), "best": best})
+            if means.max() > self.best:
+                self.best, self.theta = float(means.max()), rules[means.argmax()].copy()
+            log(total, rounds[-1][2] | {"reward": float(means.mean()), "best": self.best})
             rules = np.clip(SIGMA * rng.normal(size=rules.shape), -BOUND, BOUND)
         envs.close()
 
     def save(self, folder: Path) -> None:
         """Write ``random-search.json``."""
-        state = {"columns": COLUMNS, "theta": self.theta.tolist()}
+        state = {"columns": COLUMNS, "theta": self.theta.tolist(), "best": self.best}
         (folder / "random-search.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read ``random-search.json``."""
-        self.theta = np.array(json.loads((folder / "random-search.json").read_text(encoding="utf-8"))["theta"])
+        state = json.loads((folder / "random-search.json").read_text(encoding="utf-8"))
+        self.theta, self.best = np.array(state["theta"]), state["best"]

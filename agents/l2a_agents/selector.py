@@ -102,6 +102,15 @@ class Fixed:
         """Read nothing."""
 
 
+PROGRESS = 5
+"""The column of ``student`` that holds t / T."""
+
+
+def begins(observation: Observation) -> bool:
+    """Whether the observation is the first of an episode."""
+    return bool(observation["student"][PROGRESS] == 0)
+
+
 def spent(info: dict[str, Any]) -> int:
     """Student updates and dev passes of an episode so far: the unit of every budget."""
     return int(info["updates"] + info["dev_passes"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from l2a_gym.benchmark.run import Run, new_selector
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
+from l2a_gym.errors import UserError
 from l2a_gym.prepared import Prepared
 
 CONTROLS = ("none", "uniform", "oracle")
@@ -36,17 +37,17 @@ class Row:
         return asdict(self)
 
 
-def run_episode(env: DistillAugEnv, selector: Selector, seed: int) -> tuple[float, dict[str, Any]]:
-    """Play an episode with the selector's deterministic actions; returns its return and last info.
+def play(env: DistillAugEnv, selector: Selector, seed: int) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Play an episode with the selector's deterministic actions; yields each step's reward and info.
 
-    The environment then holds the final student.
+    After a step, the environment holds the student as it is then.
     """
-    observation, info = env.reset(seed=seed)
-    total, done = 0.0, False
+    observation, _ = env.reset(seed=seed)
+    done = False
     while not done:
         observation, reward, terminated, truncated, info = env.step(selector.act(observation, deterministic=True))
-        total, done = total + reward, terminated or truncated
-    return total, info
+        done = terminated or truncated
+        yield reward, info
 
 
 def evaluate(run: Run, selector: Selector, seeds: Sequence[int]) -> list[Row]:
@@ -55,9 +56,10 @@ def evaluate(run: Run, selector: Selector, seeds: Sequence[int]) -> list[Row]:
     rows = []
     for seed in seeds:
         start = time.perf_counter()
-        total, info = run_episode(env, selector, seed)
+        steps = list(play(env, selector, seed))
         seconds = time.perf_counter() - start
-        rows.append(Row(seed, score_student(env, "dev"), score_student(env, "test"), info["updates"], seconds, total))
+        total, updates = sum(reward for reward, _ in steps), steps[-1][1]["updates"]
+        rows.append(Row(seed, score_student(env, "dev"), score_student(env, "test"), updates, seconds, total))
     return rows
 
 
@@ -71,17 +73,24 @@ def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, lis
 
 
 def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student for ``run.export_steps`` steps under the selector.
+    """Train a student for ``run.export_steps`` steps under the selector; of its states, the best on ``select`` is kept.
 
     Returns:
         The environment that holds the student, and its accuracies and updates.
     """
     env = run.environment(steps=run.export_steps, **selector.env_options)
-    _, info = run_episode(env, selector, student_seeds(1, 1)[0])
+    best, kept, updates = np.inf, None, 0
+    for _, info in play(env, selector, student_seeds(1, 1)[0]):
+        nll = score_student(env, "select").nll
+        if nll < best:
+            best, kept, updates = nll, env.save_state(), info["updates"]
+    if kept is None:
+        raise UserError("the student's loss was not finite from the first step on: no student to export")
+    env.restore_state(kept)
     return env, {
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
-        "updates": info["updates"],
+        "updates": updates,
     }
 
 

@@ -96,6 +96,20 @@ def load_run(folder: Path) -> Run:
         raise UserError(f"{folder} is not a run folder: its config.json can't be read ({error})") from error
 
 
+def check_same_run(run: Run) -> None:
+    """Refuse a folder that holds another run; a larger budget, and other ways to evaluate, are the same run.
+
+    Raises:
+        UserError: names the first setting that differs.
+    """
+    if not (run.folder / "config.json").is_file():
+        return
+    earlier = load_run(run.folder).as_dict()
+    for name, value in run.as_dict().items():
+        if name in ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric") and earlier[name] != value:
+            raise UserError(f"{run.folder} holds a run with {name} = {earlier[name]!r}: give another folder with --out")
+
+
 def load_selector(run: Run) -> Selector:
     """The trained selector of a run."""
     selector = new_selector(run)
@@ -107,9 +121,9 @@ def new_selector(run: Run, name: str | None = None) -> Selector:
     """An untrained selector for a run's environment: the run's own, or another by name."""
     try:
         kind = selector_class(name or run.algo)
+        return kind(Spaces.of(run.environment(**kind.env_options)))
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(str(error)) from error
-    return kind(Spaces.of(run.make_env()(**kind.env_options)))
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from l2a_gym.benchmark.evaluate import compare, final_student, student_seeds
 from l2a_gym.benchmark.report import model_card, summarise, table
-from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector, versions
+from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_text
 from l2a_gym.distill.export import export
 from l2a_gym.errors import UserError
@@ -35,6 +36,7 @@ def train(run: Run) -> dict[str, Any]:
     ``summary.json`` and TensorBoard events.
     """
     folder, clock = run.folder, Clock()
+    check_same_run(run)
     selector = new_selector(run)
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
         prepared = run.environment().world.prepared
@@ -76,7 +78,8 @@ def train_selector(run: Run, selector: Selector) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the workers that training spawns
     with Progress(run, selector) as progress:
         if progress.before < run.budget:
-            selector.train(run.make_env(), run.budget - progress.before, run.seed, progress.log, run.num_envs)
+            seed = int(np.random.SeedSequence([run.seed, progress.before]).generate_state(1)[0])
+            selector.train(run.make_env(), run.budget - progress.before, seed, progress.log, run.num_envs)
     return progress.spent
 
 
@@ -107,7 +110,7 @@ class Progress:
         """Take what the selector reports after ``spent`` units of this call."""
         self.spent = self.before + spent
         self.bar.update(self.spent - self.bar.n)
-        self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("reward", "dev_accuracy") if name in values})
+        self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("gain", "dev_accuracy") if name in values})
         for name, value in values.items():
             self.writer.add_scalar(name if "/" in name else f"train/{name}", value, self.spent)
         self.record.write(json.dumps({"spent": self.spent, **values}) + "\n")

@@ -105,6 +105,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
         check_choice("student", student, student_names())
         if render_mode is not None:
             check_choice("render mode", render_mode, self.metadata["render_modes"])
+        if control and action == "mixture":
+            raise UserError("control = True needs action = 'weights': a mixture's control would repeat the same draw")
         if steps is not None and steps < 1:
             raise UserError(f"steps = {steps}: valid are whole numbers from 1")
         self.render_mode = render_mode

@@ -1,0 +1,51 @@
+"""The toy as the agents' tests see it: through ``make_env`` and the spaces, like every environment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from l2a_agents.selector import MakeEnv, Selector, Spaces
+
+from l2a_gym.envs.toy import ToyEnv
+
+Share = Callable[[Selector], float]
+
+
+@pytest.fixture(scope="session")
+def make_toy() -> MakeEnv:
+    return functools.partial(gym.make, "l2a_gym:L2A-Toy-v0", disable_env_checker=True)
+
+
+@pytest.fixture(scope="session")
+def face(make_toy: MakeEnv) -> Spaces:
+    return Spaces.of(make_toy())
+
+
+@pytest.fixture(scope="session")
+def observation() -> dict[str, Any]:
+    """An observation in the middle of an episode."""
+    env = ToyEnv()
+    env.reset(seed=5)
+    return env.step(np.ones(32, dtype=np.float32))[0]
+
+
+@pytest.fixture(scope="session")
+def share() -> Share:
+    """Return over the largest return, of deterministic actions, mean over 20 seeds that no training starts from."""
+
+    def measure(selector: Selector) -> float:
+        env, shares = ToyEnv(), []
+        for seed in range(1000, 1020):
+            (seen, _), total, over = env.reset(seed=seed), 0.0, False
+            while not over:
+                seen, reward, over, _, _ = env.step(selector.act(seen, deterministic=True))
+                total += reward
+            shares.append(total / env.optimal_return(seed))
+        return float(np.mean(shares))
+
+    return measure

@@ -1,0 +1,51 @@
+"""Baselines that look at nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from l2a_agents.fixed import Nothing, RandomHalf, Uniform
+from l2a_agents.selector import Spaces
+
+
+def test_uniform_gives_all_the_same_full_weight(face: Spaces, observation: dict[str, Any]) -> None:
+    action = Uniform(face).act(observation)
+    assert action.dtype == np.float32
+    assert action.tolist() == [1.0] * 32
+
+
+def test_nothing_drops_all(face: Spaces, observation: dict[str, Any]) -> None:
+    action = Nothing(face).act(observation)
+    assert action.dtype == np.float32
+    assert action.tolist() == [0.0] * 32
+
+
+def test_random_half_keeps_exactly_half_and_favours_none(face: Spaces, observation: dict[str, Any]) -> None:
+    selector = RandomHalf(face)
+    kept = np.array([selector.act(observation) for _ in range(400)])
+    assert set(np.unique(kept)) == {0, 1}
+    assert (kept.sum(1) == 16).all()
+    assert (np.abs(kept.mean(0) - 0.5) < 0.11).all()  # 4.4 deviations
+    assert len({row.tobytes() for row in kept}) == 400
+
+
+def test_random_half_repeats_itself_in_a_new_selector(face: Spaces, observation: dict[str, Any]) -> None:
+    one, two = RandomHalf(face), RandomHalf(face)
+    for _ in range(3):
+        assert np.array_equal(one.act(observation), two.act(observation))
+
+
+def test_random_half_of_an_odd_number(face: Spaces, observation: dict[str, Any]) -> None:
+    odd = observation | {"candidates": observation["candidates"][:7]}
+    assert RandomHalf(face).act(odd).sum() == 3
+
+
+def test_training_spends_nothing(face: Spaces) -> None:
+    def make_env(**_: object) -> Any:
+        raise AssertionError("no environment is needed")
+
+    logged: list[int] = []
+    for kind in (Uniform, Nothing, RandomHalf):
+        kind(face).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))
+    assert logged == []

@@ -1,0 +1,130 @@
+"""PPO over rules: what it reaches on the toy, its file, its budget, and what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from l2a_agents.rule import TRAINING_SEEDS
+from l2a_agents.selector import MakeEnv, Spaces
+from safetensors import safe_open
+
+pytest.importorskip("stable_baselines3")
+from l2a_agents.ppo import ROLLOUT, PPOSelector
+
+EPISODE = 1 + 10 * 2
+
+
+@pytest.fixture(scope="module")
+def trained(make_toy: MakeEnv, face: Spaces) -> tuple[PPOSelector, list[int]]:
+    selector, spent = PPOSelector(face), []
+    selector.train(make_toy, EPISODE * 1200, 0, lambda units, _: spent.append(units))
+    return selector, spent
+
+
+def parameters(selector: PPOSelector) -> dict[str, torch.Tensor]:
+    assert selector.policy is not None
+    return {name: value.clone() for name, value in selector.policy.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_it_reaches_the_line_on_the_toy(trained: tuple[PPOSelector, list[int]], face: Spaces, share: Any) -> None:
+    assert share(PPOSelector(face)) < 0.1
+    assert share(trained[0]) >= 0.95
+
+
+def test_an_untrained_policy_weights_all_alike(face: Spaces, observation: dict[str, Any]) -> None:
+    assert PPOSelector(face).act(observation).tolist() == [0.5] * 32
+
+
+def test_permutation_of_candidates_permutes_the_action(
+    trained: tuple[PPOSelector, list[int]], observation: dict[str, Any]
+) -> None:
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(32)
+        shuffled = observation | {"candidates": observation["candidates"][order]}
+        action = trained[0].act(observation)
+        assert len(np.unique(action)) > 8
+        np.testing.assert_allclose(trained[0].act(shuffled), action[order], rtol=0, atol=1e-5)
+
+
+def test_drawn_rules_differ_and_the_mean_rule_does_not(
+    trained: tuple[PPOSelector, list[int]], observation: dict[str, Any]
+) -> None:
+    drawn = {trained[0].act(observation, deterministic=False).tobytes() for _ in range(5)}
+    assert len(drawn) == 5
+    assert len({trained[0].act(observation).tobytes() for _ in range(5)}) == 1
+
+
+def test_the_budget_is_spent_and_reported_to_the_last_episode(
+    trained: tuple[PPOSelector, list[int]], make_toy: MakeEnv, face: Spaces
+) -> None:
+    """The first episode from each seed brings its control."""
+    spent = trained[1]
+    assert spent == sorted(spent)
+    assert EPISODE * 1200 <= spent[-1] < EPISODE * 1201
+    assert spent[0] == EPISODE * (ROLLOUT + TRAINING_SEEDS)
+    for budget in (1, EPISODE * 20 + 1):
+        units: list[int] = []
+        PPOSelector(face).train(make_toy, budget, 0, lambda spent, _, units=units: units.append(spent))
+        assert budget <= units[-1] < budget + 2 * EPISODE
+
+
+def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
+    trained: tuple[PPOSelector, list[int]], face: Spaces, observation: dict[str, Any], tmp_path: Path
+) -> None:
+    trained[0].save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["ppo.safetensors"]
+    with safe_open(tmp_path / "ppo.safetensors", "pt") as file:
+        assert set(file.keys()) == set(parameters(trained[0]))
+    again = PPOSelector(face)
+    again.load(tmp_path)
+    assert np.array_equal(again.act(observation), trained[0].act(observation))
+
+
+def test_training_goes_on_from_what_was_loaded(
+    trained: tuple[PPOSelector, list[int]], make_toy: MakeEnv, face: Spaces, tmp_path: Path
+) -> None:
+    trained[0].save(tmp_path)
+    again = PPOSelector(face)
+    again.load(tmp_path)
+    again.train(make_toy, EPISODE, 0, lambda *_: None)  # too little for an update
+    assert same(parameters(again), parameters(trained[0]))
+
+
+def test_it_can_be_saved_while_it_trains(make_toy: MakeEnv, face: Spaces, tmp_path: Path) -> None:
+    selector = PPOSelector(face)
+
+    def stop(spent: int, _: dict[str, float]) -> None:
+        selector.save(tmp_path)
+        if spent > EPISODE * 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        selector.train(make_toy, EPISODE * 1000, 0, stop)
+    again = PPOSelector(face)
+    again.load(tmp_path)
+    assert same(parameters(again), parameters(selector))
+
+
+def test_same_seed_same_policy_whatever_the_global_generator(make_toy: MakeEnv, face: Spaces) -> None:
+    policies = []
+    for seed, state in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(state)
+        selector = PPOSelector(face)
+        selector.train(make_toy, EPISODE * 40, seed, lambda *_: None)
+        policies.append(parameters(selector))
+    assert same(policies[0], policies[1])
+    assert not same(policies[0], policies[2])
+
+
+def test_training_leaves_torchs_global_generator_alone(make_toy: MakeEnv, face: Spaces) -> None:
+    before = torch.get_rng_state()
+    PPOSelector(face).train(make_toy, EPISODE * 20, 3, lambda *_: None)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,115 @@
+"""Every selector by its name, and what the package l2a_agents depends on."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import l2a_agents
+import numpy as np
+import pytest
+from l2a_agents.registry import SELECTORS, selector_class
+from l2a_agents.selector import MakeEnv, Spaces, spent
+
+from l2a_gym.envs.toy import ToyEnv
+
+EPISODE = 1 + 10 * 2
+NAMES = [name for name in SELECTORS if name != "oracle"]  # the toy has no flipped labels for it to know
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_selector_learns_saves_and_acts(
+    make_toy: MakeEnv, face: Spaces, observation: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    if name == "ppo":
+        pytest.importorskip("stable_baselines3")
+    selector, again = selector_class(name)(face), selector_class(name)(face)
+    log: list[int] = []
+    selector.train(make_toy, EPISODE * 3, 0, lambda units, _: log.append(units))
+    assert not log or log[-1] >= EPISODE * 3
+    selector.save(tmp_path)
+    again.load(tmp_path)
+    for deterministic in (True, False):
+        action = selector.act(observation, deterministic=deterministic)
+        assert (action.shape, action.dtype) == ((32,), np.float32)
+        assert np.abs(action).max() <= 1
+        if deterministic:
+            assert np.array_equal(again.act(observation), action)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_selector_can_play_the_toy(face: Spaces, name: str) -> None:
+    if name == "ppo":
+        pytest.importorskip("stable_baselines3")
+    selector, env = selector_class(name)(face), ToyEnv()
+    observation, over = env.reset(seed=0)[0], False
+    total = 0.0
+    while not over:
+        observation, reward, over, _, info = env.step(selector.act(observation))
+        total += reward
+    assert spent(info) == EPISODE
+    assert total <= env.optimal_return(0)
+    if name == "uniform":
+        assert total == pytest.approx(env.uniform_return(0), abs=1e-12)
+    if name == "none":
+        assert total == 0
+
+
+def test_the_oracle_asks_for_its_column() -> None:
+    kind = selector_class("oracle")
+    assert kind.env_options == {"features": ["clean"]}
+    clean = np.array([[1], [0]], dtype=np.float32)
+    assert kind(Spaces(("clean",), 2, 1)).act({"candidates": clean}).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "near"), [("reinforc", "reinforce"), ("random_half", "random-half"), ("orcale", "oracle")]
+)
+def test_an_unknown_name_names_the_nearest(given: str, near: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown selector '{given}': did you mean '{near}'.* valid are none, uniform"):
+        selector_class(given)
+
+
+def test_a_selector_of_ones_own_is_a_module_and_a_class(
+    face: Spaces, observation: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_module.py").write_text(
+        "import numpy as np\n"
+        "from l2a_agents.selector import Fixed\n"
+        "class MySelector(Fixed):\n"
+        "    def act(self, observation, deterministic=True):\n"
+        "        return observation['candidates'][:, self.spaces.column('all_data_label')]\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    action = selector_class("my_module:MySelector")(face).act(observation)
+    assert np.array_equal(action, observation["candidates"][:, face.column("all_data_label")])
+    with pytest.raises(AttributeError, match="YourSelector"):
+        selector_class("my_module:YourSelector")
+    with pytest.raises(ModuleNotFoundError, match="your_module"):
+        selector_class("your_module:MySelector")
+
+
+def imported(code: str) -> set[str]:
+    """The top-level packages in ``sys.modules`` after ``code`` ran in a fresh interpreter."""
+    report = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_no_agent_imports_the_environment() -> None:
+    pytest.importorskip("stable_baselines3")
+    modules = [module.name for module in pkgutil.iter_modules(l2a_agents.__path__)]
+    assert {"reinforce", "ppo", "rule", "registry"} <= set(modules)
+    found = imported("\n".join(f"import l2a_agents.{name}" for name in modules))
+    assert "l2a_agents" in found
+    assert "stable_baselines3" in found
+    assert not {"l2a_gym", "transformers", "datasets"} & found
+
+
+def test_the_registry_imports_no_selectors_packages() -> None:
+    found = imported("from l2a_agents.registry import selector_class\nselector_class('reinforce')")
+    assert not {"stable_baselines3", "torch", "l2a_gym"} & found
