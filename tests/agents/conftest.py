@@ -27,6 +27,12 @@ def face(make_toy: MakeEnv) -> Spaces:
 
 
 @pytest.fixture(scope="session")
+def start() -> dict[str, Any]:
+    """The first observation of that episode."""
+    return ToyEnv().reset(seed=5)[0]
+
+
+@pytest.fixture(scope="session")
 def observation() -> dict[str, Any]:
     """An observation in the middle of an episode."""
     env = ToyEnv()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from l2a_agents.rule import TRAINING_SEEDS
+from l2a_agents.rule import TRAINING_SEEDS, apply_rule, positions
 from l2a_agents.selector import MakeEnv, Spaces
 from safetensors import safe_open
 
@@ -44,22 +44,31 @@ def test_an_untrained_policy_weights_all_alike(face: Spaces, observation: dict[s
 
 
 def test_permutation_of_candidates_permutes_the_action(
-    trained: tuple[PPOSelector, list[int]], observation: dict[str, Any]
+    trained: tuple[PPOSelector, list[int]], start: dict[str, Any]
 ) -> None:
+    action = trained[0].act(start)
+    assert len(np.unique(action)) > 8
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(32)
-        shuffled = observation | {"candidates": observation["candidates"][order]}
-        action = trained[0].act(observation)
-        assert len(np.unique(action)) > 8
+        shuffled = start | {"candidates": start["candidates"][order]}
         np.testing.assert_allclose(trained[0].act(shuffled), action[order], rtol=0, atol=1e-5)
 
 
 def test_drawn_rules_differ_and_the_mean_rule_does_not(
-    trained: tuple[PPOSelector, list[int]], observation: dict[str, Any]
+    trained: tuple[PPOSelector, list[int]], start: dict[str, Any]
 ) -> None:
-    drawn = {trained[0].act(observation, deterministic=False).tobytes() for _ in range(5)}
+    drawn = {trained[0].act(start, deterministic=False).tobytes() for _ in range(5)}
     assert len(drawn) == 5
-    assert len({trained[0].act(observation).tobytes() for _ in range(5)}) == 1
+    assert len({trained[0].act(start).tobytes() for _ in range(5)}) == 1
+
+
+def test_a_rule_holds_for_the_whole_episode(
+    trained: tuple[PPOSelector, list[int]], face: Spaces, start: dict[str, Any], observation: dict[str, Any]
+) -> None:
+    trained[0].act(start, deterministic=False)
+    theta = trained[0].theta.copy()
+    action = trained[0].act(observation, deterministic=False)
+    assert np.array_equal(action, apply_rule(theta, observation, positions(face)))
 
 
 def test_the_budget_is_spent_and_reported_to_the_last_episode(
@@ -77,7 +86,11 @@ def test_the_budget_is_spent_and_reported_to_the_last_episode(
 
 
 def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
-    trained: tuple[PPOSelector, list[int]], face: Spaces, observation: dict[str, Any], tmp_path: Path
+    trained: tuple[PPOSelector, list[int]],
+    face: Spaces,
+    start: dict[str, Any],
+    observation: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     trained[0].save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ppo.safetensors"]
@@ -85,7 +98,9 @@ def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
         assert set(file.keys()) == set(parameters(trained[0]))
     again = PPOSelector(face)
     again.load(tmp_path)
-    assert np.array_equal(again.act(observation), trained[0].act(observation))
+    for seen in (start, observation):
+        assert np.array_equal(again.act(seen), trained[0].act(seen))
+    assert not np.array_equal(again.act(start), PPOSelector(face).act(start))
 
 
 def test_training_goes_on_from_what_was_loaded(

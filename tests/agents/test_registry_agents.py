@@ -22,7 +22,7 @@ NAMES = [name for name in SELECTORS if name != "oracle"]  # the toy has no flipp
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_selector_learns_saves_and_acts(
-    make_toy: MakeEnv, face: Spaces, observation: dict[str, Any], tmp_path: Path, name: str
+    make_toy: MakeEnv, face: Spaces, start: dict[str, Any], observation: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
     if name == "ppo":
         pytest.importorskip("stable_baselines3")
@@ -33,11 +33,12 @@ def test_every_selector_learns_saves_and_acts(
     selector.save(tmp_path)
     again.load(tmp_path)
     for deterministic in (True, False):
-        action = selector.act(observation, deterministic=deterministic)
-        assert (action.shape, action.dtype) == ((32,), np.float32)
-        assert np.abs(action).max() <= 1
-        if deterministic:
-            assert np.array_equal(again.act(observation), action)
+        for seen in (start, observation):
+            action = selector.act(seen, deterministic=deterministic)
+            assert (action.shape, action.dtype) == ((32,), np.float32)
+            assert np.abs(action).max() <= 1
+            if deterministic:
+                assert np.array_equal(again.act(seen), action)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +70,9 @@ def test_the_oracle_asks_for_its_column() -> None:
     ("given", "near"), [("reinforc", "reinforce"), ("random_half", "random-half"), ("orcale", "oracle")]
 )
 def test_an_unknown_name_names_the_nearest(given: str, near: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown selector '{given}': did you mean '{near}'.* valid are none, uniform"):
+    with pytest.raises(
+        ValueError, match=f"unknown selector '{given}': did you mean '{near}'.* valid are none, uniform"
+    ):
         selector_class(given)
 
 

@@ -1,0 +1,89 @@
+"""The summary's arithmetic, its table and the model card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from l2a_gym.benchmark.evaluate import Row
+from l2a_gym.benchmark.report import model_card, summarise, table
+from l2a_gym.benchmark.run import Run
+from l2a_gym.envs.reward import Scores
+from l2a_gym.prepared import Prepared
+
+
+@pytest.fixture(scope="module")
+def run(small: dict[str, Any]) -> Run:
+    return Run(algo="similarity", **small, budget=77, seed=3)
+
+
+@pytest.fixture(scope="module")
+def prepared(run: Run) -> Prepared:
+    return run.environment().world.prepared
+
+
+def row(seed: int, dev: float, test: float) -> Row:
+    return Row(seed, Scores(0.5, dev, dev), Scores(0.6, test, test), updates=80, seconds=seed / 2, episode_return=0.1)
+
+
+ROWS = {
+    "none": [row(1, 0.5, 0.4), row(2, 0.6, 0.5)],
+    "uniform": [row(1, 0.61, 0.625), row(2, 0.63, 0.6)],
+    "oracle": [row(1, 0.8, 0.75), row(2, 0.9, 0.76)],
+    "selector": [row(1, 0.7, 0.703), row(2, 0.7, 0.7)],
+}
+
+
+def test_means_are_over_the_students(prepared: Prepared) -> None:
+    summary = summarise(prepared, ROWS)
+    assert summary["test_accuracy"]["uniform"] == {"mean": pytest.approx(0.6125), "per_seed": [0.625, 0.6]}
+    assert summary["dev_accuracy"]["oracle"] == {"mean": pytest.approx(0.85), "per_seed": [0.8, 0.9]}
+    assert summary["student_seconds"] == dict.fromkeys(ROWS, 0.75)
+    assert summary["updates"] == 80
+    assert summary["rows"]["none"][1]["test"] == {"nll": 0.6, "accuracy": 0.5, "macro_f1": 0.5}
+
+
+def test_without_flips_the_oracle_is_null_and_not_in_the_table(run: Run, prepared: Prepared) -> None:
+    summary = summarise(prepared, {name: each for name, each in ROWS.items() if name != "oracle"})
+    assert summary["test_accuracy"]["oracle"] is None
+    assert "oracle" not in table(run, summary)
+
+
+def test_the_table_shows_per_cent_and_range(run: Run, prepared: Prepared) -> None:
+    lines = table(run, summarise(prepared, ROWS)).splitlines()
+    assert lines[0] == f"task {run.task}"
+    titles = ["few shot teacher", "all data teacher", "none", "uniform", "oracle", "selector (similarity)"]
+    assert [line[:22].strip() for line in lines[2:8]] == titles
+    assert lines[1].split() == ["dev", "%", "test", "%", "range", "updates", "seconds"]
+    assert lines[7].split()[2:] == ["70.0", "70.2", "70.0", "..", "70.3", "80", "0.8"]
+    assert lines[5].split()[1:] == ["62.0", "61.3", "60.0", "..", "62.5", "80", "0.8"]
+    size = prepared.manifest()["parameters"]
+    assert lines[-1].startswith(f"student: {size['student']:,} parameters, ")
+    assert f"{size['student'] / size['teacher']:.1%} of the teacher's" in lines[-1]
+    assert len({len(line) for line in lines[1:2] + lines[4:8]}) == 1
+
+
+def test_the_table_shows_the_exported_student(run: Run, prepared: Prepared) -> None:
+    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480}
+    lines = table(run, summarise(prepared, ROWS) | {"exported": exported}).splitlines()
+    assert lines[8].split() == ["exported", "student", "81.2", "79.8", "480"]
+
+
+def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None:
+    card = model_card(run, prepared, {"dev_accuracy": 0.81234, "test_accuracy": 0.79876, "updates": 480})
+    assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-classification\n")
+    for line in (
+        "| labels | negative, positive |",
+        "| target domain, sources | films; books, songs |",
+        "| selector | similarity, seed 3, budget 77 |",
+        "| student updates | 480 |",
+        "| dev accuracy | 0.8123 |",
+        "| test accuracy | 0.7988 |",
+    ):
+        assert line in card.splitlines()
+    assert f"L2A-Gym from {run.checkpoint}, fine-tuned as the few-shot teacher" in card
+    assert "fine-tuned as the all-data teacher" in model_card(
+        replace(run, teacher="all-data"), prepared, {"dev_accuracy": 0.8, "test_accuracy": 0.8, "updates": 1}
+    )

@@ -1,0 +1,124 @@
+"""A run's settings, its folder, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from l2a_agents.fixed import Uniform
+from l2a_agents.heuristic import Oracle
+
+from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.errors import UserError
+
+
+@pytest.fixture
+def run(small: dict[str, Any], tmp_path: Path) -> Run:
+    return Run(algo="uniform", **small, budget=30, out=tmp_path / "run")
+
+
+def written(run: Run) -> Path:
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.json").write_text(json.dumps(run.as_dict()), encoding="utf-8")
+    return run.folder
+
+
+@pytest.mark.parametrize("name", ["budget", "num_envs", "student_seeds", "export_steps"])
+@pytest.mark.parametrize("value", [0, -5])
+def test_counts_start_from_one(name: str, value: int) -> None:
+    with pytest.raises(UserError, match=f"^{name} = {value}: valid are whole numbers from 1$"):
+        Run(**{name: value})
+
+
+def test_seeds_start_from_zero() -> None:
+    assert Run(seed=0).seed == 0
+    with pytest.raises(UserError, match="^seed = -1: valid are whole numbers from 0$"):
+        Run(seed=-1)
+
+
+def test_the_folders_name_says_what_ran(tmp_path: Path) -> None:
+    assert Run(algo="reinforce", task="hutto/nyt-64", seed=3).folder == Path("runs/hutto-nyt-64-reinforce-s3")
+    assert Run(algo="mine:Best", task="/data/paraphrase.toml").folder == Path("runs/paraphrase-mine-Best-s0")
+    assert Run(out=tmp_path).folder == tmp_path
+
+
+def test_a_written_run_is_read_again(run: Run) -> None:
+    assert load_run(written(run)) == run
+
+
+def test_a_moved_run_folder_is_where_it_lies(run: Run, tmp_path: Path) -> None:
+    moved = written(run).rename(tmp_path / "elsewhere")
+    assert load_run(moved) == replace(run, out=moved)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"algoo": "ppo"}', '{"budget": -1}'])
+def test_what_is_not_a_run_folder_is_named(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{tmp_path} is not a run folder: its config.json can't be read"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("algo", "none"), ("seed", 1), ("teacher", "all-data"), ("metric", "f1")])
+def test_a_folder_of_another_run_is_refused(run: Run, name: str, value: object) -> None:
+    folder = written(run)
+    with pytest.raises(UserError, match=f"^{folder} holds a run with {name} = .*: give another folder with --out$"):
+        check_same_run(replace(run, **{name: value}))
+
+
+def test_more_budget_is_the_same_run(run: Run) -> None:
+    check_same_run(run)
+    written(run)
+    check_same_run(replace(run, budget=10**6, student_seeds=9, num_envs=4))
+
+
+def test_the_environment_has_the_runs_settings(run: Run) -> None:
+    again = pickle.loads(pickle.dumps(run.make_env()))
+    for env in (run.environment(), again().unwrapped):
+        assert (env.candidates, env.steps, env.updates) == (24, 4, 2)
+        assert "clean" not in env.columns
+    env = run.environment(steps=7, features=["clean"])
+    assert (env.steps, env.columns) == (7, ("clean",))
+
+
+def test_selectors_get_the_columns_they_ask_for(run: Run) -> None:
+    assert isinstance(new_selector(run), Uniform)
+    oracle = new_selector(run, "oracle")
+    assert isinstance(oracle, Oracle)
+    assert oracle.spaces.columns == ("clean",)
+    assert (oracle.spaces.candidates, oracle.spaces.steps) == (24, 4)
+
+
+@pytest.mark.parametrize(
+    ("algo", "message"),
+    [
+        ("unifrom", "unknown selector 'unifrom': did you mean 'uniform'"),
+        ("no_such_module:X", "no_such_module"),
+        ("l2a_agents.fixed:Unifrom", "Unifrom"),
+    ],
+)
+def test_a_selector_that_is_not_there_is_named(run: Run, algo: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        new_selector(replace(run, algo=algo))
+
+
+def test_a_saved_selector_is_loaded(run: Run) -> None:
+    run = replace(run, algo="reinforce")
+    selector = new_selector(run)
+    selector.theta = np.array([0.1, 0.2, 0.3, -0.4, 0.5, -0.6])  # type: ignore[attr-defined]
+    (written(run) / "selector").mkdir()
+    selector.save(run.folder / "selector")
+    assert load_selector(run).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
+
+
+def test_versions_name_what_a_result_depends_on() -> None:
+    import torch
+
+    found = versions()
+    assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert {"l2a-gym", "transformers", "gymnasium", "numpy"} <= set(found)
