@@ -45,5 +45,5 @@ def test_the_oracle_keeps_what_is_clean() -> None:
 
 
 def test_a_column_that_is_not_shown_is_named(face: Spaces, observation: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="needs the column 'clean'; the environment shows domain=target, .*agreement"):
+    with pytest.raises(ValueError, match=r"needs the column 'clean'; the environment shows domain=target, .*agreement"):
         Oracle(face).act(observation)

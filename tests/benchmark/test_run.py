@@ -37,7 +37,7 @@ def test_counts_start_from_one(name: str, value: int) -> None:
 
 def test_seeds_start_from_zero() -> None:
     assert Run(seed=0).seed == 0
-    with pytest.raises(UserError, match="^seed = -1: valid are whole numbers from 0$"):
+    with pytest.raises(UserError, match=r"^seed = -1: valid are whole numbers from 0$"):
         Run(seed=-1)
 
 

@@ -13,7 +13,7 @@ import torch
 from l2a_agents.reinforce import Reinforce
 from l2a_agents.rule import RuleEnv
 from l2a_agents.selector import Log, MakeEnv, Selector
-from transformers import AutoTokenizer, pipeline
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from l2a_gym.benchmark.evaluate import compare, evaluate, final_student, student_seeds
 from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
@@ -65,10 +65,9 @@ def test_the_summary_has_the_numbers_of_the_contract(run: Run, summary: dict[str
 
 
 def test_parameters_are_those_of_the_models(run: Run, summary: dict[str, Any]) -> None:
-    student = run.environment().world.prepared.student()
-    assert summary["parameters"]["student"] == sum(parameter.numel() for parameter in student.parameters())
-    folder = AutoTokenizer.from_pretrained(run.checkpoint)
-    assert summary["parameters"]["teacher"] > len(folder) * 32
+    for name, folder in (("student", run.folder / "student"), ("teacher", Path(run.checkpoint))):
+        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        assert summary["parameters"][name] == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_accuracies_of_teachers_are_those_of_their_logits(run: Run, summary: dict[str, Any]) -> None:
@@ -82,7 +81,7 @@ def test_accuracies_of_teachers_are_those_of_their_logits(run: Run, summary: dic
             assert accuracy["mean"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_rows_are_those_of_the_task_s_seeds(run: Run, summary: dict[str, Any]) -> None:
+def test_rows_are_those_of_the_evaluations_seeds(run: Run, summary: dict[str, Any]) -> None:
     assert list(summary["rows"]) == ROWS
     for name, rows in summary["rows"].items():
         assert [row["seed"] for row in rows] == student_seeds(0, 2)
@@ -186,7 +185,7 @@ def test_the_students_tokenizer_gives_the_ids_it_was_taught_with(run: Run, summa
     encoded = tokenizer(list(make_task(run.task).test.text), truncation=True, max_length=tokens.ids.shape[1])
     for ids, row, length in zip(encoded["input_ids"], tokens.ids.tolist(), tokens.length.tolist(), strict=True):
         assert ids == row[:length]
-    assert len(tokenizer) == prepared.student().config.vocab_size < len(AutoTokenizer.from_pretrained(run.checkpoint))
+    assert len(tokenizer) == prepared.student().config.vocab_size == len(prepared.array("tokens/kept"))
 
 
 def test_the_student_folder_has_weights_and_a_card_and_no_pickle(run: Run, summary: dict[str, Any]) -> None:
