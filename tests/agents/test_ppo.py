@@ -47,7 +47,7 @@ def test_permutation_of_candidates_permutes_the_action(
     trained: tuple[PPOSelector, list[int]], start: dict[str, Any]
 ) -> None:
     action = trained[0].act(start)
-    assert len(np.unique(action)) > 8
+    assert len(np.unique(action)) > 2
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(32)
         shuffled = start | {"candidates": start["candidates"][order]}

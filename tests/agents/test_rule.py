@@ -104,7 +104,7 @@ def test_every_selector_treats_candidates_alike(
     selector.train(make_toy, 21 * 20, 0, lambda *_: None)
     plain = [selector.act(seen) for seen in (start, observation)]
     if isinstance(selector, Reinforce | RandomSearch | PPOSelector):
-        assert all(len(np.unique(action)) > 8 for action in plain)
+        assert all(len(np.unique(action)) > 2 for action in plain)
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(32)
         for action, seen in zip(plain, (start, observation), strict=True):

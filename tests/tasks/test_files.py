@@ -393,7 +393,7 @@ def test_real_pairs_from_pan_to_mrpc(tmp_path: Path) -> None:
 
     toml = f'target = "mrpc"\nshots = 100\nlabels = ["different", "same"]\n[domains]\nmrpc = {listed("mrpc")}\n'
     task = task_of(tmp_path, toml + f'pan = {listed("pan")}\n[columns]\npair = "text_pair"\n')
-    assert [len(part) for part in (task.train, task.dev, task.select)] == [100, 256, 256]
+    assert [len(part) for part in (task.train, task.dev, task.select)] == [100, 512, 256]
     assert (task.max_length, task.domains, len(task.sources["pan"])) == (96, ("mrpc", "pan"), 4000)
     true: dict[tuple[str, str], int] = {}
     for part in ("train", "test"):

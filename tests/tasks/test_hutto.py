@@ -55,9 +55,9 @@ def test_sizes_after_deduplication(target: str, size: int, sources: dict[str, in
     task = make_task(f"hutto/{target}-64")
     assert {name: len(split) for name, split in splits_of(task).items()} == {
         "train": 64,
-        "dev": 256,
+        "dev": 512,
         "select": 256,
-        "test": size - 3 * 256,
+        "test": size - 512 - 2 * 256,
     }
     assert {name: len(texts) for name, texts in task.sources.items()} == sources
     assert (task.target, task.labels) == (target, ("negative", "positive"))
