@@ -80,7 +80,7 @@ def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str
     """
     env = run.environment(steps=run.export_steps, **selector.env_options)
     best, kept, updates = np.inf, None, 0
-    for _, info in play(env, selector, student_seeds(1, 1)[0]):
+    for _, info in play(env, selector, student_seeds(1, 1, run.seed)[0]):
         nll = score_student(env, "select").nll
         if nll < best:
             best, kept, updates = nll, env.save_state(), info["updates"]
@@ -107,6 +107,6 @@ def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
     return score(prepared.logits(teacher, rows), prepared.labels(rows))
 
 
-def student_seeds(first: int, count: int) -> list[int]:
-    """Episode seeds for evaluation; training draws its own from another stream."""
-    return [int(word) for word in np.random.SeedSequence([first, 0x5EED]).generate_state(count)]
+def student_seeds(stream: int, count: int, run_seed: int = 0) -> list[int]:
+    """Episode seeds for evaluation: every run and stream has its own, and training draws from others."""
+    return [int(word) for word in np.random.SeedSequence([run_seed, stream, 0x5EED]).generate_state(count)]

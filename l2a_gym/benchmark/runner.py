@@ -49,7 +49,7 @@ def train(run: Run) -> dict[str, Any]:
     with clock("train"):
         spent = train_selector(run, selector)
     with clock("evaluate"):
-        rows = compare(run, selector, student_seeds(0, run.student_seeds))
+        rows = compare(run, selector, student_seeds(0, run.student_seeds, run.seed))
     with clock("export"):
         exported = export_student(run, selector, folder / "student")
     summary = summarise(prepared, rows) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
@@ -62,7 +62,7 @@ def train(run: Run) -> dict[str, Any]:
 def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     """Repeat a finished run's comparison on fresh student seeds; prints the table and writes ``evaluation.json``."""
     run = load_run(folder)
-    rows = compare(run, load_selector(run), student_seeds(EVALUATION, students))
+    rows = compare(run, load_selector(run), student_seeds(EVALUATION, students, run.seed))
     summary = summarise(run.environment().world.prepared, rows)
     write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
     print(table(run, summary))

@@ -21,7 +21,7 @@ class Distillation:
     """How the student learns.
 
     Attributes:
-        learning_rate: of AdamW, constant.
+        learning_rate: of AdamW, at its highest.
         alpha: the soft targets' share of the loss, in [0, 1].
         temperature: T of the soft targets.
         anchors: target shots in each update, drawn with replacement.
@@ -30,7 +30,7 @@ class Distillation:
         clip: largest norm of a gradient.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     alpha: float = 0.25
     temperature: float = 2.0
     anchors: int = 16
@@ -102,7 +102,7 @@ class Distiller:
             fused=True,
         )
 
-    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int) -> float:
+    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> float:
         """Take ``updates`` gradient steps, each on an equal part of the candidates and of the anchors.
 
         Texts of similar length go into the same part, which saves padding.
@@ -112,10 +112,13 @@ class Distiller:
             weights: (N,) float32, >= 0; zero drops a candidate. Normalised over the candidates of a gradient step.
             anchors: (updates * config.anchors,) rows of target shots.
             updates: K, divides N.
+            rate: factor of the learning rate.
 
         Returns:
             The mean loss, in nats; not finite where the student diverged.
         """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * self.config.learning_rate
         length = self.texts.tokens.length
         order = length[rows].argsort(stable=True)
         anchors = anchors[length[anchors].argsort(stable=True)]

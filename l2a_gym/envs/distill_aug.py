@@ -238,7 +238,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
     def _distil(self, weights: NDArray[np.float32]) -> float:
         episode, device = self._begun(), self.distiller.device
         rows, anchors = (torch.from_numpy(index).to(device) for index in (episode.rows, episode.anchors))
-        return self.distiller.step(rows, torch.from_numpy(weights).to(device), anchors, self.updates)
+        rate = 1 - episode.t / self.steps  # falls to zero with the horizon, so that the last student has settled
+        return self.distiller.step(rows, torch.from_numpy(weights).to(device), anchors, self.updates, rate)
 
     def _control_gain(self) -> float:
         """What uniform weights gain from this state on these candidates; the state is left as it was."""

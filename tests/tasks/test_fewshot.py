@@ -95,7 +95,12 @@ def test_flips_are_spread_evenly_over_the_other_classes() -> None:
 
 def test_sizes_and_shares_of_the_splits() -> None:
     task = task_of()
-    assert [len(split) for split in (task.train, task.dev, task.select, task.test)] == [20, 512, 256, 3000 - 512 - 2 * 256]
+    assert [len(split) for split in (task.train, task.dev, task.select, task.test)] == [
+        20,
+        512,
+        256,
+        3000 - 512 - 2 * 256,
+    ]
     assert task.domains == ("home", "x", "y")
     held_out: set[str] = set.union(*splits_of(task)[1:])
     stock = set(texts_of("home", 3000).text) - held_out
