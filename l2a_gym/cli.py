@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import TypeVar
 
 import transformers
@@ -27,10 +29,28 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     transformers.utils.logging.disable_progress_bar()
     sys.path.append(os.getcwd())  # where a selector named my_module:MySelector may lie
     try:
-        main(tyro.cli(config))
+        main(_parse(config))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def _parse(config: type[T]) -> T:
+    """The command line; of the box that tyro draws around a mistake, the sentences remain.
+
+    Raises:
+        UserError: an option or a value that is not valid.
+    """
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(config)
+    except SystemExit as end:
+        if end.code != 2:
+            raise
+        lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
+        said = [line for line in lines if line.strip("─") and not line.startswith("For full helptext")]
+        raise UserError(" ".join(said)) from None

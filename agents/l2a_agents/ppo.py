@@ -6,7 +6,9 @@ permutation equivariant. The reward is paired with the uniform rule on the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,7 +62,7 @@ class PPOSelector:
         """Learn the policy."""
         makers: list[Callable[[], Any]] = [partial(RuleEnv, make_env, seed, control=True)] * num_envs
         envs: VecEnv = SubprocVecEnv(makers, start_method="spawn") if num_envs > 1 else DummyVecEnv(makers)
-        with torch.random.fork_rng():
+        with _global_generators_kept():
             rollout = max(1, ROLLOUT // num_envs)
             model = PPO("MlpPolicy", envs, n_steps=rollout, seed=seed, device="cpu", policy_kwargs=POLICY, **PRESET)
             if self.policy is not None:  # training that was interrupted goes on
@@ -86,6 +88,18 @@ class PPOSelector:
         spaces = Box(-np.inf, np.inf, (size,)), Box(-BOUND, BOUND, (len(COLUMNS),))
         self.policy = ActorCriticPolicy(*spaces, lr_schedule=lambda _: 0.0, **POLICY)
         self.policy.load_state_dict(state)
+
+
+@contextmanager
+def _global_generators_kept() -> Iterator[None]:
+    """Put the global random generators back, which Stable-Baselines3 seeds and draws from."""
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002 - the generator that it seeds
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
 
 
 class _Meter(BaseCallback):

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -379,9 +380,10 @@ def test_a_diverged_student_ends_the_episode(env: DistillAugEnv) -> None:
     expected = play(env, 0, actions(2))
     env.reset(seed=0)
     env.step(actions(1)[0])
-    for group in env.distiller.optimiser.param_groups:
-        group["lr"] = 1e30
+    sane = env.distiller.config
+    env.distiller.config = replace(sane, learning_rate=1e30)
     observation, reward, terminated, truncated, info = env.step(ALL)
+    env.distiller.config = sane
     assert (reward, terminated, truncated, info["diverged"]) == (-1.0, True, False, True)
     assert env.observation_space.contains(observation)
     assert all(np.isfinite(table).all() for table in observation.values())
