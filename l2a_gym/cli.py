@@ -51,6 +51,6 @@ def _parse(config: type[T]) -> T:
     except SystemExit as end:
         if end.code != 2:
             raise
-        lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
-        said = [line for line in lines if line.strip("─") and not line.startswith("For full helptext")]
+        lines = [line.strip("│|╭╮╰╯+ ") for line in box.getvalue().splitlines()]
+        said = [line for line in lines if line.strip("─-") and not line.startswith(("─", "For full helptext"))]
         raise UserError(" ".join(said)) from None
