@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -53,10 +53,6 @@ class Spaces:
                 f"this selector needs the column {name!r}; the environment shows {', '.join(self.columns)}"
             )
         return self.columns.index(name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 class Selector(Protocol):
