@@ -40,13 +40,14 @@ from l2a_gym.distill.teacher import (
     load_teacher,
     load_tokenizer,
     predict,
+    sentence_vectors,
 )
 from l2a_gym.prepared import Prepared
 from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Rises whenever the same configuration gives other files."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
@@ -133,6 +134,7 @@ def _build(folder: Path, task: Task, config: Preparation, device: torch.device) 
     stages: dict[str, Callable[[Path], None]] = {
         "pool": partial(_write_pool, task, config),
         "tokens": partial(_write_tokens, task, config),
+        "base": partial(_write_base, config, device),
         "few-shot": partial(_write_few_shot, config, device),
         "all-data": partial(_write_all_data, config, device),
         "signals": _write_signals,
@@ -193,6 +195,15 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def _write_base(config: Preparation, device: torch.device, folder: Path) -> None:
+    """Sentence vectors of the pool, train and dev by the teacher before any fine-tuning, so that they know no label."""
+    prepared = Prepared(folder.parent)
+    model = load_teacher(config.checkpoint, 2, config.seed, prepared.array("tokens/kept"))
+    torch.nn.Module.to(model, device)
+    vectors = sentence_vectors(model, prepared.tokens(slice(0, prepared.rows["dev"].stop)).to(device))
+    _save(folder, vectors=vectors.cpu().numpy().astype(np.float16))
+
+
 def _write_few_shot(config: Preparation, device: torch.device, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     train = prepared.labelled(prepared.rows["train"]).to(device)
@@ -219,17 +230,16 @@ def _write_teacher(
     dev = prepared.labelled(prepared.rows["dev"]).to(device)
     tuning = config.few_shot if name == "few-shot" else config.all_data
     fine_tune(model, train, dev, tuning, seed=config.seed, name=name)
-    logits, vectors = predict(model, prepared.tokens(slice(None)).to(device))
-    _save(folder, logits=logits.cpu().numpy(), vectors=vectors.cpu().numpy().astype(np.float16))
+    _save(folder, logits=predict(model, prepared.tokens(slice(None)).to(device)).cpu().numpy())
 
 
 def _write_signals(folder: Path) -> None:
-    """Where each candidate stands between its domain and the target, by the few-shot teacher's sentence vectors.
+    """Where each candidate stands between its domain and the target, by sentence vectors.
 
     Of the target, the texts of train and dev are looked at, without their labels.
     """
     prepared = Prepared(folder.parent)
-    vectors = prepared.array("few-shot/vectors").astype(np.float32)
+    vectors = prepared.array("base/vectors").astype(np.float32)
     pool = vectors[prepared.rows["pool"]]
     target = np.concatenate([vectors[prepared.rows["train"]], vectors[prepared.rows["dev"]]])
     domain = np.array(prepared.pool()["domain"])
@@ -262,7 +272,7 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = new_student(shape, embeddings, config.seed)
     seen = slice(0, prepared.rows["train"].stop)
-    vectors = torch.from_numpy(prepared.array("few-shot/vectors")[seen].astype(np.float32)).to(device)
+    vectors = torch.from_numpy(prepared.array("base/vectors")[seen].astype(np.float32)).to(device)
     distil_generally(student, prepared.tokens(seen).to(device), vectors, config.general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": sum(parameter.numel() for parameter in student.parameters())}

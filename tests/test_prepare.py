@@ -30,7 +30,7 @@ from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
 CPU = torch.device("cpu")
-STAGES = ["all-data", "few-shot", "pool", "signals", "student", "tokens"]
+STAGES = ["all-data", "base", "few-shot", "pool", "signals", "student", "tokens"]
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_two_processes_at_once_and_one_that_is_killed(empty: Path, small: dict[s
     killed.communicate()
     (folder,) = (empty / "prepared" / name for name in prepared_folders(empty))
     before = {name: when for name, when in times(folder).items() if not name.startswith(".")}
-    assert stages_of(set(before)) == ["few-shot", "pool", "tokens"]
+    assert stages_of(set(before)) == ["base", "few-shot", "pool", "tokens"]
     other.stdin.write("\n")
     other.stdin.flush()
     long = replace(config.all_data, updates=400, check=400)
@@ -355,8 +355,9 @@ def test_rows_are_the_parts_one_after_the_other(built: Prepared, task: Task) -> 
         end = rows.stop
         assert rows.stop - rows.start == len(parts[name] if name in parts else built.pool())
     pieces = built.tokenizer().convert_ids_to_tokens(range(len(built.tokenizer())))
-    arrays = ("tokens/ids", "tokens/length", "tokens/first", "tokens/label", "few-shot/logits", "all-data/vectors")
+    arrays = ("tokens/ids", "tokens/length", "tokens/first", "tokens/label", "few-shot/logits", "all-data/logits")
     assert {len(built.array(name)) for name in arrays} == {end}
+    assert len(built.array("base/vectors")) == built.rows["dev"].stop
     for name, texts in parts.items():
         part = built.labelled(built.rows[name])
         assert part.label.tolist() == texts.label.tolist()

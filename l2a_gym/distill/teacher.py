@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -140,7 +141,7 @@ def fine_tune(
             bar.update()
             if step % config.check:
                 continue
-            dev_loss = float(F.cross_entropy(predict(model, dev.tokens)[0], dev.label))
+            dev_loss = float(F.cross_entropy(predict(model, dev.tokens), dev.label))
             bar.set_postfix(dev_nll=f"{dev_loss:.3f}")
             since += 1
             if dev_loss < best_loss:
@@ -150,18 +151,28 @@ def fine_tune(
     model.load_state_dict(best)
 
 
-@torch.no_grad()
-def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> tuple[Tensor, Tensor]:
-    """Logits (n, C) and mean-pooled sentence vectors (n, H), float32, in the order of ``tokens``."""
+def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
+    """Logits (n, C), float32, in the order of ``tokens``."""
+    return torch.cat([out.logits.float() for out, _ in _ask(model, tokens, batch)])[_back(tokens)]
+
+
+def sentence_vectors(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
+    """Means of the last layer over each text's tokens (n, H), float32, in the order of ``tokens``."""
+    answers = _ask(model, tokens, batch)
+    means = [(out.hidden_states[-1].float() * mask).sum(1) / mask.sum(1) for out, mask in answers]
+    return torch.cat(means)[_back(tokens)]
+
+
+def _ask(model: PreTrainedModel, tokens: Tokens, batch: int) -> Iterator[tuple[Any, Tensor]]:
+    """The model's outputs on batches of texts, shortest first, and which tokens (n, L, 1) of them are text."""
     model.eval()
-    logits, vectors = [], []
-    order = tokens.length.argsort()
-    for rows in order.split(batch):
+    model.set_attn_implementation(attention(tokens.ids.device))
+    for rows in tokens.length.argsort(stable=True).split(batch):
         inputs = tokens.take(rows).inputs()
-        with autocast(tokens.ids.device):
+        with torch.no_grad(), autocast(tokens.ids.device):
             out = model(**inputs, output_hidden_states=True)
-        mask = inputs["attention_mask"][..., None]
-        logits.append(out.logits.float())
-        vectors.append((out.hidden_states[-1].float() * mask).sum(1) / mask.sum(1))
-    back = order.argsort()
-    return torch.cat(logits)[back], torch.cat(vectors)[back]
+        yield out, inputs["attention_mask"][..., None]
+
+
+def _back(tokens: Tokens) -> Tensor:
+    return tokens.length.argsort(stable=True).argsort()

@@ -16,7 +16,15 @@ from transformers import BertConfig, BertModel, PreTrainedModel
 
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import encode, trim_vocabulary
-from l2a_gym.distill.teacher import FineTuning, checkpoint_folder, fine_tune, load_teacher, load_tokenizer, predict
+from l2a_gym.distill.teacher import (
+    FineTuning,
+    checkpoint_folder,
+    fine_tune,
+    load_teacher,
+    load_tokenizer,
+    predict,
+    sentence_vectors,
+)
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
@@ -45,7 +53,7 @@ def tuned(small: dict[str, Any], train: Labelled, dev: Labelled, config: FineTun
 
 
 def loss(model: PreTrainedModel, texts: Labelled) -> float:
-    return float(F.cross_entropy(predict(model, texts.tokens)[0], texts.label))
+    return float(F.cross_entropy(predict(model, texts.tokens), texts.label))
 
 
 def equal(a: PreTrainedModel, b: PreTrainedModel) -> bool:
@@ -137,7 +145,7 @@ def test_prediction_keeps_the_order(small: dict[str, Any], texts: tuple[Labelled
     expected = by_model(model, dev, rows)
     assert len(set(dev.tokens.length.tolist())) > 1
     for batch in (1, 5, 64):
-        logits, vectors = predict(model, dev.tokens.take(rows), batch)
+        logits, vectors = (ask(model, dev.tokens.take(rows), batch) for ask in (predict, sentence_vectors))
         assert logits.dtype == vectors.dtype == torch.float32
         torch.testing.assert_close(logits, expected[0])
         torch.testing.assert_close(vectors, expected[1])
@@ -145,9 +153,9 @@ def test_prediction_keeps_the_order(small: dict[str, Any], texts: tuple[Labelled
 
 def test_prediction_switches_dropout_off(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
     model = load_teacher(small["checkpoint"], 2, seed=0).train()
-    first, second = (predict(model, texts[1].tokens) for _ in range(2))
-    assert torch.equal(first[0], second[0])
-    assert torch.equal(first[1], second[1])
+    for ask in (predict, sentence_vectors):
+        first, second = (ask(model, texts[1].tokens) for _ in range(2))
+        assert torch.equal(first, second)
 
 
 def checkpoint_with_padding_last(small: dict[str, Any], folder: Path) -> str:
@@ -180,8 +188,8 @@ def test_trimmed_teacher_says_what_the_whole_one_says(
     assert torch.equal(table.weight, whole.get_input_embeddings().weight[torch.from_numpy(kept)])
     assert trimmed.config.vocab_size == table.num_embeddings == len(kept)
     assert table.padding_idx == small_tokenizer.pad_token_id
-    for a, b in zip(predict(whole, tokens), predict(trimmed, encode(small_tokenizer, dev, 16)), strict=True):
-        torch.testing.assert_close(a, b)
+    for ask in (predict, sentence_vectors):
+        torch.testing.assert_close(ask(whole, tokens), ask(trimmed, encode(small_tokenizer, dev, 16)))
 
 
 def test_whole_vocabulary_is_left_as_it_is(small: dict[str, Any]) -> None:
