@@ -22,8 +22,8 @@ TEACHERS = ("few-shot", "all-data")
 class Prepared:
     """Everything that episodes of one task need; arrays are memory-mapped.
 
-    The rows of every array are the parts ``pool``, ``train``, ``dev``, ``select`` and ``test``, one after the other; those
-    of ``base/vectors`` end with ``dev``.
+    The rows of every array are the parts ``pool``, ``train``, ``dev``, ``select`` and ``test``, one after the other;
+    those of ``base/vectors`` end with ``dev``.
 
     Attributes:
         folder: where it lies.

@@ -12,11 +12,14 @@ from l2a_agents.selector import Selector
 from tqdm import tqdm
 
 from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.distill.distiller import Distillation
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
-from l2a_gym.prepared import Prepared
+from l2a_gym.prepared import TEACHERS, Prepared
 
+FINAL = Distillation(learning_rate=7e-4, alpha=0.7)
+"""How the exported student learns: a long schedule wants a lower rate, and more of the soft labels."""
 CONTROLS = ("none", "uniform", "oracle")
 """The selectors that stand in every table; the oracle where labels were flipped."""
 
@@ -73,12 +76,17 @@ def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, lis
 
 
 def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student for ``run.export_steps`` steps under the selector; of its states, the best on ``select`` is kept.
+    """Train a student for ``run.export_steps`` steps under the selector.
+
+    The teacher that is better on ``select`` teaches it, and of its states the best on ``select`` is kept.
 
     Returns:
-        The environment that holds the student, and its accuracies and updates.
+        The environment that holds the student, and its teacher, accuracies and updates.
     """
-    env = run.environment(steps=run.export_steps, **selector.env_options)
+    prepared = run.environment().world.prepared
+    teacher = min(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").nll)
+    long = {"steps": run.export_steps, "teacher": teacher, "distillation": FINAL}
+    env = run.environment(**long, **selector.env_options)
     best, kept, updates = np.inf, None, 0
     for _, info in play(env, selector, student_seeds(1, 1, run.seed)[0]):
         nll = score_student(env, "select").nll
@@ -88,6 +96,7 @@ def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str
         raise UserError("the student's loss was not finite from the first step on: no student to export")
     env.restore_state(kept)
     return env, {
+        "teacher": teacher,
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": updates,

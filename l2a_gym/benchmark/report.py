@@ -74,7 +74,7 @@ tags: [knowledge-distillation, l2a-gym]
 # {run.task}: a distilled student
 
 A BERT of {size["student"]:,} parameters ({size["student"] / size["teacher"]:.1%} of its teacher's), distilled with
-L2A-Gym from {teacher}, fine-tuned as the {run.teacher} teacher.
+L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
 
 | | |
 |---|---|

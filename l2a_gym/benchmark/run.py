@@ -50,7 +50,7 @@ class Run:
     checkpoint: str = "embedded"
     metric: str = "nll"
     student_seeds: int = 5
-    export_steps: int = 60
+    export_steps: int = 100
     out: Path | None = None
 
     def __post_init__(self) -> None:

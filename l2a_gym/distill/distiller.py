@@ -14,6 +14,18 @@ from transformers import BertForSequenceClassification
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.losses import distillation_loss
+from l2a_gym.errors import UserError
+
+RANGES = {
+    "learning_rate": (0, 1e38),
+    "alpha": (0, 1),
+    "temperature": (0.01, 100),
+    "anchors": (1, 1024),
+    "anchor_share": (0, 1),
+    "weight_decay": (0, 1),
+    "clip": (1e-6, 1e6),
+}
+"""Lowest and highest value of each number in :class:`Distillation`."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +37,12 @@ class Distillation:
         alpha: the soft targets' share of the loss, in [0, 1].
         temperature: T of the soft targets.
         anchors: target shots in each update, drawn with replacement.
-        anchor_share: their share of the update's loss; all of it where no candidate is chosen.
+        anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
         weight_decay: of AdamW.
         clip: largest norm of a gradient.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     learning_rate: float = 1.5e-3
@@ -37,6 +52,11 @@ class Distillation:
     anchor_share: float = 0.2
     weight_decay: float = 0.01
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are numbers from {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)

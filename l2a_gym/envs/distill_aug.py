@@ -71,6 +71,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         student: ``tiny``, ``ratio`` or ``tinybert``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
         features: names of the candidates' features; None: all but the oracle's.
+        distillation: how the student learns; None: the defaults.
         steps: T, in the place of the task's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
         render_mode: ``ansi``, ``rgb_array`` or None.
@@ -94,6 +95,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         student: str = "tiny",
         checkpoint: str = EMBEDDED,
         features: list[str] | None = None,
+        distillation: Distillation | None = None,
         steps: int | None = None,
         device: str = "auto",
         render_mode: str | None = None,
@@ -112,7 +114,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._features = check_features(features)
         self._preparation = Preparation(checkpoint=checkpoint, student=student)
-        self._config = Distillation()
+        self._config = distillation or Distillation()
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps

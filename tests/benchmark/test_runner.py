@@ -19,6 +19,7 @@ from l2a_gym.benchmark.evaluate import compare, evaluate, final_student, student
 from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
 from l2a_gym.benchmark.runner import evaluate_run, train, train_selector
 from l2a_gym.errors import UserError
+from l2a_gym.prepared import TEACHERS
 from l2a_gym.tasks.registry import make_task
 
 EPISODE = 1 + 4 * (2 + 1)  # the small task: a dev pass, then four steps of two updates and a dev pass
@@ -164,6 +165,10 @@ def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dic
     env, scores = final_student(run, load_selector(run))
     assert scores == summary["exported"]
     prepared, texts = env.world.prepared, make_task(run.task).test
+    rows, loss = prepared.rows["select"], torch.nn.CrossEntropyLoss()
+    assert scores["teacher"] == min(TEACHERS, key=lambda name: loss(prepared.logits(name, rows), prepared.labels(rows)))
+    taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["train"].stop))
+    torch.testing.assert_close(env.distiller.texts.teacher, taught)
     expected = env.distiller.outputs(prepared.tokens(prepared.rows["test"])).logits.float().softmax(1)
     classify = pipeline("text-classification", str(run.folder / "student"), top_k=None, device="cpu")
     answers = classify(list(texts.text), truncation=True)

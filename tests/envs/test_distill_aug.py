@@ -22,6 +22,7 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 from l2a_gym.distill.device import autocast
+from l2a_gym.distill.distiller import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.world import load_world
@@ -462,6 +463,39 @@ def test_cuda_where_there_is_none(small: dict[str, Any]) -> None:
         DistillAugEnv(**{**small, "device": "cuda"}).reset(seed=0)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"alpha": 1.5}, "alpha = 1.5: valid are numbers from 0 to 1"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: valid are numbers from 0 to "),
+        ({"anchors": 0}, "anchors = 0: valid are numbers from 1 to 1024"),
+        ({"temperature": 0.0}, "temperature = 0.0: valid are numbers from 0.01 to 100"),
+    ],
+)
+def test_distillation_out_of_range(values: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        Distillation(**values)
+
+
+def test_the_student_learns_as_the_distillation_says(small: dict[str, Any]) -> None:
+    """Without a rate nothing changes; a shot more an update, and the rate's height, change what is learnt."""
+    options = [
+        Distillation(learning_rate=0.0),
+        Distillation(),
+        Distillation(anchors=4),
+        Distillation(learning_rate=5e-4),
+    ]
+    losses = []
+    for distillation in options:
+        env = DistillAugEnv(**small, distillation=distillation)
+        _, before = env.reset(seed=0)
+        _, _, _, _, after = env.step(np.ones(env.candidates, dtype=np.float32))
+        losses.append(after["dev_nll"])
+        assert (after["dev_nll"] == before["dev_nll"]) == (distillation.learning_rate == 0)
+        assert env.fork().distiller.config == distillation
+    assert len(set(losses)) == len(losses)
+
+
 # Life and hygiene
 
 
@@ -514,7 +548,7 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
                 array[hidden] = array[0]
                 np.save(file, array)
                 overwritten += 1
-    assert overwritten == 8  # ids, length, first, label; logits and vectors of two teachers
+    assert overwritten == 6  # ids, length, first, label; logits of two teachers; sentence vectors end before
     blind = DistillAugEnv(**small)
     features = list(dict.fromkeys(column.split("=")[0] for column in env.columns))
     blind._world = load_world(
