@@ -12,13 +12,12 @@ from l2a_agents.selector import Selector
 from tqdm import tqdm
 
 from l2a_gym.benchmark.run import Run, new_selector
-from l2a_gym.distill.distiller import Distillation
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS, Prepared
 
-FINAL = Distillation(learning_rate=7e-4, alpha=0.7)
+FINAL = {"learning_rate": 7e-4, "alpha": 0.7}
 """How the exported student learns: a long schedule wants a lower rate, and more of the soft labels."""
 CONTROLS = ("none", "uniform", "oracle")
 """The selectors that stand in every table; the oracle where labels were flipped."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers import BertForSequenceClassification
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.losses import distillation_loss
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, unknown
 
 RANGES = {
     "learning_rate": (0, 1e38),
@@ -57,6 +58,20 @@ class Distillation:
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are numbers from {low:g} to {high:g}")
+        if not isinstance(self.anchors, int):
+            raise UserError(f"anchors = {self.anchors}: valid are whole numbers")
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Distillation:
+        """The defaults with ``values`` in their place.
+
+        Raises:
+            UserError: an unknown name, or a value out of its range.
+        """
+        for name in values:
+            if name not in RANGES:
+                raise unknown("distillation value", name, RANGES)
+        return replace(Distillation(), **values)
 
 
 @dataclass(frozen=True)

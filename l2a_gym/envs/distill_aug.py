@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from math import isfinite
 from typing import Any
@@ -71,7 +72,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         student: ``tiny``, ``ratio`` or ``tinybert``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
         features: names of the candidates' features; None: all but the oracle's.
-        distillation: how the student learns; None: the defaults.
+        distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
         render_mode: ``ansi``, ``rgb_array`` or None.
@@ -95,7 +96,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         student: str = "tiny",
         checkpoint: str = EMBEDDED,
         features: list[str] | None = None,
-        distillation: Distillation | None = None,
+        distillation: Mapping[str, float] | None = None,
         steps: int | None = None,
         device: str = "auto",
         render_mode: str | None = None,
@@ -114,7 +115,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         self.render_mode = render_mode
         self._features = check_features(features)
         self._preparation = Preparation(checkpoint=checkpoint, student=student)
-        self._config = distillation or Distillation()
+        self._config = Distillation.of(distillation or {})
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps

@@ -469,30 +469,27 @@ def test_cuda_where_there_is_none(small: dict[str, Any]) -> None:
         ({"alpha": 1.5}, "alpha = 1.5: valid are numbers from 0 to 1"),
         ({"learning_rate": float("nan")}, "learning_rate = nan: valid are numbers from 0 to "),
         ({"anchors": 0}, "anchors = 0: valid are numbers from 1 to 1024"),
+        ({"anchors": 4.5}, "anchors = 4.5: valid are whole numbers"),
         ({"temperature": 0.0}, "temperature = 0.0: valid are numbers from 0.01 to 100"),
+        ({"alfa": 0.5}, "unknown distillation value 'alfa': did you mean 'alpha'"),
     ],
 )
-def test_distillation_out_of_range(values: dict[str, float], message: str) -> None:
+def test_distillation_out_of_range(small: dict[str, Any], values: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}"):
-        Distillation(**values)
+        DistillAugEnv(**small, distillation=values)
 
 
 def test_the_student_learns_as_the_distillation_says(small: dict[str, Any]) -> None:
-    """Without a rate nothing changes; a shot more an update, and the rate's height, change what is learnt."""
-    options = [
-        Distillation(learning_rate=0.0),
-        Distillation(),
-        Distillation(anchors=4),
-        Distillation(learning_rate=5e-4),
-    ]
+    """Without a rate nothing changes; fewer anchors, and another rate, change what is learnt."""
+    options: list[dict[str, float]] = [{"learning_rate": 0.0}, {}, {"anchors": 4}, {"learning_rate": 5e-4}]
     losses = []
     for distillation in options:
         env = DistillAugEnv(**small, distillation=distillation)
         _, before = env.reset(seed=0)
         _, _, _, _, after = env.step(np.ones(env.candidates, dtype=np.float32))
         losses.append(after["dev_nll"])
-        assert (after["dev_nll"] == before["dev_nll"]) == (distillation.learning_rate == 0)
-        assert env.fork().distiller.config == distillation
+        assert (after["dev_nll"] == before["dev_nll"]) == (distillation == {"learning_rate": 0.0})
+        assert env.fork().distiller.config == replace(Distillation(), **distillation)
     assert len(set(losses)) == len(losses)
 
 
@@ -516,13 +513,14 @@ def test_close_twice_after_an_episode(small: dict[str, Any]) -> None:
 
 
 def test_spec_survives_json_and_pickle(small: dict[str, Any]) -> None:
-    spec = gym.make(ID, **small, features=["length", "kl"], metric="accuracy", render_mode="ansi").spec
+    spec = gym.make(ID, **small, features=["length", "kl"], distillation={"alpha": 0.5}, render_mode="ansi").spec
     assert spec is not None
     for copy in (EnvSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec))):
         assert json.loads(copy.to_json()) == json.loads(spec.to_json())
         env = gym.make(copy)
         assert env.get_wrapper_attr("columns") == ("length", "kl")
         assert env.render_mode == "ansi"
+        assert env.unwrapped.distiller.config.alpha == 0.5
 
 
 def test_the_texts_of_an_environment_are_pool_shots_and_dev(env: DistillAugEnv) -> None:
