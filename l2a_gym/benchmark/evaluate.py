@@ -75,30 +75,26 @@ def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, lis
 
 
 def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student for ``run.export_steps`` steps under the selector.
-
-    The teacher that is better on ``select`` teaches it, and of its states the best on ``select`` is kept.
+    """Train a student for ``run.export_steps`` steps under the selector, by the teacher that is better on ``select``.
 
     Returns:
         The environment that holds the student, and its teacher, accuracies and updates.
+
+    Raises:
+        UserError: the student's loss became infinite.
     """
     prepared = run.environment().world.prepared
-    teacher = min(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").nll)
+    teacher = max(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").accuracy)
     long = {"steps": run.export_steps, "teacher": teacher, "distillation": FINAL}
     env = run.environment(**long, **selector.env_options)
-    best, kept, updates = np.inf, None, 0
-    for _, info in play(env, selector, student_seeds(1, 1, run.seed)[0]):
-        nll = score_student(env, "select").nll
-        if nll < best:
-            best, kept, updates = nll, env.save_state(), info["updates"]
-    if kept is None:
-        raise UserError("the student's loss was not finite from the first step on: no student to export")
-    env.restore_state(kept)
+    *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0])
+    if info["diverged"]:
+        raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {
         "teacher": teacher,
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
-        "updates": updates,
+        "updates": info["updates"],
     }
 
 

@@ -15,7 +15,7 @@ from l2a_agents.rule import RuleEnv
 from l2a_agents.selector import Log, MakeEnv, Selector
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from l2a_gym.benchmark.evaluate import compare, evaluate, final_student, student_seeds
+from l2a_gym.benchmark.evaluate import FINAL, compare, evaluate, final_student, student_seeds
 from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
 from l2a_gym.benchmark.runner import evaluate_run, train, train_selector
 from l2a_gym.errors import UserError
@@ -165,8 +165,10 @@ def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dic
     env, scores = final_student(run, load_selector(run))
     assert scores == summary["exported"]
     prepared, texts = env.world.prepared, make_task(run.task).test
-    rows, loss = prepared.rows["select"], torch.nn.CrossEntropyLoss()
-    assert scores["teacher"] == min(TEACHERS, key=lambda name: loss(prepared.logits(name, rows), prepared.labels(rows)))
+    rows = prepared.rows["select"]
+    hits = {name: (prepared.logits(name, rows).argmax(1) == prepared.labels(rows)).sum() for name in TEACHERS}
+    assert hits[scores["teacher"]] == max(hits.values())
+    assert scores["updates"] == 2 * run.export_steps
     taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["train"].stop))
     torch.testing.assert_close(env.distiller.texts.teacher, taught)
     expected = env.distiller.outputs(prepared.tokens(prepared.rows["test"])).logits.float().softmax(1)
@@ -181,6 +183,12 @@ def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dic
     assert torch.equal(found.argmax(1)[sure], expected.argmax(1)[sure])
     accuracy = (found.argmax(1).numpy() == texts.label).mean()
     assert accuracy == pytest.approx(scores["test_accuracy"], abs=float((~sure).double().mean()) + 1e-9)
+
+
+def test_no_student_is_exported_that_diverged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FINAL, "learning_rate", 1e30)
+    with pytest.raises(UserError, match=r"^the student's loss is not finite after \d+ updates: no student to export$"):
+        final_student(run, load_selector(run))
 
 
 def test_the_students_tokenizer_gives_the_ids_it_was_taught_with(run: Run, summary: dict[str, Any]) -> None:
