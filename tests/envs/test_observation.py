@@ -169,7 +169,7 @@ def test_columns_of_the_teachers(in_float32: None, small: dict[str, Any]) -> Non
 def test_columns_of_the_sentence_vectors(moment: tuple[DistillAugEnv, Observation]) -> None:
     env, observation = moment
     prepared, rows = env.world.prepared, env.save_state().episode.rows
-    vectors = prepared.array("few-shot/vectors").astype(np.float64)
+    vectors = prepared.array("base/vectors").astype(np.float64)
     pool, target = vectors[prepared.rows["pool"]], vectors[prepared.rows["train"].start : prepared.rows["dev"].stop]
     centred, goal = pool - pool.mean(0), target.mean(0) - pool.mean(0)
     cosine = centred @ goal / (np.linalg.norm(centred, axis=1) * np.linalg.norm(goal))
@@ -249,7 +249,7 @@ def test_domain_columns(in_float32: None, small: dict[str, Any]) -> None:
     observation, _ = env.reset(seed=0)
     prepared = env.world.prepared
     domain = np.array(prepared.pool()["domain"])
-    vectors = prepared.array("few-shot/vectors").astype(np.float64)
+    vectors = prepared.array("base/vectors").astype(np.float64)
     target = vectors[prepared.rows["train"].start : prepared.rows["dev"].stop].mean(0)
     centroids = [target, *(vectors[prepared.rows["pool"]][domain == d].mean(0) for d in (1, 2))]
     distance = [1 - c @ target / (np.linalg.norm(c) * np.linalg.norm(target)) for c in centroids]
