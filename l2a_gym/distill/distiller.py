@@ -17,7 +17,7 @@ from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.errors import UserError, unknown
 
-RANGES = {
+_RANGES = {
     "learning_rate": (0, 1e38),
     "alpha": (0, 1),
     "temperature": (0.01, 100),
@@ -55,7 +55,7 @@ class Distillation:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, (low, high) in RANGES.items():
+        for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are numbers from {low:g} to {high:g}")
         if not isinstance(self.anchors, int):
@@ -69,8 +69,8 @@ class Distillation:
             UserError: an unknown name, or a value out of its range.
         """
         for name in values:
-            if name not in RANGES:
-                raise unknown("distillation value", name, RANGES)
+            if name not in _RANGES:
+                raise unknown("distillation value", name, _RANGES)
         return replace(Distillation(), **values)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -153,26 +153,25 @@ def fine_tune(
 
 def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
     """Logits (n, C), float32, in the order of ``tokens``."""
-    return torch.cat([out.logits.float() for out, _ in _ask(model, tokens, batch)])[_back(tokens)]
+    return _ask(model, lambda inputs: model(**inputs).logits.float(), tokens, batch)
 
 
 def sentence_vectors(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
     """Means of the last layer over each text's tokens (n, H), float32, in the order of ``tokens``."""
-    answers = _ask(model, tokens, batch)
-    means = [(out.hidden_states[-1].float() * mask).sum(1) / mask.sum(1) for out, mask in answers]
-    return torch.cat(means)[_back(tokens)]
+
+    def mean(inputs: dict[str, Tensor]) -> Tensor:
+        mask = inputs["attention_mask"][..., None]
+        return (model.base_model(**inputs).last_hidden_state.float() * mask).sum(1) / mask.sum(1)
+
+    return _ask(model, mean, tokens, batch)
 
 
-def _ask(model: PreTrainedModel, tokens: Tokens, batch: int) -> Iterator[tuple[Any, Tensor]]:
-    """The model's outputs on batches of texts, shortest first, and which tokens (n, L, 1) of them are text."""
+@torch.no_grad()
+def _ask(model: PreTrainedModel, answer: Callable[[dict[str, Tensor]], Tensor], tokens: Tokens, batch: int) -> Tensor:
+    """Answers in the order of ``tokens``; texts of similar length share a batch, which saves padding."""
     model.eval()
     model.set_attn_implementation(attention(tokens.ids.device))
-    for rows in tokens.length.argsort(stable=True).split(batch):
-        inputs = tokens.take(rows).inputs()
-        with torch.no_grad(), autocast(tokens.ids.device):
-            out = model(**inputs, output_hidden_states=True)
-        yield out, inputs["attention_mask"][..., None]
-
-
-def _back(tokens: Tokens) -> Tensor:
-    return tokens.length.argsort(stable=True).argsort()
+    order = tokens.length.argsort(stable=True)
+    with autocast(tokens.ids.device):
+        answers = [answer(tokens.take(rows).inputs()) for rows in order.split(batch)]
+    return torch.cat(answers)[order.argsort()]
