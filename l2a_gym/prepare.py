@@ -47,7 +47,7 @@ from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Rises whenever the same configuration gives other files."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
@@ -230,6 +230,7 @@ def _write_teacher(
     dev = prepared.labelled(prepared.rows["dev"]).to(device)
     tuning = config.few_shot if name == "few-shot" else config.all_data
     fine_tune(model, train, dev, tuning, seed=config.seed, name=name)
+    model.save_pretrained(folder / "model", safe_serialization=True)
     _save(folder, logits=predict(model, prepared.tokens(slice(None)).to(device)).cpu().numpy())
 
 

@@ -10,7 +10,12 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from l2a_gym.distill.distiller import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
@@ -74,6 +79,13 @@ class Prepared:
     def student(self) -> BertForSequenceClassification:
         """A new student with the start weights."""
         return BertForSequenceClassification.from_pretrained(self.folder / "student", use_safetensors=True)
+
+    def teacher(self, name: str) -> PreTrainedModel:
+        """A fine-tuned teacher, for tokens of the trimmed vocabulary."""
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            self.folder / name / "model", use_safetensors=True
+        )
+        return model
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer of the trimmed vocabulary."""

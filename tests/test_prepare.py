@@ -22,10 +22,10 @@ from l2a_gym.augment.pool import PoolConfig
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, load_tokenizer
+from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import Preparation, prepare
-from l2a_gym.prepared import Prepared
+from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
@@ -431,3 +431,9 @@ def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     assert torch.equal(torch.from_numpy(prepared.array("tokens/kept").copy())[tokens.ids.long()], whole.ids.long())
     assert torch.equal(tokens.first, whole.first)
     assert bool((tokens.first < tokens.length).all())
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_the_teachers_that_are_kept_are_those_that_were_asked(built: Prepared, name: str) -> None:
+    logits = predict(built.teacher(name), built.tokens(built.rows["dev"]))
+    torch.testing.assert_close(logits, built.logits(name, built.rows["dev"]), rtol=0, atol=0.05)  # other batches, bf16
