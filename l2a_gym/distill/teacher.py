@@ -62,7 +62,7 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint_folder(checkpoint))
     except (OSError, ValueError) as error:
-        raise _no_checkpoint(checkpoint, error) from error
+        raise no_checkpoint(checkpoint, error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(f"the teacher {checkpoint!r} has no fast tokenizer: choose a BERT-like checkpoint that has one")
     return tokenizer
@@ -81,7 +81,7 @@ def load_teacher(checkpoint: str, classes: int, seed: int, kept: NDArray[np.int6
                 checkpoint_folder(checkpoint), num_labels=classes, dtype=torch.float32
             )
         except (OSError, ValueError, SafetensorError) as error:
-            raise _no_checkpoint(checkpoint, error) from error
+            raise no_checkpoint(checkpoint, error) from error
     table = model.get_input_embeddings()
     if kept is not None and len(kept) < table.num_embeddings:
         padding = None if table.padding_idx is None else int(np.searchsorted(kept, table.padding_idx))
@@ -97,7 +97,8 @@ def embedding_table(model: PreTrainedModel) -> Tensor:
     return cast(torch.nn.Embedding, model.get_input_embeddings()).weight.detach()
 
 
-def _no_checkpoint(checkpoint: str, error: Exception) -> UserError:
+def no_checkpoint(checkpoint: str, error: Exception) -> UserError:
+    """Build the error for a checkpoint that can not be loaded."""
     kind = "folder" if Path(checkpoint).is_dir() else "hub id"
     reason = str(error).splitlines()[0]
     return UserError(f"the teacher {checkpoint!r} ({kind}) can't be loaded: {reason}; {EMBEDDED!r} needs no hub")

@@ -1,0 +1,123 @@
+"""A Markov chain over texts: mask some tokens, draw them again from a model's conditional, repeat.
+
+After L2A's generator, which draws from a stationary distribution near the target, and Wang & Cho (2019), who read a
+masked language model as such a chain. Each text is a chain of its own with a random stream of its own, so that what it
+becomes does not depend on the texts that share its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2a_gym.errors import UserError
+
+Sites = tuple[Tensor, Tensor]
+"""n positions in a batch of texts: their rows and their columns, (n,) each."""
+Conditional = Callable[[Tensor, Sites], Tensor]
+"""Logits (n, V) at n sites of ids (B, L); at all of them stands the mask."""
+
+
+@dataclass(frozen=True)
+class ChainConfig:
+    """How the chain walks.
+
+    Attributes:
+        mask_share: share of a text's free positions that are drawn again in a move, in (0, 1]; at least one is.
+        temperature: > 0, of the conditional; lower is nearer to the likeliest token.
+        top_k: only the k likeliest tokens are drawn; 0 for all.
+        burn_in: sweeps before the first text is kept.
+        thinning: sweeps between two texts that are kept.
+    """
+
+    mask_share: float = 0.15
+    temperature: float = 0.8
+    top_k: int = 20
+    burn_in: int = 4
+    thinning: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mask_share <= 1:
+            raise UserError(f"mask_share = {self.mask_share}: valid are numbers above 0, up to 1")
+        if not 0 < self.temperature < float("inf"):
+            raise UserError(f"temperature = {self.temperature}: valid are numbers above 0")
+        for name, least in (("top_k", 0), ("burn_in", 0), ("thinning", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from {least}")
+
+    @property
+    def moves(self) -> int:
+        """Moves in a sweep, in which each free position is drawn again about once."""
+        return round(1 / self.mask_share)
+
+
+def walk(
+    conditional: Conditional,
+    ids: Tensor,
+    free: NDArray[np.bool_],
+    mask: int,
+    allowed: Tensor,
+    config: ChainConfig,
+    streams: list[np.random.Generator],
+) -> Iterator[Tensor]:
+    """Walk from ``ids`` without end; yields the texts (B, L) that are kept.
+
+    Args:
+        conditional: the model.
+        ids: (B, L) the texts to start from; they are left as they are.
+        free: (B, L) positions that may change; a text without any stays as it is.
+        mask: id of the mask.
+        allowed: (V,) bool, tokens that may be drawn.
+        config: how to walk.
+        streams: a random stream for each text.
+    """
+    ids = ids.clone()
+    barred = torch.where(allowed, 0.0, -torch.inf)
+    sweeps = config.burn_in
+    while True:
+        for _ in range(sweeps * config.moves):
+            _move(conditional, ids, free, mask, barred, config, streams)
+        yield ids.clone()
+        sweeps = config.thinning
+
+
+def _move(
+    conditional: Conditional,
+    ids: Tensor,
+    free: NDArray[np.bool_],
+    mask: int,
+    barred: Tensor,
+    config: ChainConfig,
+    streams: list[np.random.Generator],
+) -> None:
+    """Mask a random set of free positions of each text and draw them again, in place."""
+    rows, columns, draws = [], [], []
+    for i, (rng, positions) in enumerate(zip(streams, free, strict=True)):
+        places = np.flatnonzero(positions)
+        if not len(places):
+            continue
+        size = max(1, round(config.mask_share * len(places)))
+        columns.append(rng.permutation(places)[:size])
+        rows.append(np.full(size, i))
+        draws.append(rng.random(size))
+    if not rows:
+        return
+    device = ids.device
+    row, column = (torch.from_numpy(np.concatenate(part)).to(device) for part in (rows, columns))
+    ids[row, column] = mask
+    logits = conditional(ids, (row, column)).float() / config.temperature + barred
+    ids[row, column] = draw(logits, torch.from_numpy(np.concatenate(draws)).to(device), config.top_k)
+
+
+def draw(logits: Tensor, uniform: Tensor, top_k: int) -> Tensor:
+    """Tokens (n,) from logits (n, V) by inverting the distribution at ``uniform`` (n,) in [0, 1)."""
+    top = logits.topk(min(top_k, logits.shape[1]) if top_k else logits.shape[1], dim=1)
+    cumulative = top.values.double().softmax(1).cumsum(1)
+    rank = torch.searchsorted(cumulative, uniform.double()[:, None], right=True)[:, 0]
+    last = (top.values > -torch.inf).sum(1) - 1  # rounding must not lead beyond the tokens that can be drawn
+    return top.indices.gather(1, torch.minimum(rank, last)[:, None])[:, 0]
