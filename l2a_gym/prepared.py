@@ -57,8 +57,10 @@ class Prepared:
         return Tokens(ids, length, first, self._layout["pad"])
 
     def labels(self, rows: slice) -> torch.Tensor:
-        """The given labels of some rows, (n,) int64."""
-        return torch.from_numpy(np.array(self.array("tokens/label")[rows]))
+        """The labels of some rows, (n,) int64; those of made candidates under the pool's label policy."""
+        label = np.array(self.array("tokens/label"))
+        label[self.rows["pool"]] = self.array("signals/label")
+        return torch.from_numpy(label[rows])
 
     def logits(self, teacher: str, rows: slice) -> torch.Tensor:
         """A teacher's logits on some rows, (n, C) float32."""
@@ -73,7 +75,7 @@ class Prepared:
         return Taught(self.tokens(rows), self.labels(rows), self.logits(teacher, rows))
 
     def pool(self) -> Dataset:
-        """The candidates: text, label, domain, operator, parent, edit_share and flipped (for the oracle alone)."""
+        """The candidates: text, given label, domain, operator, parent, edit_share, and flipped for the oracle."""
         return Dataset.load_from_disk(str(self.folder / "pool"))
 
     def student(self) -> BertForSequenceClassification:

@@ -8,7 +8,8 @@ from l2a_gym.distill.student import student_names
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
 from l2a_gym.errors import check_choice
-from l2a_gym.prepare import Preparation, prepare
+from l2a_gym.prepare import prepare
+from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 

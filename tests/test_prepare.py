@@ -18,13 +18,15 @@ import numpy as np
 import pytest
 import torch
 
-from l2a_gym.augment.pool import PoolConfig
+from l2a_gym.augment.config import PoolConfig
+from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
 from l2a_gym.errors import UserError
-from l2a_gym.prepare import Preparation, prepare
+from l2a_gym.prepare import prepare
+from l2a_gym.stages import Preparation
 from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
@@ -117,8 +119,8 @@ TASKS: dict[str, Callable[[Task], Task]] = {
 }
 CONFIGS: dict[str, Callable[[Preparation], Preparation]] = {
     "seed": lambda config: replace(config, seed=1),
-    "pool": lambda config: replace(config, pool=PoolConfig(copies=3)),
-    "operators": lambda config: replace(config, pool=PoolConfig(operators=("swap",))),
+    "pool": lambda config: replace(config, pool=PoolConfig(share=0.3)),
+    "operators": lambda config: replace(config, pool=PoolConfig(copies={"swap": 4})),
     "fine-tuning": lambda config: replace(config, few_shot=replace(config.few_shot, updates=4)),
     "general": lambda config: replace(config, general=GeneralDistillation(updates=3, batch=16)),
 }
@@ -196,7 +198,8 @@ CHILD = """
 import os, sys, torch
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import FineTuning
-from l2a_gym.prepare import Preparation, prepare
+from l2a_gym.prepare import prepare
+from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 torch.set_num_threads(1)
 updates = int(sys.argv[3])
@@ -404,6 +407,70 @@ def test_labels_of_test_and_select_reach_nothing_but_their_own_rows(
     blind = {name: replace(getattr(task, name), label=1 - getattr(task, name).label) for name in ("test", "select")}
     a, b = hashes(built.folder), hashes(prepare(replace(task, **blind), config, CPU).folder)
     assert {name for name in a if a[name] != b[name]} == {"tokens/label.npy", "manifest.json"}
+
+
+@pytest.mark.parametrize("policy", ["teacher", "agree"])
+def test_label_policies(empty: Path, task: Task, config: Preparation, policy: str) -> None:
+    prepared = prepare(task, replace(config, pool=PoolConfig(labels=policy)), CPU)
+    rows, pool = prepared.rows["pool"], prepared.pool()
+    given, made = np.array(pool["label"]), np.array(pool["operator"]) > 0
+    teacher = prepared.logits("all-data", rows).argmax(1).numpy()
+    usable, label = prepared.array("signals/usable"), prepared.labels(rows).numpy()
+    assert label[~made].tolist() == given[~made].tolist()
+    assert usable[~made].all()
+    assert (teacher != given)[made].any()
+    assert label[made].tolist() == (teacher if policy == "teacher" else given)[made].tolist()
+    assert usable[made].tolist() == [policy == "teacher" or bool(same) for same in (teacher == given)[made]]
+    assert prepared.labels(prepared.rows["test"]).tolist() == task.test.label.tolist()
+
+
+def test_preferred_sources_teach_the_all_data_teacher(
+    empty: Path, tmp_path: Path, task: Task, config: Preparation
+) -> None:
+    """Where all weight is on texts of one class, that teacher leans towards it."""
+    label = np.concatenate([texts.label for texts in task.sources.values()])
+    share = []
+    for wanted in (0, 1):
+        np.save(tmp_path / f"{wanted}.npy", np.append((label == wanted) * 1.0, np.ones(len(task.train))))
+        pool = PoolConfig(copies={"swap": 2}, preference=str(tmp_path / f"{wanted}.npy"))
+        long = replace(config.all_data, updates=30, check=30)
+        prepared = prepare(task, replace(config, pool=pool, all_data=long), CPU)
+        share.append(prepared.logits("all-data", prepared.rows["dev"]).softmax(1)[:, 1].mean().item())
+    assert share[1] > share[0] + 0.1
+
+
+def test_a_generated_pool_goes_on_where_it_was(
+    empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The masked language model is trained once, and the pool of an interrupted generation is that of a whole one."""
+    training = MaskedTraining(updates=20, adapt_updates=5, batch=16, learning_rate=1e-3)
+    pool = PoolConfig(copies={"mlm-target": 3, "mlm-source": 0.2, "mix": 1}, masked_lm=training, labels="teacher")
+    config = replace(config, pool=pool)
+    whole = prepare(task, config, CPU)
+    operator = np.array(whole.pool()["operator"])
+    assert set(operator.tolist()) == {0, 1, 2, 3}
+    assert (np.array(whole.pool()["domain"])[operator == 1] == 0).all()
+    assert (np.array(whole.pool()["domain"])[operator == 2] > 0).all()
+    assert (np.array(whole.pool()["edit_share"])[operator > 0] > 0).all()
+    assert not (whole.folder / "walks").exists()
+    (lm,) = (path for path in (empty / "masked-lm").iterdir() if path.is_dir())
+    perplexity = json.loads((lm / "training.json").read_text())["target_perplexity"]
+    assert perplexity["before"] > perplexity["trained"] > 1
+    content, trained = hashes(whole.folder), times(lm)
+    for path in whole.folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # Ctrl-C while the second kind of walk is under way
+        patch.setattr("l2a_gym.augment.walk.MaskedWalk._read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(task, config, CPU)
+    done = list((whole.folder / "walks").rglob("*.npy"))
+    assert done
+    assert hashes(prepare(task, config, CPU).folder) == content
+    assert times(lm) == trained
 
 
 def test_pairs_keep_the_pieces_of_the_whole_vocabulary(

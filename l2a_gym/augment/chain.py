@@ -29,24 +29,30 @@ class ChainConfig:
 
     Attributes:
         mask_share: share of a text's free positions that are drawn again in a move, in (0, 1]; at least one is.
+        block: positions that are masked side by side: 1 masks single tokens, more masks phrases.
         temperature: > 0, of the conditional; lower is nearer to the likeliest token.
         top_k: only the k likeliest tokens are drawn; 0 for all.
-        burn_in: sweeps before the first text is kept.
+        burn_in: sweeps before the first text of a walk is kept.
         thinning: sweeps between two texts that are kept.
+        keep: texts that are kept of a walk; where more are wanted of a start, more walks begin there.
+        protected: words that never change.
     """
 
     mask_share: float = 0.15
+    block: int = 1
     temperature: float = 0.8
     top_k: int = 20
     burn_in: int = 4
     thinning: int = 2
+    keep: int = 4
+    protected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.mask_share <= 1:
             raise UserError(f"mask_share = {self.mask_share}: valid are numbers above 0, up to 1")
         if not 0 < self.temperature < float("inf"):
             raise UserError(f"temperature = {self.temperature}: valid are numbers above 0")
-        for name, least in (("top_k", 0), ("burn_in", 0), ("thinning", 1)):
+        for name, least in (("block", 1), ("top_k", 0), ("burn_in", 0), ("thinning", 1), ("keep", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from {least}")
 
@@ -101,10 +107,10 @@ def _move(
         places = np.flatnonzero(positions)
         if not len(places):
             continue
-        size = max(1, round(config.mask_share * len(places)))
-        columns.append(rng.permutation(places)[:size])
-        rows.append(np.full(size, i))
-        draws.append(rng.random(size))
+        hidden = _hide(places, config, rng)
+        columns.append(hidden)
+        rows.append(np.full(len(hidden), i))
+        draws.append(rng.random(len(hidden)))
     if not rows:
         return
     device = ids.device
@@ -112,6 +118,14 @@ def _move(
     ids[row, column] = mask
     logits = conditional(ids, (row, column)).float() / config.temperature + barred
     ids[row, column] = draw(logits, torch.from_numpy(np.concatenate(draws)).to(device), config.top_k)
+
+
+def _hide(places: NDArray[np.int64], config: ChainConfig, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random share of the places, in blocks of neighbours, at least one block."""
+    first = int(rng.integers(1, config.block, endpoint=True))
+    blocks = np.array_split(places, np.arange(first, len(places), config.block))
+    size = max(1, round(config.mask_share * len(places) / config.block))
+    return np.concatenate([blocks[i] for i in rng.permutation(len(blocks))[:size]])
 
 
 def draw(logits: Tensor, uniform: Tensor, top_k: int) -> Tensor:

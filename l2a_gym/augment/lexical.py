@@ -1,8 +1,7 @@
 """Edits of single words: swap, delete, insert after EDA (Wei & Zou, 2019), replace after TinyBERT (Jiao et al., 2020).
 
 EDA inserts synonyms of a thesaurus; here, as in TinyBERT's augmentation, the words near a word in the teacher's
-embedding matrix stand in for them. An operator takes word lists and a generator and returns new word lists; it edits a
-share of each text's words, at least one, and keeps the label.
+embedding matrix stand in for them. An edit takes a word list and a generator and returns a new word list.
 """
 
 from __future__ import annotations
@@ -10,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from l2a_gym.augment.operator import Sides, sides_of
 from l2a_gym.augment.words import WordVectors
+from l2a_gym.tasks.task import Texts
 
 Words = list[str]
 Edit = Callable[[Words, WordVectors, np.random.Generator], Words]
@@ -51,8 +53,35 @@ def replace(words: Words, vectors: WordVectors, rng: np.random.Generator) -> Wor
     return [*words[:i], near[rng.integers(len(near))], *words[i + 1 :]] if near else words
 
 
-OPERATORS: dict[str, Edit] = {edit.__name__: edit for edit in (swap, delete, insert, replace)}
+EDITS: dict[str, Edit] = {edit.__name__: edit for edit in (swap, delete, insert, replace)}
 """Name -> one edit of one text."""
+
+
+class Lexical:
+    """An operator that applies an edit to a share of a text's words, at least once; of a pair, to one side.
+
+    Args:
+        edit: the edit.
+        vectors: where it finds the neighbours of words.
+        share: of the words, in (0, 1].
+    """
+
+    def __init__(self, edit: Edit, vectors: WordVectors, share: float) -> None:
+        self.edit, self.vectors, self.share = edit, vectors, share
+
+    def __call__(self, texts: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
+        """An edited copy for each row."""
+        given, made = sides_of(texts), []
+        for row in rows.tolist():
+            new = list(given[row])
+            side = int(rng.integers(len(new)))
+            new[side] = edit_text(new[side], self.edit, self.share, self.vectors, rng)
+            made.append(tuple(new))
+        return made
+
+    def units(self, text: str) -> Words:
+        """What stands between spaces."""
+        return text.split()
 
 
 def edit_text(text: str, edit: Edit, share: float, vectors: WordVectors, rng: np.random.Generator) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch.nn import functional as F
 from tqdm import tqdm, trange
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from l2a_gym.augment.chain import ChainConfig, Conditional, Sites, walk
+from l2a_gym.augment.chain import ChainConfig, Sites, walk
+from l2a_gym.cache import write_array
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
 from l2a_gym.distill.teacher import checkpoint_folder, load_tokenizer, no_checkpoint
@@ -28,16 +30,23 @@ class MaskedTraining:
     """How a masked language model is trained: AdamW, linear warm-up and decay.
 
     Attributes:
-        updates: how many.
+        updates: on all texts of the task, for a model whose head is new.
+        learning_rate: the peak meanwhile.
+        adapt_updates: on the target's texts, afterwards.
+        adapt_rate: the peak meanwhile.
         batch: texts in an update.
-        learning_rate: the peak.
         share: share of a text's tokens that are masked, at least one.
+        conditional: whether the model sees a text's label, after conditional BERT (Wu et al., 2019); then only the
+            sources' and the shots' texts teach it.
     """
 
-    updates: int = 700
-    batch: int = 64
+    updates: int = 400
     learning_rate: float = 4e-4
+    adapt_updates: int = 40
+    adapt_rate: float = 1e-4
+    batch: int = 64
     share: float = 0.15
+    conditional: bool = False
 
 
 class MaskedLM:
@@ -46,10 +55,13 @@ class MaskedLM:
     Args:
         checkpoint: ``embedded``, a hub id or a local folder.
         seed: of a new head's weights.
+        classes: C, where the model is to see labels: its segment embeddings become one for each segment and label.
 
     Attributes:
         model: the Hugging Face model.
         has_head: whether the head is the checkpoint's own.
+        segments: how many segments it tells apart; 0 where it does not see labels.
+        tokenizer: the checkpoint's.
         mask: id of the mask.
         special: (V,) bool, the special tokens: they are never masked, drawn or changed.
 
@@ -57,7 +69,7 @@ class MaskedLM:
         UserError: there is no such checkpoint, or it is of a kind whose head can't be found.
     """
 
-    def __init__(self, checkpoint: str, seed: int) -> None:
+    def __init__(self, checkpoint: str, seed: int, classes: int = 0) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             try:
@@ -71,10 +83,22 @@ class MaskedLM:
         if name is None:
             raise UserError(f"the teacher {checkpoint!r} has no masked-LM head of BERT's or RoBERTa's kind")
         self.head: torch.nn.Module = getattr(model, name)
-        tokenizer = load_tokenizer(checkpoint)
-        self.mask = int(tokenizer.mask_token_id)
-        self.special = torch.isin(torch.arange(self.model.config.vocab_size), torch.tensor(tokenizer.all_special_ids))
+        self.tokenizer = load_tokenizer(checkpoint)
+        self.mask = int(self.tokenizer.mask_token_id)
+        special = torch.tensor(self.tokenizer.all_special_ids)
+        self.special = torch.isin(torch.arange(self.model.config.vocab_size), special)
         self.has_head = not any(key.startswith(name) and "bias" not in key for key in report["missing_keys"])
+        self.segments = getattr(self.model.config, "segments", 0)
+        if classes and not self.segments:
+            self._see_labels(classes)
+
+    def _see_labels(self, classes: int) -> None:
+        embeddings = cast(torch.nn.Module, self.model.base_model.embeddings)
+        old = cast(torch.nn.Embedding, embeddings.token_type_embeddings)
+        self.segments = self.model.config.segments = old.num_embeddings
+        self.model.config.type_vocab_size = classes * self.segments
+        table = torch.nn.Embedding.from_pretrained(old.weight.detach().repeat(classes, 1), freeze=False)
+        embeddings.token_type_embeddings = table
 
     def to(self, device: torch.device) -> MaskedLM:
         """Move the model to ``device``."""
@@ -83,10 +107,14 @@ class MaskedLM:
         self.model.set_attn_implementation(attention(device))
         return self
 
-    def logits(self, tokens: Tokens, sites: Sites) -> Tensor:
-        """Logits (n, V), float32, at n sites of the texts."""
+    def logits(self, tokens: Tokens, sites: Sites, label: Tensor | None = None) -> Tensor:
+        """Logits (n, V), float32, at n sites of the texts; ``label`` is for a model that sees it."""
+        inputs = tokens.inputs()
+        if self.segments and label is not None:
+            segment = inputs.get("token_type_ids", torch.zeros_like(inputs["input_ids"]))
+            inputs["token_type_ids"] = segment + self.segments * label[:, None]
         with autocast(tokens.ids.device):
-            hidden = self.model.base_model(**tokens.inputs()).last_hidden_state
+            hidden = self.model.base_model(**inputs).last_hidden_state
             return self.head(hidden[sites]).float()
 
     def expect(self, ids: Tensor) -> None:
@@ -94,6 +122,11 @@ class MaskedLM:
         decoder = cast(torch.nn.Linear, self.model.get_output_embeddings())
         counts = torch.bincount(ids.flatten().long(), minlength=decoder.out_features) + 1.0
         decoder.bias.data.copy_((counts / counts.sum()).log())
+
+    def pieces(self, words: Sequence[str]) -> Tensor:
+        """The ids of all pieces of some words."""
+        ids = self.tokenizer(list(words), add_special_tokens=False)["input_ids"] if words else []
+        return torch.tensor([i for pieces in ids for i in pieces], dtype=torch.int32)
 
     def free(self, texts: Tokens) -> Tensor:
         """Which positions (n, L) hold a token of the text itself."""
@@ -115,27 +148,38 @@ class MaskedLM:
         return Tokens(ids, texts.length, texts.first, texts.pad), (rows, columns), texts.ids[rows, columns].long()
 
 
-def train_masked_lm(lm: MaskedLM, texts: Tokens, config: MaskedTraining, seed: int) -> None:
-    """Train on unlabelled texts, in place: predict the tokens behind masks that are drawn anew in each update.
+def train_masked_lm(
+    lm: MaskedLM,
+    texts: Tokens,
+    updates: int,
+    learning_rate: float,
+    config: MaskedTraining,
+    seed: int,
+    label: Tensor | None = None,
+) -> None:
+    """Train in place: predict the tokens behind masks that are drawn anew in each update.
 
     Args:
         lm: the model.
-        texts: what it learns.
-        config: how it learns.
+        texts: n texts, on the model's device.
+        updates: how many.
+        learning_rate: the peak.
+        config: batch and share.
         seed: of every draw.
+        label: (n,) for a model that sees it.
     """
-    optimiser = torch.optim.AdamW(lm.model.parameters(), lr=config.learning_rate, fused=True)
+    optimiser = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.updates, pct_start=0.1, anneal_strategy="linear"
+        optimiser, learning_rate, total_steps=updates, pct_start=0.1, anneal_strategy="linear"
     )
     lm.model.train()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         batches = shuffled_batches(texts.length, config.batch)
-        bar = trange(config.updates, desc="training the masked LM", leave=False)
+        bar = trange(updates, desc="training the masked LM", leave=False)
         for _, rows in zip(bar, batches, strict=False):
             masked, sites, truth = lm.hide(texts.take(rows), config.share)
-            loss = F.cross_entropy(lm.logits(masked, sites), truth)
+            loss = F.cross_entropy(lm.logits(masked, sites, None if label is None else label[rows]), truth)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(lm.model.parameters(), 1.0)
             optimiser.step()
@@ -146,52 +190,77 @@ def train_masked_lm(lm: MaskedLM, texts: Tokens, config: MaskedTraining, seed: i
 
 
 @torch.no_grad()
-def masked_perplexity(lm: MaskedLM, texts: Tokens, seed: int, share: float = 0.15) -> float:
+def masked_perplexity(
+    lm: MaskedLM, texts: Tokens, seed: int, share: float = 0.15, label: Tensor | None = None
+) -> float:
     """exp of the mean negative log-likelihood of masked tokens; the masks depend on ``seed`` alone."""
     losses = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for rows in texts.length.argsort(stable=True).split(64):
             masked, sites, truth = lm.hide(texts.take(rows), share)
-            losses.append(F.cross_entropy(lm.logits(masked, sites), truth, reduction="none"))
+            logits = lm.logits(masked, sites, None if label is None else label[rows])
+            losses.append(F.cross_entropy(logits, truth, reduction="none"))
     return float(torch.cat(losses).mean().exp())
 
 
 def generate(
-    lm: MaskedLM, starts: Tokens, config: ChainConfig, copies: int, seed: int, batch: int = 64
-) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    lm: MaskedLM,
+    starts: Tokens,
+    config: ChainConfig,
+    seed: int,
+    *,
+    label: Tensor | None = None,
+    parts: Path | None = None,
+    batch: int = 64,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Walk from each start; of a pair, one side changes, drawn for each start.
 
     Args:
         lm: the model.
         starts: n texts, on the model's device.
         config: how to walk.
-        copies: texts that are kept of each walk.
         seed: with a start's row, the seed of its random stream.
+        label: (n,) for a model that sees it.
+        parts: a folder for what is done; walks that are found there are not walked again.
         batch: walks at a time.
 
     Yields:
-        Rows (b,) of starts, and ids (b, copies, L) of what became of them, padded like the starts.
+        Rows (b,) of starts, and ids (b, keep, L) of what became of them, padded like the starts.
     """
-    free = lm.free(starts)
-    with tqdm(total=len(starts), desc="generating", unit="text", leave=False) as bar:
-        for rows in starts.length.argsort(stable=True).split(batch):
-            streams = [np.random.default_rng([seed, row]) for row in rows.tolist()]
-            part = starts.take(rows)
-            sides = _one_side(part, streams) & free[rows]
-            kept = walk(
-                _conditional(lm, part), part.ids.long(), sides.cpu().numpy(), lm.mask, ~lm.special, config, streams
-            )
-            yield rows.cpu().numpy(), torch.stack(list(islice(kept, copies)), dim=1)
+    free = lm.free(starts) & ~torch.isin(starts.ids, lm.pieces(config.protected).to(starts.ids.device))
+    with tqdm(total=len(starts), desc="generating", unit="walk", leave=False) as bar:
+        for number, rows in enumerate(starts.length.argsort(stable=True).split(batch)):
+            file = parts and parts / f"{number:05d}.npy"
+            if file and file.is_file():
+                kept = np.load(file, allow_pickle=False)
+            else:
+                seen = None if label is None else label[rows]
+                kept = _walks(lm, starts.take(rows), free[rows], config, seed, rows, seen)
+                if file:
+                    write_array(file, kept)
+            yield rows.cpu().numpy(), kept
             bar.update(len(rows))
 
 
-def _conditional(lm: MaskedLM, texts: Tokens) -> Conditional:
-    @torch.no_grad()
-    def logits(ids: Tensor, sites: Sites) -> Tensor:
-        return lm.logits(Tokens(ids, texts.length, texts.first, texts.pad), sites)
+@torch.no_grad()
+def _walks(
+    lm: MaskedLM,
+    texts: Tokens,
+    free: Tensor,
+    config: ChainConfig,
+    seed: int,
+    rows: Tensor,
+    label: Tensor | None,
+) -> NDArray[np.int64]:
+    streams = [np.random.default_rng([seed, row]) for row in rows.tolist()]
+    may = (_one_side(texts, streams) & free).cpu().numpy()
 
-    return logits
+    def conditional(ids: Tensor, sites: Sites) -> Tensor:
+        return lm.logits(Tokens(ids, texts.length, texts.first, texts.pad), sites, label)
+
+    walked = walk(conditional, texts.ids.long(), may, lm.mask, ~lm.special, config, streams)
+    return torch.stack(list(islice(walked, config.keep)), dim=1).cpu().numpy()
 
 
 def _one_side(texts: Tokens, streams: list[np.random.Generator]) -> Tensor:

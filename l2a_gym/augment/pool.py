@@ -1,48 +1,17 @@
-"""The candidates: source texts as they are, and edited copies of the target's shots."""
+"""The candidates: source texts as they are, and what the operators make of source texts and of the target's shots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.augment.lexical import OPERATORS, Edit, edit_text
-from l2a_gym.augment.words import WordVectors
-from l2a_gym.errors import UserError, unknown
+from l2a_gym.augment.config import OPERATORS, PoolConfig
+from l2a_gym.augment.operator import Operator, Sides, sides_of
 from l2a_gym.tasks.task import Task, Texts
-
-SOURCE = "source"
-"""The operator of a source text, which is taken as it is."""
-
-
-@dataclass(frozen=True)
-class PoolConfig:
-    """What the pool is made of.
-
-    Attributes:
-        operators: the operators that edit the target's shots.
-        copies: candidates per shot and operator, before duplicates are dropped.
-        share: share of a text's words that an operator edits, in (0, 1].
-    """
-
-    operators: tuple[str, ...] = tuple(OPERATORS)
-    copies: int = 4
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in self.operators:
-            if name not in OPERATORS:
-                raise unknown("operator", name, OPERATORS)
-        if self.copies < 0 or not 0 < self.share <= 1:
-            raise UserError(f"copies = {self.copies} must be 0 or more, and share = {self.share} in (0, 1]")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All operators that a candidate can come from."""
-        return (SOURCE, *self.operators)
 
 
 @dataclass(frozen=True)
@@ -50,11 +19,11 @@ class CandidatePool:
     """n candidates, column by column.
 
     Attributes:
-        texts: the texts with their given labels.
+        texts: the texts with their given labels; made ones have the labels of the texts they were made from.
         domain: (n,) int64, index into the task's ``domains``.
         operator: (n,) int64, index into ``PoolConfig.names``.
         parent: (n,) int64, the row of the text it was made from: in its source's texts, or in the target's shots.
-        edit_share: (n,) float32 in [0, 1], 1 - similarity ratio of its words to its parent's.
+        edit_share: (n,) float32 in [0, 1], 1 - similarity ratio of its operator's units to its parent's.
         flipped: (n,) bool, the given label is known to be wrong. For the oracle control only.
     """
 
@@ -68,75 +37,114 @@ class CandidatePool:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> CandidatePool:
+        """The candidates at ``rows``, in that order."""
+        index = np.arange(len(self))[rows]
+        columns = (self.domain, self.operator, self.parent, self.edit_share, self.flipped)
+        return CandidatePool(self.texts.take(index), *(column[index] for column in columns))  # type: ignore[arg-type]
 
-def make_pool(task: Task, config: PoolConfig, vectors: WordVectors, seed: int = 0) -> CandidatePool:
-    """All source texts of a task, then the edited copies of its shots."""
-    parts = [_source(task, position, name) for position, name in enumerate(task.domains) if name != task.target]
-    streams = np.random.SeedSequence(seed).spawn(len(config.operators))
-    seen = {_key(sides) for sides in _sides(task.train)}
-    for position, (name, stream) in enumerate(zip(config.operators, streams, strict=True), start=1):
-        parts.append(_copies(task, position, OPERATORS[name], config, vectors, np.random.default_rng(stream), seen))
+
+def make_pool(
+    task: Task,
+    config: PoolConfig,
+    operators: Mapping[str, Operator],
+    seed: int = 0,
+    preference: NDArray[np.float64] | None = None,
+) -> CandidatePool:
+    """All source texts of a task, then what each operator makes.
+
+    Args:
+        task: the task.
+        config: how many of each.
+        operators: name -> operator, for each name in ``config.copies``.
+        seed: of every draw.
+        preference: weight of each source text, then of each shot, to start from; None: all alike.
+    """
+    sources = _concatenate([_source(task, d, name) for d, name in enumerate(task.domains) if name != task.target])
+    starts = {"sources": sources, "shots": _as_they_are(task.train, 0)}
+    weights = (None, None) if preference is None else np.split(preference, [len(sources)])
+    weight = dict(zip(starts, weights, strict=True))
+    seen = {_key(sides) for part in starts.values() for sides in sides_of(part.texts)}
+    parts = [sources]
+    streams = np.random.SeedSequence(seed).spawn(len(config.copies))
+    for position, ((name, copies), stream) in enumerate(zip(config.copies.items(), streams, strict=True), start=1):
+        kind = OPERATORS[name]
+        rows = draw_starts(len(starts[kind]), copies, weight[kind], np.random.default_rng(stream.spawn(1)[0]))
+        sides = operators[name](starts[kind].texts, rows, np.random.default_rng(stream))
+        parts.append(_made(starts[kind], rows, sides, operators[name], position, seen))
     return _concatenate(parts)
 
 
+def draw_starts(
+    n: int, copies: float, weight: NDArray[np.float64] | None, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Sorted rows of the texts to start from, round(n * copies) in all.
+
+    Args:
+        n: texts that there are.
+        copies: how often each occurs, on average; without weights all alike, give or take one.
+        weight: (n,) >= 0; texts are drawn in these proportions. All zero is as none.
+        rng: of the draw.
+    """
+    total = round(n * copies)
+    if weight is not None and weight.sum() > 0:
+        return np.sort(rng.choice(n, size=total, p=weight / weight.sum()))
+    whole, rest = divmod(total, n) if n else (0, 0)
+    return np.sort(np.concatenate([np.repeat(np.arange(n), whole), rng.permutation(n)[:rest]]))
+
+
 def _source(task: Task, position: int, name: str) -> CandidatePool:
-    texts = task.sources[name]
+    return _as_they_are(task.sources[name], position, task.flipped.get(name))
+
+
+def _as_they_are(texts: Texts, domain: int, flipped: NDArray[np.bool_] | None = None) -> CandidatePool:
     n = len(texts)
     return CandidatePool(
         texts=texts,
-        domain=np.full(n, position),
+        domain=np.full(n, domain),
         operator=np.zeros(n, dtype=np.int64),
         parent=np.arange(n),
         edit_share=np.zeros(n, dtype=np.float32),
-        flipped=task.flipped.get(name, np.zeros(n, dtype=np.bool_)),
+        flipped=np.zeros(n, dtype=np.bool_) if flipped is None else flipped,
     )
 
 
-def _copies(
-    task: Task,
-    operator: int,
-    edit: Edit,
-    config: PoolConfig,
-    vectors: WordVectors,
-    rng: np.random.Generator,
-    seen: set[tuple[str, ...]],
+def _made(
+    starts: CandidatePool,
+    rows: NDArray[np.int64],
+    sides: list[Sides],
+    operator: Operator,
+    position: int,
+    seen: set[Sides],
 ) -> CandidatePool:
-    """Edited copies of the shots, without those in ``seen``, which grows by them. Of a pair, one side is edited."""
-    shots, rows, sides = task.train, [], []
-    for row in np.repeat(np.arange(len(shots)), config.copies).tolist():
-        new = list(_sides(shots)[row])
-        side = int(rng.integers(len(new)))
-        new[side] = edit_text(new[side], edit, config.share, vectors, rng)
-        if _key(new) not in seen:
-            seen.add(_key(new))
-            rows.append(row)
-            sides.append(tuple(new))
-    parent = np.array(rows, dtype=np.int64)
-    n = len(parent)
-    text, *pair = zip(*sides, strict=True) if sides else ((), ())
+    """What an operator made of the starts, without texts in ``seen``, which grows by the others."""
+    new = []
+    for i, each in enumerate(sides):
+        if all(side.strip() for side in each) and _key(each) not in seen:
+            seen.add(_key(each))
+            new.append(i)
+    rows = rows[new]
+    origin = starts.take(rows)
+    text, *pair = zip(*(sides[i] for i in new), strict=True) if new else ((), ())
+    share = [_edit_share(operator, a, sides[i]) for a, i in zip(sides_of(origin.texts), new, strict=True)]
     return CandidatePool(
-        texts=Texts(text, shots.label[parent], pair[0] if shots.pair is not None else None),
-        domain=np.zeros(n, dtype=np.int64),
-        operator=np.full(n, operator),
-        parent=parent,
-        edit_share=np.array(
-            [_edit_share(_sides(shots)[p], s) for p, s in zip(rows, sides, strict=True)], dtype=np.float32
-        ),
-        flipped=np.zeros(n, dtype=np.bool_),
+        texts=Texts(text, origin.texts.label, pair[0] if starts.texts.pair is not None else None),
+        domain=origin.domain,
+        operator=np.full(len(new), position),
+        parent=origin.parent,
+        edit_share=np.array(share, dtype=np.float32),
+        flipped=np.zeros(len(new), dtype=np.bool_),
     )
 
 
-def _sides(texts: Texts) -> list[tuple[str, ...]]:
-    return list(zip(texts.text, strict=True)) if texts.pair is None else list(zip(texts.text, texts.pair, strict=True))
-
-
-def _key(sides: Sequence[str]) -> tuple[str, ...]:
+def _key(sides: Sequence[str]) -> Sides:
     """Texts with the same words in the same order are the same, whatever stands between the words."""
     return tuple(" ".join(side.split()) for side in sides)
 
 
-def _edit_share(parent: tuple[str, ...], child: tuple[str, ...]) -> float:
-    return 1 - SequenceMatcher(None, " ".join(parent).split(), " ".join(child).split(), autojunk=False).ratio()
+def _edit_share(operator: Operator, parent: Sides, child: Sides) -> float:
+    before, after = ([unit for side in sides for unit in operator.units(side)] for sides in (parent, child))
+    return 1 - SequenceMatcher(None, before, after, autojunk=False).ratio()
 
 
 def _concatenate(parts: list[CandidatePool]) -> CandidatePool:

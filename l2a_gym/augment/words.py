@@ -33,3 +33,12 @@ class WordVectors:
         cosine[row] = -np.inf
         best = np.argpartition(-cosine, self.neighbours - 1)[: self.neighbours]
         return [self.words[i] for i in best[np.argsort(-cosine[best], kind="stable")]]
+
+    def between(self, a: str, b: str) -> str | None:
+        """The word nearest to the mean of two words' vectors, other than these; None where one has no vector."""
+        rows = [self.row.get(word.lower()) for word in (a, b)]
+        if rows[0] is None or rows[1] is None:
+            return None
+        cosine = self.unit @ (self.unit[rows[0]] + self.unit[rows[1]])
+        cosine[rows] = -np.inf
+        return self.words[int(cosine.argmax())]

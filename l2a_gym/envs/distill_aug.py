@@ -15,8 +15,10 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.augment.config import PoolConfig
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.distiller import Distillation, Distiller, last_layer_gradient
+from l2a_gym.distill.features import check_layers
 from l2a_gym.distill.student import student_names
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs import viewer
@@ -27,8 +29,9 @@ from l2a_gym.envs.observe import Observation, observe
 from l2a_gym.envs.reward import METRICS, Scores, score
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_choice
-from l2a_gym.prepare import Preparation, prepare
+from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS
+from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task, outline
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"
@@ -71,6 +74,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
         teacher: whose logits teach the student: ``few-shot`` or ``all-data``.
         student: ``tiny``, ``ratio`` or ``tinybert``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
+        pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
+            :class:`~l2a_gym.augment.config.PoolConfig`.
         features: names of the candidates' features; None: all but the oracle's.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
@@ -95,8 +100,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
         teacher: str = "few-shot",
         student: str = "tiny",
         checkpoint: str = EMBEDDED,
+        pool: str | Mapping[str, Any] = "lexical",
         features: list[str] | None = None,
-        distillation: Mapping[str, float] | None = None,
+        distillation: Mapping[str, Any] | None = None,
         steps: int | None = None,
         device: str = "auto",
         render_mode: str | None = None,
@@ -114,8 +120,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
             raise UserError(f"steps = {steps}: valid are whole numbers from 1")
         self.render_mode = render_mode
         self._features = check_features(features)
-        self._preparation = Preparation(checkpoint=checkpoint, student=student)
+        self._preparation = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
         self._config = Distillation.of(distillation or {})
+        check_layers(self._config, student, checkpoint)
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps
@@ -228,8 +235,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Candidates to show, without repetition where the pool allows, and anchors for the next step."""
-        n, total = self.world.candidates, len(self.world.texts.label)
-        rows = self.np_random.choice(n, size=self.candidates, replace=n < self.candidates)
+        n, total, usable = self.world.candidates, len(self.world.texts.label), self.world.usable
+        rows = self.np_random.choice(usable, size=self.candidates, replace=len(usable) < self.candidates)
         return rows, self.np_random.integers(n, total, size=self.updates * self._config.anchors)
 
     def _sample(self, action: NDArray[np.float32]) -> NDArray[np.int64]:

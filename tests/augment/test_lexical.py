@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from l2a_gym.augment.lexical import OPERATORS, delete, edit_text, insert, replace, swap
+from l2a_gym.augment.lexical import EDITS, delete, edit_text, insert, replace, swap
 from l2a_gym.augment.words import WordVectors
 
 NEIGHBOUR = {"good": "great", "great": "good", "bad": "poor", "poor": "bad"}
@@ -31,7 +31,7 @@ def random_texts(n: int) -> list[list[str]]:
 
 
 def test_names() -> None:
-    assert list(OPERATORS.items()) == [("swap", swap), ("delete", delete), ("insert", insert), ("replace", replace)]
+    assert list(EDITS.items()) == [("swap", swap), ("delete", delete), ("insert", insert), ("replace", replace)]
 
 
 def test_only_one_outcome_is_possible(vectors: WordVectors) -> None:
@@ -45,10 +45,10 @@ def test_only_one_outcome_is_possible(vectors: WordVectors) -> None:
         assert edit(["Zzz", "42"], vectors, rng()) == ["Zzz", "42"]
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", EDITS)
 def test_every_place_can_be_reached(vectors: WordVectors, name: str) -> None:
     words = ["good", "great", "bad", "poor"]
-    results = {tuple(OPERATORS[name](words, vectors, rng(seed))) for seed in range(400)}
+    results = {tuple(EDITS[name](words, vectors, rng(seed))) for seed in range(400)}
     exchanged = {
         tuple(np.array(words)[order])
         for order in ([1, 0, 2, 3], [2, 1, 0, 3], [3, 1, 2, 0], [0, 2, 1, 3], [0, 3, 2, 1])
@@ -62,11 +62,11 @@ def test_every_place_can_be_reached(vectors: WordVectors, name: str) -> None:
     assert results == expected[name]
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", EDITS)
 def test_words_that_were_given_stay_as_they_were(vectors: WordVectors, name: str) -> None:
     for words in random_texts(50):
         before = list(words)
-        OPERATORS[name](words, vectors, rng())
+        EDITS[name](words, vectors, rng())
         assert words == before
 
 
@@ -122,10 +122,10 @@ def test_at_least_one_edit_of_the_smallest_share(vectors: WordVectors) -> None:
     assert len(edit_text(text, insert, 0.25, vectors, rng()).split()) == 12 + 3
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", EDITS)
 def test_same_stream_same_text(vectors: WordVectors, name: str) -> None:
     text = "good  film \t bad story great town poor room"
-    texts = [edit_text(text, OPERATORS[name], 0.3, vectors, rng(seed)) for seed in (0, 0, *range(1, 20))]
+    texts = [edit_text(text, EDITS[name], 0.3, vectors, rng(seed)) for seed in (0, 0, *range(1, 20))]
     assert texts[0] == texts[1]
     assert len(set(texts)) > 5
     assert not [new for new in texts if new != " ".join(new.split())]

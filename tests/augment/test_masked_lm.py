@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM
 
@@ -25,6 +27,8 @@ from l2a_gym.errors import UserError
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
 
+GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
+
 
 @pytest.fixture(scope="module")
 def texts(small: dict[str, Any]) -> dict[str, Tokens]:
@@ -36,8 +40,8 @@ def texts(small: dict[str, Any]) -> dict[str, Tokens]:
 @pytest.fixture(scope="module")
 def trained(small: dict[str, Any], texts: dict[str, Tokens]) -> MaskedLM:
     lm = MaskedLM(small["checkpoint"], seed=0)
-    config = MaskedTraining(updates=150, batch=32, learning_rate=3e-3)
-    train_masked_lm(lm, texts["books"], config, seed=0)
+    config = MaskedTraining(batch=32)
+    train_masked_lm(lm, texts["books"], 150, 3e-3, config, seed=0)
     return lm
 
 
@@ -91,9 +95,16 @@ def test_hide_masks_its_share_and_says_what_was_there(texts: dict[str, Tokens], 
     assert torch.equal(restored, part.ids)
 
 
+def walked(
+    lm: MaskedLM, starts: Tokens, config: ChainConfig, seed: int = 0, **options: Any
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    for rows, ids in generate(lm, starts, config, seed, **options):
+        yield rows, torch.from_numpy(ids)
+
+
 def test_walks_change_words_alone(texts: dict[str, Tokens], trained: MaskedLM) -> None:
     starts, seen = texts["train"], []
-    for rows, ids in generate(trained, starts, ChainConfig(), copies=3, seed=0, batch=5):
+    for rows, ids in walked(trained, starts, ChainConfig(keep=3), batch=5):
         assert ids.shape == (len(rows), 3, starts.ids.shape[1])
         seen += rows.tolist()
         before = starts.ids[torch.from_numpy(rows)].long()[:, None].expand_as(ids)
@@ -106,7 +117,7 @@ def test_walks_change_words_alone(texts: dict[str, Tokens], trained: MaskedLM) -
 
 def test_the_batch_does_not_matter(texts: dict[str, Tokens], trained: MaskedLM) -> None:
     def every(batch: int, seed: int) -> Tensor:
-        parts = list(generate(trained, texts["train"], ChainConfig(), 2, seed, batch))
+        parts = list(walked(trained, texts["train"], ChainConfig(keep=2), seed=seed, batch=batch))
         order = np.argsort(np.concatenate([rows for rows, _ in parts]))
         return torch.cat([ids for _, ids in parts])[order]
 
@@ -119,7 +130,7 @@ def test_of_a_pair_one_side_changes(small: dict[str, Any], trained: MaskedLM) ->
     pairs = Texts(task.train.text, task.train.label, tuple(reversed(task.train.text)))
     starts = encode(tokenizer, pairs, 32)
     sides = set()
-    for rows, ids in generate(trained, starts, ChainConfig(burn_in=8), copies=1, seed=0):
+    for rows, ids in walked(trained, starts, ChainConfig(burn_in=8, keep=1)):
         for row, new in zip(rows.tolist(), ids[:, 0], strict=True):
             changed = (new != starts.ids[row]).nonzero()[:, 0]
             assert len(changed)
@@ -127,6 +138,71 @@ def test_of_a_pair_one_side_changes(small: dict[str, Any], trained: MaskedLM) ->
             assert bool(first.all() or (~first).all())
             sides.add(bool(first[0]))
     assert sides == {True, False}
+
+
+def test_protected_words_stay(texts: dict[str, Tokens], trained: MaskedLM) -> None:
+    protected = torch.isin(texts["train"].ids, trained.pieces(("was", "film")))
+    assert bool(protected.any())
+    config = ChainConfig(protected=("was", "film"), keep=1)
+    for rows, ids in walked(trained, texts["train"], config):
+        before, fixed = texts["train"].ids[torch.from_numpy(rows)], protected[torch.from_numpy(rows)]
+        assert torch.equal(ids[:, 0][fixed], before[fixed].long())
+
+
+def test_walks_that_are_done_are_not_walked_again(texts: dict[str, Tokens], trained: MaskedLM, tmp_path: Path) -> None:
+    """What lies in the folder counts: an interrupted generation goes on, and ends with the same texts."""
+    config = ChainConfig(keep=2)
+    whole = [ids for _, ids in walked(trained, texts["train"], config, batch=4)]
+    begun = walked(trained, texts["train"], config, batch=4, parts=tmp_path)
+    next(begun)
+    next(begun)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.npy", "00001.npy"]
+    (tmp_path / "00001.npy").unlink()
+    np.save(tmp_path / "00000.npy", np.full_like(whole[0].numpy(), 7))
+    again = [ids for _, ids in walked(trained, texts["train"], config, batch=4, parts=tmp_path)]
+    assert bool((again[0] == 7).all())
+    for a, b in zip(again[1:], whole[1:], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_model_that_sees_labels_learns_what_they_mean(small: dict[str, Any]) -> None:
+    """Texts end with a good word or a bad one: behind the mask there, the label says which; it survives saving."""
+    task = make_task(small["task"])
+    lm = MaskedLM(small["checkpoint"], seed=0, classes=2)
+    clean = task.dev
+    tokens, label = encode(lm.tokenizer, clean, task.max_length), torch.from_numpy(clean.label)
+    train_masked_lm(lm, tokens, 250, 3e-3, MaskedTraining(batch=32, conditional=True), 0, label)
+    rows = torch.arange(len(tokens))
+    sites = rows, tokens.length - 2
+    ids = tokens.ids.clone()
+    ids[sites] = lm.mask
+    good = torch.isin(torch.arange(len(lm.special)), lm.pieces(GOOD).long())
+    masked = Tokens(ids, tokens.length, tokens.first, tokens.pad)
+    share = {}
+    for code in (0, 1):
+        with torch.no_grad():
+            p = lm.logits(masked, sites, torch.full((len(tokens),), code)).softmax(1)
+        share[code] = float(p[:, good].sum(1).mean())
+    assert share[task.labels.index("positive")] > 0.6
+    assert share[task.labels.index("negative")] < 0.4
+
+
+def test_a_model_that_sees_labels_is_the_same_after_saving(
+    small: dict[str, Any], texts: dict[str, Tokens], tmp_path: Path
+) -> None:
+    lm = MaskedLM(small["checkpoint"], seed=0, classes=2)
+    table = lm.model.get_parameter("bert.embeddings.token_type_embeddings.weight")
+    assert table.shape == (4, 32)
+    table.data.normal_(generator=torch.Generator().manual_seed(0))
+    lm.model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    again = MaskedLM(str(tmp_path), seed=1)
+    assert (again.segments, again.has_head) == (2, True)
+    part, label = texts["dev"], torch.arange(len(texts["dev"])) % 2
+    sites = torch.arange(len(part)), torch.ones(len(part), dtype=torch.long)
+    with torch.no_grad():
+        assert torch.equal(lm.logits(part, sites, label), again.logits(part, sites, label))
+        assert not torch.equal(lm.logits(part, sites, label), lm.logits(part, sites, 1 - label))
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:

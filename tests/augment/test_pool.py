@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from l2a_gym.augment.lexical import OPERATORS
-from l2a_gym.augment.pool import CandidatePool, PoolConfig, make_pool
+from l2a_gym.augment.config import LEXICAL, OPERATORS, POOLS, PoolConfig
+from l2a_gym.augment.lexical import EDITS, Lexical
+from l2a_gym.augment.mix import Mix
+from l2a_gym.augment.operator import Operator
+from l2a_gym.augment.operators import MAKERS
+from l2a_gym.augment.pool import CandidatePool, draw_starts
+from l2a_gym.augment.pool import make_pool as pool_of
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.task import Task, Texts
@@ -63,6 +69,16 @@ def vectors() -> WordVectors:
     return WordVectors(known, np.random.default_rng(0).normal(size=(len(known), 8)).astype(np.float32), 4)
 
 
+def make_pool(given: Task, config: PoolConfig, vectors: WordVectors, **options: Any) -> CandidatePool:
+    operators: dict[str, Operator] = {name: Lexical(edit, vectors, config.share) for name, edit in EDITS.items()}
+    operators["mix"] = Mix(vectors, config.share)
+    return pool_of(given, config, operators, **options)
+
+
+def copies_of(count: float, *names: str) -> dict[str, float]:
+    return dict.fromkeys(names or LEXICAL, count)
+
+
 def sides(given: Texts) -> list[tuple[str, ...]]:
     return list(zip(given.text, *([given.pair] if given.pair is not None else []), strict=True))
 
@@ -105,11 +121,11 @@ def common(a: Sequence[str], b: Sequence[str]) -> int:
 @pytest.mark.parametrize("pair", [False, True])
 def test_copies_know_where_they_come_from(vectors: WordVectors, pair: bool) -> None:
     given = task(pair)
-    config = PoolConfig(copies=6, share=0.2)
+    config = PoolConfig(copies=copies_of(6), share=0.2)
     pool = make_pool(given, config, vectors, seed=3)
     copies = sides(pool.texts)[35:]
     shots = sides(given.train)
-    assert config.names == ("source", *OPERATORS)
+    assert config.names == ("source", *LEXICAL)
     assert set(pool.operator[35:]) == {1, 2, 3, 4}
     assert not pool.domain[35:].any()
     for copy, parent, operator, share, label in zip(
@@ -157,7 +173,7 @@ def test_no_copy_has_the_words_of_a_shot_or_of_another_copy(vectors: WordVectors
     spaced = tuple(text.replace(" ", "  ", 1) for text in given.train.text)  # spacing makes no new text
     short = tuple(" ".join(text.split()[:2]) for text in given.train.pair) if given.train.pair else None
     given = replace(given, train=Texts(spaced, given.train.label, short))
-    pool = make_pool(given, PoolConfig(copies=40), vectors)
+    pool = make_pool(given, PoolConfig(copies=copies_of(40)), vectors)
     words = [tuple(tuple(side.split()) for side in each) for each in sides(given.train) + sides(pool.texts)[35:]]
     assert len(words) > 150
     assert [each for each, times in Counter(words).items() if times > 1] == []
@@ -167,7 +183,7 @@ def test_short_shots_that_every_operator_turns_into_the_same() -> None:
     """Two-word shots of two words and their swap, replaced by each other: the operators meet."""
     plane = np.array([[1, 0], [1, 0.1]], dtype=np.float32)
     given = replace(task(), train=Texts(("good great", "good"), np.array([1, 1])))
-    pool = make_pool(given, PoolConfig(copies=50), WordVectors(["good", "great"], plane, 1))
+    pool = make_pool(given, PoolConfig(copies=copies_of(50)), WordVectors(["good", "great"], plane, 1))
     copies = pool.texts.text[35:]
     assert len(copies) == len(set(copies))
     assert not {"good great", "good"} & set(copies)
@@ -186,7 +202,7 @@ def test_seed_is_all_that_chance_depends_on(vectors: WordVectors) -> None:
 
 def test_copies_per_shot_and_operator(vectors: WordVectors) -> None:
     for copies in (0, 1, 3):
-        pool = make_pool(task(), PoolConfig(operators=("insert", "swap"), copies=copies), vectors)
+        pool = make_pool(task(), PoolConfig(copies=copies_of(copies, "insert", "swap")), vectors)
         count = Counter(zip(pool.operator[35:].tolist(), pool.parent[35:].tolist(), strict=True))
         assert max(count.values(), default=0) == copies
         assert set(pool.operator.tolist()) == ({0, 1, 2} if copies else {0})
@@ -194,11 +210,11 @@ def test_copies_per_shot_and_operator(vectors: WordVectors) -> None:
 
 @pytest.mark.parametrize("pair", [False, True])
 def test_sources_alone(vectors: WordVectors, pair: bool) -> None:
-    for config in (PoolConfig(operators=()), PoolConfig(copies=0)):
+    for config in (PoolConfig(copies={}), PoolConfig(copies=copies_of(0))):
         pool = make_pool(task(pair), config, vectors)
         assert len(pool) == 35
         assert (pool.texts.pair is not None) == pair
-    assert PoolConfig(operators=()).names == ("source",)
+    assert POOLS["sources"].names == ("source",)
 
 
 def test_column_types(vectors: WordVectors) -> None:
@@ -209,9 +225,82 @@ def test_column_types(vectors: WordVectors) -> None:
     assert {len(column) for column in columns} == {len(pool)}
 
 
+def test_a_share_of_the_texts_makes_copies(vectors: WordVectors) -> None:
+    pool = make_pool(task(), PoolConfig(copies=copies_of(0.5, "insert")), vectors)
+    assert sorted(Counter(pool.parent[35:].tolist()).values()) == [1] * 6
+    assert Counter(Counter(draw_starts(12, 2.25, None, np.random.default_rng(0)).tolist()).values()) == {2: 9, 3: 3}
+
+
+def test_preferred_texts_are_started_from(vectors: WordVectors) -> None:
+    weight = np.zeros(47)
+    weight[[35 + 2, 35 + 7]] = 1, 3
+    pool = make_pool(task(), PoolConfig(copies=copies_of(40, "insert"), share=1.0), vectors, preference=weight)
+    count = Counter(pool.parent[35:].tolist())
+    assert set(count) == {2, 7}
+    assert count[7] > 2 * count[2] > 0
+
+
+def test_starts_are_drawn_in_proportion() -> None:
+    rng = np.random.default_rng
+    assert draw_starts(4, 2.5, None, rng(0)).tolist().count(0) in (2, 3)
+    assert len(draw_starts(4, 2.5, None, rng(0))) == 10
+    assert draw_starts(0, 3, None, rng(0)).tolist() == []
+    rows = draw_starts(3, 2000, np.array([1.0, 0.0, 3.0]), rng(0))
+    assert (rows == np.sort(rows)).all()
+    assert np.bincount(rows) / 6000 == pytest.approx([0.25, 0, 0.75], abs=0.02)
+    assert np.array_equal(draw_starts(3, 2, np.zeros(3), rng(0)), [0, 0, 1, 1, 2, 2])
+
+
+def test_every_operator_has_a_maker() -> None:
+    assert list(MAKERS) == list(OPERATORS)
+
+
 def test_settings_that_are_not_valid() -> None:
     with pytest.raises(UserError, match=r"unknown operator 'insrt': did you mean 'insert'\? valid are swap, delete"):
-        PoolConfig(operators=("swap", "insrt"))
-    for wrong in ({"copies": -1}, {"share": 0.0}, {"share": 1.5}, {"share": float("nan")}):
-        with pytest.raises(UserError, match=r"copies = .* must be 0 or more, and share = .* in \(0, 1\]"):
-            PoolConfig(**wrong)
+        PoolConfig(copies={"swap": 1, "insrt": 1})
+    with pytest.raises(UserError, match=r"copies of swap = -1: valid are numbers from 0"):
+        PoolConfig(copies={"swap": -1})
+    for share in (0.0, 1.5, float("nan")):
+        with pytest.raises(UserError, match=r"share = .*: valid are numbers above 0, up to 1"):
+            PoolConfig(share=share)
+    with pytest.raises(UserError, match=r"unknown label policy 'teach': did you mean 'teacher'"):
+        PoolConfig(labels="teach")
+    with pytest.raises(UserError, match=r"there is no file nowhere.npy: preference names a .npy file, or is empty"):
+        PoolConfig(preference="nowhere.npy")
+
+
+def test_a_pool_by_name_and_by_values() -> None:
+    assert PoolConfig.of("lexical") == PoolConfig()
+    config = PoolConfig.of({"copies": {"mix": 2}, "chain": {"mask_share": 0.5, "protected": ["not"]}})
+    assert (config.copies, config.chain.mask_share, config.chain.protected) == ({"mix": 2}, 0.5, ("not",))
+    assert config.chain.burn_in == PoolConfig().chain.burn_in
+    for wrong, message in {
+        "generate": "unknown pool 'generate': did you mean 'generated'",
+        "chain": "unknown pool 'chain'",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            PoolConfig.of(wrong)
+    with pytest.raises(UserError, match=r"unknown pool chain setting 'sweeps'"):
+        PoolConfig.of({"chain": {"sweeps": 3}})
+    with pytest.raises(UserError, match=r"pool labels = 3: valid are values like 'keep'"):
+        PoolConfig.of({"labels": 3})
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_mixed_texts_stay_with_their_label(vectors: WordVectors, pair: bool) -> None:
+    """Every word of a mixed text is its own, its partner's, or the word between them."""
+    given = task(pair)
+    pool = make_pool(given, PoolConfig(copies=copies_of(8, "mix"), share=0.5), vectors)
+    shots, label = sides(given.train), given.train.label
+    assert len(pool) > 100
+    for new, parent in zip(sides(pool.texts)[35:], pool.parent[35:], strict=True):
+        (changed,) = [i for i, (a, b) in enumerate(zip(shots[parent], new, strict=True)) if a != b]
+        old, words = shots[parent][changed].split(), new[changed].split()
+        assert len(words) == len(old)
+        partners = [shots[i][changed].split() for i in np.flatnonzero(label == label[parent])]
+
+        def explains(other: list[str], old: list[str] = old, words: list[str] = words) -> bool:
+            changes = [i for i, (a, b) in enumerate(zip(old, words, strict=True)) if a != b]
+            return all(i < len(other) and words[i] == (vectors.between(old[i], other[i]) or other[i]) for i in changes)
+
+        assert any(explains(other) for other in partners)

@@ -50,3 +50,14 @@ def test_against_a_plain_search() -> None:
             key=lambda other: -matrix[row] @ matrix[other] / np.sqrt(matrix[other] @ matrix[other]),
         )
         assert vectors.nearest(word) == [words[other] for other in by_cosine[:7]]
+
+
+def test_between_is_the_word_nearest_to_the_mean() -> None:
+    degrees = np.deg2rad([0, 20, 45, 90, 180])
+    plane = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    vectors = WordVectors(["a", "b", "c", "d", "e"], plane * np.array([[1], [2], [1], [5], [1]], dtype=np.float32), 2)
+    assert vectors.between("a", "d") == "c"
+    assert vectors.between("A", "c") == "b"
+    assert vectors.between("a", "a") == "b"
+    assert vectors.between("a", "zzz") is None
+    assert vectors.between("zzz", "a") is None

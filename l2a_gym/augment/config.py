@@ -1,0 +1,91 @@
+"""What the pool is made of, and the make-ups that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l2a_gym.augment.chain import ChainConfig
+from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.policy import POLICIES
+from l2a_gym.config import configured
+from l2a_gym.errors import UserError, check_choice, unknown
+
+SOURCE = "source"
+"""The operator of a source text, which is taken as it is."""
+LEXICAL = ("swap", "delete", "insert", "replace")
+OPERATORS = {**dict.fromkeys((*LEXICAL, "mix", "mlm-target"), "shots"), "mlm-source": "sources"}
+"""The operators that make new texts, and whether they start from the target's shots or from the sources' texts."""
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """What the pool is made of, besides all source texts.
+
+    Attributes:
+        copies: operator -> candidates for each text that it starts from, before duplicates are dropped; 0.25 makes one
+            for a quarter of the texts.
+        share: share of a text's words that ``swap`` to ``mix`` edit, in (0, 1].
+        labels: who labels new texts: ``keep`` (as the text they were made from), ``teacher`` (the all-data teacher), or
+            ``agree`` (kept, and texts are dropped where that teacher disagrees).
+        masked_lm: how the masked language model is trained.
+        chain: how it walks.
+        preference: a .npy file with a weight for each text to start from, source texts first, then the shots: texts are
+            drawn in these proportions, and the all-data teacher learns in them; empty: all alike.
+    """
+
+    copies: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(LEXICAL, 4))
+    share: float = 0.1
+    labels: str = "keep"
+    masked_lm: MaskedTraining = field(default_factory=MaskedTraining)
+    chain: ChainConfig = field(default_factory=ChainConfig)
+    preference: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("label policy", self.labels, POLICIES)
+        for name, copies in self.copies.items():
+            if name not in OPERATORS:
+                raise unknown("operator", name, OPERATORS)
+            if not (isinstance(copies, int | float) and copies >= 0 and isfinite(copies)):
+                raise UserError(f"copies of {name} = {copies!r}: valid are numbers from 0")
+        if not 0 < self.share <= 1:
+            raise UserError(f"share = {self.share}: valid are numbers above 0, up to 1")
+        if self.preference and not Path(self.preference).is_file():
+            raise UserError(f"there is no file {self.preference}: preference names a .npy file, or is empty")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All operators that a candidate can come from."""
+        return (SOURCE, *self.copies)
+
+    def preferred(self) -> NDArray[np.float64] | None:
+        """The weights in the file ``preference``; None without one."""
+        return np.load(self.preference, allow_pickle=False).astype(np.float64) if self.preference else None
+
+    @staticmethod
+    def of(pool: str | Mapping[str, Any]) -> PoolConfig:
+        """The make-up of a name in :data:`POOLS`, or the default with the mapping's values in their place.
+
+        Raises:
+            UserError: an unknown name, or a value that is not valid.
+        """
+        if isinstance(pool, str):
+            check_choice("pool", pool, POOLS)
+            return POOLS[pool]
+        return configured(PoolConfig(), pool, "pool")
+
+
+POOLS = {
+    "sources": PoolConfig(copies={}),
+    "lexical": PoolConfig(),
+    "generated": PoolConfig(
+        copies={**dict.fromkeys(LEXICAL, 4), "mix": 4, "mlm-target": 16, "mlm-source": 0.25}, labels="teacher"
+    ),
+}
+"""Make-ups by name: the source texts alone; with edited shots; with texts of the masked language model as well."""
