@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertForSequenceClassification
 
-from l2a_gym.distill.device import attention, autocast
+from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.losses import distillation_loss
-from l2a_gym.errors import UserError, unknown
+from l2a_gym.distill.layers import LAYER_MAPS, Layers, States, set_attention, states
+from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES, distillation_loss
+from l2a_gym.distill.matching import Features, Matching
+from l2a_gym.errors import UserError, check_choice, unknown
 
 _RANGES = {
     "learning_rate": (0, 1e38),
@@ -25,7 +28,7 @@ _RANGES = {
     "anchor_share": (0, 1),
     "weight_decay": (0, 1),
     "clip": (1e-6, 1e6),
-}
+} | dict.fromkeys(EXTRA_LOSSES, (0, 1e6))
 """Lowest and highest value of each number in :class:`Distillation`."""
 
 
@@ -41,6 +44,14 @@ class Distillation:
         anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
         weight_decay: of AdamW.
         clip: largest norm of a gradient.
+        hidden: weight of the loss between hidden states, >= 0; like the four that follow, 0 switches it off.
+        attention: weight of the loss between attention probabilities.
+        embedding: weight of the loss between the embeddings' outputs.
+        patience: weight of the loss between [CLS] states.
+        relation: weight of the loss between the value relations of the last layers.
+        layer_map: which layers ``hidden``, ``attention`` and ``patience`` compare: ``uniform``, ``skip`` or ``last``,
+            see :func:`l2a_gym.distill.layers.layer_map`.
+        attention_loss: ``mse`` or ``kl``.
 
     Raises:
         UserError: a value out of its range.
@@ -53,13 +64,28 @@ class Distillation:
     anchor_share: float = 0.2
     weight_decay: float = 0.01
     clip: float = 1.0
+    hidden: float = 0.0
+    attention: float = 0.0
+    embedding: float = 0.0
+    patience: float = 0.0
+    relation: float = 0.0
+    layer_map: str = "uniform"
+    attention_loss: str = "mse"
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are numbers from {low:g} to {high:g}")
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and low <= float(value) <= high):
+                raise UserError(f"{name} = {value}: valid are numbers from {low:g} to {high:g}")
         if not isinstance(self.anchors, int):
             raise UserError(f"anchors = {self.anchors}: valid are whole numbers")
+        check_choice("layer_map", self.layer_map, LAYER_MAPS)
+        check_choice("attention_loss", self.attention_loss, ATTENTION_LOSSES)
+
+    @property
+    def extra(self) -> dict[str, float]:
+        """The losses between layers that are on -> their weights."""
+        return {name: getattr(self, name) for name in EXTRA_LOSSES if getattr(self, name) > 0}
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Distillation:
@@ -68,9 +94,10 @@ class Distillation:
         Raises:
             UserError: an unknown name, or a value out of its range.
         """
+        names = [field.name for field in fields(Distillation)]
         for name in values:
-            if name not in _RANGES:
-                raise unknown("distillation value", name, _RANGES)
+            if name not in names:
+                raise unknown("distillation value", name, names)
         return replace(Distillation(), **values)
 
 
@@ -112,26 +139,39 @@ class Distiller:
         student: the model; its weights at this moment are the start of every run.
         texts: candidates and shots with the teacher's logits; rows are indices into them.
         config: how it learns.
+        features: of the same texts, the teacher's side of the losses between layers that ``config`` switches on.
+
+    Raises:
+        UserError: such a loss is on without features.
     """
 
-    def __init__(self, student: BertForSequenceClassification, texts: Taught, config: Distillation) -> None:
+    def __init__(
+        self,
+        student: BertForSequenceClassification,
+        texts: Taught,
+        config: Distillation,
+        features: Features | None = None,
+    ) -> None:
         self.device = texts.label.device
         torch.nn.Module.to(student, self.device)
         self.student = student.eval()  # students have no dropout
-        self.student.set_attn_implementation(attention(self.device))
         self.texts = texts
         self.config = config
+        self.matching = Matching(config.extra, config.attention_loss, features or Features(), student.config)
+        self.matching.to(self.device)
+        set_attention(self.student, self.matching.layers, self.device)
         self._start = {name: value.clone() for name, value in self.student.state_dict().items()}
         self.reset(head_seed=0)
 
     def reset(self, head_seed: int) -> None:
-        """Back to the start weights, with a new optimiser and a classifier drawn anew from ``head_seed``."""
+        """Back to the start weights, with a new optimiser; ``head_seed`` draws a new classifier and new projections."""
         self.student.load_state_dict(self._start)
         head = self.student.classifier.weight
         generator = torch.Generator().manual_seed(head_seed)
         head.data.copy_(torch.randn(head.shape, generator=generator) * self.student.config.initializer_range)
+        self.matching.reset(generator)
         self.optimiser = torch.optim.AdamW(
-            self.student.parameters(),
+            self._learnt(),
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             fused=True,
@@ -162,15 +202,22 @@ class Distiller:
 
     def _update(self, rows: Tensor, weights: Tensor, anchors: Tensor) -> float:
         every = torch.cat([rows, anchors])
-        logits = self._forward(self.texts.tokens.take(every)).logits
-        teacher = self.texts.teacher[every]
-        losses = distillation_loss(logits, self.texts.label[every], teacher, self.config.alpha, self.config.temperature)
-        loss = losses @ self._shares(weights, len(anchors))
+        loss = self._losses(every) @ self._shares(weights, len(anchors))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
+        torch.nn.utils.clip_grad_norm_(self._learnt(), self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
         return float(loss.detach())
+
+    def _learnt(self) -> list[torch.nn.Parameter]:
+        return [*self.student.parameters(), *self.matching.parameters()]
+
+    def _losses(self, rows: Tensor) -> Tensor:
+        """Each text's loss, (n,)."""
+        tokens, label, teacher = self.texts.tokens.take(rows), self.texts.label[rows], self.texts.teacher[rows]
+        outputs, own = self._forward(tokens, self.matching.layers)
+        losses = distillation_loss(outputs.logits, label, teacher, self.config.alpha, self.config.temperature)
+        return losses + self.matching(own, rows, tokens.length)
 
     def _shares(self, weights: Tensor, anchors: int) -> Tensor:
         """Each text's share of the loss, (n + anchors,); they sum to one, so weights can't change the step's size."""
@@ -187,23 +234,25 @@ class Distiller:
     def outputs(self, tokens: Tokens, batch: int = 64) -> Outputs:
         """The student's outputs on any tokens, in their order; nothing is learnt."""
         order = tokens.length.argsort(stable=True)
-        parts = [self._forward(tokens.take(rows)) for rows in order.split(batch)]
+        parts = [self._forward(tokens.take(rows), {})[0] for rows in order.split(batch)]
         back = order.argsort()
         return Outputs(torch.cat([p.logits for p in parts])[back], torch.cat([p.pooled for p in parts])[back])
 
-    def _forward(self, tokens: Tokens) -> Outputs:
+    def _forward(self, tokens: Tokens, layers: Layers) -> tuple[Outputs, States]:
         with autocast(self.device):
-            pooled = self.student.bert(**tokens.inputs()).pooler_output
-            logits = self.student.classifier(pooled)
-        return Outputs(logits.float(), pooled.float())
+            output, own = states(self.student.bert, tokens.inputs(), layers)
+            logits = self.student.classifier(output.pooler_output)
+        return Outputs(logits.float(), output.pooler_output.float()), own
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""
-        return deepcopy({"student": self.student.state_dict(), "optimiser": self.optimiser.state_dict()})
+        learnt = {"student": self.student, "matching": self.matching, "optimiser": self.optimiser}
+        return deepcopy({name: part.state_dict() for name, part in learnt.items()})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a :meth:`state`; going on from there repeats the same arithmetic."""
         self.student.load_state_dict(state["student"])
+        self.matching.load_state_dict(state["matching"])
         self.optimiser.load_state_dict(deepcopy(state["optimiser"]))
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2a_gym.distill.distiller import Distillation, Distiller, Labelled, Taught
+from l2a_gym.distill.features import teacher_features
 from l2a_gym.envs.observation import DYNAMIC
 from l2a_gym.prepared import TEACHERS, Prepared
 
@@ -22,9 +23,11 @@ class World:
 
     Attributes:
         prepared: where it all comes from.
+        teacher: which of the two teaches.
         texts: the candidates, then the target's shots, with the teacher's logits.
         dev: the target's dev split.
         candidates: n, rows from there on are shots.
+        usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
         group: (n,) index of each candidate's domain x operator, domain-major.
@@ -34,9 +37,11 @@ class World:
     """
 
     prepared: Prepared
+    teacher: str
     texts: Taught
     dev: Labelled
     candidates: int
+    usable: NDArray[np.int64]
     static: Tensor
     domain: Tensor
     group: NDArray[np.int64]
@@ -45,8 +50,14 @@ class World:
     distance: NDArray[np.float32]
 
     def new_distiller(self, config: Distillation) -> Distiller:
-        """A student at its start."""
-        return Distiller(self.prepared.student(), self.texts, config)
+        """A student at its start, with the teacher's features where ``config`` needs them.
+
+        Raises:
+            UserError: the student's and the teacher's layers can't be matched.
+        """
+        student, device = self.prepared.student(), self.texts.label.device
+        features = teacher_features(self.prepared, self.teacher, config, student.config, device)
+        return Distiller(student, self.texts, config, features)
 
 
 def load_world(
@@ -56,17 +67,20 @@ def load_world(
     rows = slice(0, prepared.rows["train"].stop)
     pool = prepared.rows["pool"]
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
+    usable = np.flatnonzero(prepared.array("signals/usable"))
     group = domain * operators + operator
     return World(
         prepared=prepared,
+        teacher=teacher,
         texts=prepared.taught(rows, teacher).to(device),
         dev=prepared.labelled(prepared.rows["dev"]).to(device),
         candidates=pool.stop,
+        usable=usable,
         static=_static(prepared, teacher, features, domains, operators).to(device),
         domain=torch.from_numpy(domain).to(device),
         group=group,
-        groups=[np.flatnonzero(group == g) for g in range(domains * operators)],
-        sizes=(np.bincount(domain, minlength=domains) / len(domain)).astype(np.float32),
+        groups=[usable[group[usable] == g] for g in range(domains * operators)],
+        sizes=(np.bincount(domain[usable], minlength=domains) / len(usable)).astype(np.float32),
         distance=prepared.array("signals/distance").astype(np.float32).clip(0, 2),
     )
 

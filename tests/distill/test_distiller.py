@@ -6,10 +6,12 @@ every processor. The losses are float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import isfinite
+from math import isfinite, sqrt
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +19,9 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.distiller import Distillation, Distiller, Outputs, Taught, agreement, last_layer_gradient
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.layers import layer_map
+from l2a_gym.distill.matching import PROJECTED, Features
+from l2a_gym.errors import UserError
 
 N, SHOTS, CLASSES, LENGTH = 60, 10, 3, 12
 CONFIG = Distillation(learning_rate=1e-2, anchors=4)
@@ -366,3 +371,248 @@ def test_agreement_of_a_text_without_a_gradient_is_zero() -> None:
     sure = Outputs(torch.tensor([[200.0, 0.0]]), torch.ones(1, 3))
     assert agreement(sure, torch.tensor([0]), torch.ones(2, 3)).tolist() == [0.0]
     assert agreement(sure, torch.tensor([1]), torch.zeros(2, 3)).tolist() == [0.0]
+
+
+# Losses of layers: the teacher has 4 layers of width 12, the student 2 of width 16 with 2 heads
+
+WIDTH = 12
+EXTRA = {"hidden": 0.7, "attention": 3.0, "embedding": 0.4, "patience": 0.3, "relation": 1.5}
+MATCHED = replace(CONFIG, **EXTRA, layer_map="last")
+
+
+def new_features(name: str = "last") -> Features:
+    """Random states of a teacher, in half precision; attention sums to one over real tokens."""
+    rng = np.random.default_rng(0)
+    n = N + SHOTS
+    real = np.arange(LENGTH) < new_texts().tokens.length.numpy()[:, None]
+    pairs = {loss: layer_map(name, 2, 4) for loss in ("hidden", "attention", "patience")}
+    pairs |= {"embedding": ((0, 0),), "relation": ((2, 4),)}
+
+    def array(loss: str) -> np.ndarray[Any, np.dtype[np.float16]]:
+        if loss == "attention":
+            weights = rng.uniform(0.1, 1, (n, LENGTH, LENGTH)) * real[:, None]
+            return (weights / weights.sum(2, keepdims=True)).astype(np.float16)
+        return rng.normal(size=(n, WIDTH) if loss == "patience" else (n, LENGTH, WIDTH)).astype(np.float16)
+
+    return Features(pairs, {loss: [array(loss) for _ in pairs[loss]] for loss in pairs})
+
+
+def extra_by_hand(distiller: Distiller, row: int, weights: Mapping[str, float], attention: str) -> float:
+    """The weighted losses of one text without padding, from Hugging Face's own outputs, in numpy and float64."""
+    length, heads = int(distiller.texts.tokens.length[row]), 2
+    features, student = distiller.matching.features, twin(distiller)
+    student.set_attn_implementation("eager")
+    with torch.no_grad():
+        ids = distiller.texts.tokens.ids[row, :length].long()[None]
+        out = student.bert(input_ids=ids, output_hidden_states=True, output_attentions=True)
+        value = student.bert.encoder.layer[1].attention.self.value(out.hidden_states[1])[0].numpy()
+
+    def kl(p: Any, q: Any) -> float:
+        return float((p * np.log(p / q)).sum(-1).mean())
+
+    def relation(values: Any, head: int) -> Any:
+        part = values[:, head * values.shape[1] // heads : (head + 1) * values.shape[1] // heads]
+        scores = np.exp(part @ part.T / sqrt(part.shape[1]))
+        return scores / scores.sum(1, keepdims=True)
+
+    def one(loss: str, layer: int, goal: Any) -> float:
+        if loss == "relation":
+            return float(np.mean([kl(relation(goal[:length], h), relation(value, h)) for h in range(heads)]))
+        if loss == "attention":
+            mine, goal = out.attentions[layer - 1][0].mean(0).numpy(), goal[:length, :length]
+            return kl(goal / goal.sum(1, keepdims=True), mine) if attention == "kl" else ((mine - goal) ** 2).mean()
+        state = distiller.matching.state_dict()
+        weight, bias = (state[f"projections.{loss}-{layer}.{part}"].double().numpy() for part in ("weight", "bias"))
+        mine = out.hidden_states[layer][0].numpy() @ weight.T + bias
+        if loss == "patience":
+            return float(((mine[0] / np.linalg.norm(mine[0]) - goal / np.linalg.norm(goal)) ** 2).sum())
+        return float(((mine - goal[:length]) ** 2).mean())
+
+    total = 0.0
+    for loss, scale in weights.items():
+        sides = zip(features.pairs[loss], features.arrays[loss], strict=True)
+        total += scale * float(np.mean([one(loss, layer, a[row].astype(np.float64)) for (layer, _), a in sides]))
+    return total
+
+
+def matched(config: Distillation = MATCHED, seed: int = 0) -> Distiller:
+    return Distiller(new_student(seed), new_texts(), config, new_features(config.layer_map))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({name: weight} for name, weight in EXTRA.items()),
+        {"attention": 2.0, "attention_loss": "kl"},
+        {"hidden": 1.0, "layer_map": "uniform"},
+        {"hidden": 1.0, "attention": 1.0, "patience": 1.0, "layer_map": "skip"},
+        {**EXTRA, "layer_map": "last", "attention_loss": "kl"},
+    ],
+    ids=str,
+)
+def test_losses_of_layers_are_added_text_by_text(change: dict[str, Any]) -> None:
+    """One update's loss less that without them is the mean of each text's own, with the same shares."""
+    config = replace(CONFIG, **change)
+    plain, extra = (
+        Distiller(new_student().double(), new_texts(), each, new_features(config.layer_map))
+        for each in (CONFIG, config)
+    )
+    own = torch.tensor([extra_by_hand(extra, row, config.extra, config.attention_loss) for row in ROWS])
+    anchors = [extra_by_hand(extra, row, config.extra, config.attention_loss) for row in ANCHORS[:4]]
+    expected = 0.8 * float((WEIGHTS * own).sum() / WEIGHTS.sum()) + 0.2 * float(np.mean(anchors))
+    difference = extra.step(ROWS, WEIGHTS, ANCHORS[:4], 1) - plain.step(ROWS, WEIGHTS, ANCHORS[:4], 1)
+    assert expected > 0.001
+    assert difference == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_every_loss_of_layers_teaches_the_student(name: str) -> None:
+    """Its gradient reaches the word embeddings, and steps make it smaller."""
+    distiller = matched(replace(CONFIG, **{name: EXTRA[name]}, layer_map="last"))
+    student = distiller.student
+    tokens = distiller.texts.tokens.take(ROWS)
+
+    def loss() -> Tensor:
+        _, own = distiller._forward(tokens, distiller.matching.layers)
+        return distiller.matching(own, ROWS, tokens.length).mean()
+
+    first = loss()
+    first.backward()
+    for table in (student.bert.embeddings.word_embeddings, *distiller.matching.projections.values()):
+        assert float(table.weight.grad.abs().sum()) > 0
+    distiller.optimiser.zero_grad()
+    for _ in range(15):
+        distiller.step(ROWS, torch.ones(12), ANCHORS, 3)
+    assert float(loss().detach()) < float(first.detach())
+
+
+def test_without_weights_nothing_changes_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features or none: the same losses and weights, and no model is asked for its layers."""
+    plain, off = Distiller(new_student(), new_texts(), CONFIG), matched(replace(CONFIG, layer_map="last"))
+    forward, asked = off.student.bert.forward, []
+
+    def spy(**arguments: Any) -> Any:
+        asked.append(set(arguments))
+        return forward(**arguments)
+
+    monkeypatch.setattr(off.student.bert, "forward", spy)
+    assert run(plain, 3) == run(off, 3)
+    assert equal(weights_of(plain), weights_of(off))
+    assert set().union(*asked) == {"input_ids", "attention_mask"}
+    assert list(off.matching.parameters()) == []
+
+
+def test_looking_needs_no_layers() -> None:
+    """What the environment sees between steps costs the same with the losses on."""
+    on, off = matched(), Distiller(new_student(), new_texts(), CONFIG)
+    assert torch.equal(on.look(ROWS).logits, off.look(ROWS).logits)
+
+
+def test_padding_of_features_plays_no_part() -> None:
+    distiller, dirty = matched(), matched()
+    padding = np.arange(LENGTH) >= new_texts().tokens.length.numpy()[:, None]
+    for loss, arrays in dirty.matching.features.arrays.items():
+        for array in arrays:
+            if loss != "patience":
+                array[padding] = np.nan
+            if loss == "attention":
+                array.swapaxes(1, 2)[padding] = np.nan
+    assert run(dirty, 2) == run(distiller, 2)
+    assert equal(weights_of(dirty), weights_of(distiller))
+
+
+def test_dropped_candidates_have_no_influence_through_layers() -> None:
+    distiller, other = matched(), matched()
+    for arrays in other.matching.features.arrays.values():
+        for array in arrays:
+            array[ROWS[WEIGHTS == 0].numpy()] = 1
+    for _ in range(2):
+        assert distiller.step(ROWS, WEIGHTS, ANCHORS, 3) == other.step(ROWS, WEIGHTS, ANCHORS, 3)
+    assert equal(weights_of(distiller), weights_of(other))
+
+
+def test_restore_brings_projections_back_bit_for_bit() -> None:
+    distiller, other = matched(), matched(seed=5)
+    run(distiller, 2)
+    state = distiller.state()
+    kept = {name: value.clone() for name, value in distiller.matching.state_dict().items()}
+    first = run(distiller, 3), weights_of(distiller)
+    assert equal(state["matching"], kept)
+    assert not equal(distiller.matching.state_dict(), kept)
+    for again in (distiller, other):
+        again.restore(state)
+        assert equal(again.matching.state_dict(), kept)
+        assert run(again, 3) == first[0]
+        assert equal(weights_of(again), first[1])
+
+
+def test_projections_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    distiller, plain = matched(), Distiller(new_student(), new_texts(), CONFIG)
+    drawn = []
+    for seed in (7, 8, 7):
+        run(distiller, 1)
+        distiller.reset(seed)
+        plain.reset(seed)
+        assert equal(weights_of(distiller), weights_of(plain))  # the classifier is drawn first
+        drawn.append({name: value.clone() for name, value in distiller.matching.state_dict().items()})
+    assert equal(drawn[0], drawn[2])
+    assert not equal(drawn[0], drawn[1])
+    assert torch.equal(torch.get_rng_state(), before)
+    weight = torch.cat([value.flatten() for name, value in drawn[0].items() if name.endswith("weight")])
+    assert float(weight.std()) == pytest.approx(16**-0.5, rel=0.1)
+    assert all((value == 0).all() for name, value in drawn[0].items() if name.endswith("bias"))
+
+
+def test_projections_are_learnt_and_clipped_but_no_part_of_the_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    distiller = matched()
+    names = {name.rpartition(".")[0] for name in distiller.matching.state_dict()}
+    layers = {"hidden": (1, 2), "embedding": (0,), "patience": (1, 2)}
+    assert names == {f"projections.{loss}-{layer}" for loss in PROJECTED for layer in layers[loss]}
+    learnt = {id(p) for group in distiller.optimiser.param_groups for p in group["params"]}
+    assert learnt == {id(p) for part in (distiller.student, distiller.matching) for p in part.parameters()}
+    assert distiller.student.state_dict().keys() == new_student().state_dict().keys()
+    clipped: list[set[int]] = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def spy(parameters: list[torch.nn.Parameter], norm: float) -> Tensor:
+        clipped.append({id(p) for p in parameters})
+        return clip(parameters, norm)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
+    before = distiller.state()["matching"]
+    run(distiller, 1)
+    assert clipped == [learnt] * 3
+    assert all(not torch.equal(value, before[name]) for name, value in distiller.matching.state_dict().items())
+
+
+def test_losses_of_layers_need_features() -> None:
+    with pytest.raises(
+        UserError, match=r"^hidden, relation: the teacher's features are needed for every loss with a w"
+    ):
+        Distiller(new_student(), new_texts(), replace(CONFIG, hidden=1.0, relation=1.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden": -0.1}, "hidden = -0.1: valid are numbers from 0 to 1e+06"),
+        ({"patience": float("nan")}, "patience = nan: valid are numbers from 0 to 1e+06"),
+        ({"relation": "1"}, "relation = 1: valid are numbers from 0 to 1e+06"),
+        ({"layer_map": "first"}, "unknown layer_map 'first': did you mean 'last'? valid are uniform, skip, last"),
+        ({"attention_loss": "klm"}, "unknown attention_loss 'klm': did you mean 'kl'? valid are mse, kl"),
+        ({"hiden": 1.0}, "unknown distillation value 'hiden': did you mean 'hidden'? valid are learning_rate, alpha, "),
+    ],
+)
+def test_values_that_are_not_valid(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Distillation.of(values)
+    assert str(caught.value).startswith(message)
+
+
+def test_values_that_are_valid() -> None:
+    config = Distillation.of({"hidden": 1, "relation": np.float32(0.5), "layer_map": "skip", "attention_loss": "kl"})
+    assert config.extra == {"hidden": 1, "relation": 0.5}
+    assert (config.layer_map, config.attention_loss) == ("skip", "kl")
+    assert Distillation().extra == Distillation.of({}).extra == {}
