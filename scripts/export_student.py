@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from l2a_gym.benchmark.rounds import last_round
 from l2a_gym.benchmark.run import load_run, load_selector
 from l2a_gym.benchmark.runner import export_student
 from l2a_gym.cli import run_cli
@@ -25,7 +26,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    run = load_run(arguments.run)
+    run = last_round(load_run(arguments.run))
     folder = arguments.to or run.folder / "student"
     scores = export_student(run, load_selector(run), folder)
     print(f"{folder}: dev accuracy {scores['dev_accuracy']:.4f}, test accuracy {scores['test_accuracy']:.4f}")

@@ -16,6 +16,7 @@ SELECTORS = {
     "oracle": "l2a_agents.heuristic:Oracle",
     "random-search": "l2a_agents.search:RandomSearch",
     "reinforce": "l2a_agents.reinforce:Reinforce",
+    "l2a": "l2a_agents.reinforce:Reinforce",
     "reinforce-candidates": "l2a_agents.reinforce:ReinforceCandidates",
     "ppo": "l2a_agents.ppo:PPOSelector",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -70,15 +71,32 @@ class PoolConfig:
 
     @staticmethod
     def of(pool: str | Mapping[str, Any]) -> PoolConfig:
-        """The make-up of a name in :data:`POOLS`, or the default with the mapping's values in their place.
+        """The make-up of a name in :data:`POOLS`, or the default with other values in their place.
+
+        Args:
+            pool: a name, the path of a JSON file that holds values, or the values.
 
         Raises:
-            UserError: an unknown name, or a value that is not valid.
+            UserError: an unknown name, a file that can't be read, or a value that is not valid.
         """
+        if isinstance(pool, str) and pool.endswith(".json"):
+            pool = _read(pool)
         if isinstance(pool, str):
-            check_choice("pool", pool, POOLS)
+            check_choice("pool", pool, [*POOLS, "a path to a file (*.json)"])
             return POOLS[pool]
         return configured(PoolConfig(), pool, "pool")
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the pool's settings {path} can't be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"the pool's settings {path} are no JSON object: valid are values by name")
+    if values.get("preference"):  # seen from the file's folder
+        values["preference"] = str(Path(path).parent / str(values["preference"]))
+    return values
 
 
 POOLS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +37,11 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Row:
+        """The row that :meth:`as_dict` gave."""
+        return Row(**{**values, "dev": Scores(**values["dev"]), "test": Scores(**values["test"])})
 
 
 def play(env: DistillAugEnv, selector: Selector, seed: int) -> Iterator[tuple[float, dict[str, Any]]]:

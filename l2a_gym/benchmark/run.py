@@ -17,6 +17,10 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
+DEFAULTS: dict[str, dict[str, Any]] = {"l2a": {"pool": "generated", "rounds": 2}}
+"""What a selector's name stands for besides the selector."""
+SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "rounds")
+"""Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Run:
         student: tiny, ratio or tinybert.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         metric: of the reward: nll, accuracy or macro_f1.
+        pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file; by default
+            generated for l2a and lexical for the others.
+        rounds: how often the selector is trained; before each further time the pool is made anew, and the all-data
+            teacher tuned again, from the texts that the selector prefers. By default 1.
         student_seeds: students trained per selector in the comparison.
         export_steps: steps of the episode that trains the exported student.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
@@ -49,12 +57,17 @@ class Run:
     student: str = "tiny"
     checkpoint: str = "embedded"
     metric: str = "nll"
+    pool: str = ""
+    rounds: int = 0
     student_seeds: int = 5
     export_steps: int = 100
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("budget", "num_envs", "student_seeds", "export_steps"):
+        for name, value in DEFAULTS.get(self.algo, {"pool": "lexical", "rounds": 1}).items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")
         if self.seed < 0:
@@ -72,7 +85,7 @@ class Run:
 
     def make_env(self) -> MakeEnv:
         """Makes this run's environment; can be pickled."""
-        names = ("task", "device", "teacher", "student", "checkpoint", "metric")
+        names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool")
         settings = {name: getattr(self, name) for name in names}
         return partial(gym.make, ENVIRONMENT, disable_env_checker=True, **settings)
 
@@ -106,7 +119,7 @@ def check_same_run(run: Run) -> None:
         return
     earlier = load_run(run.folder).as_dict()
     for name, value in run.as_dict().items():
-        if name in ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric") and earlier[name] != value:
+        if name in SHAPING and earlier[name] != value:
             raise UserError(f"{run.folder} holds a run with {name} = {earlier[name]!r}: give another folder with --out")
 
 

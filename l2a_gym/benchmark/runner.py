@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from l2a_gym.benchmark.evaluate import compare, final_student, student_seeds
+from l2a_gym.benchmark.evaluate import Row, compare, final_student, student_seeds
 from l2a_gym.benchmark.report import model_card, summarise, table
+from l2a_gym.benchmark.rounds import begin_round, last_round, rounds_of
 from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_text
 from l2a_gym.distill.export import export
@@ -30,29 +31,35 @@ SAVE_EVERY = 20.0
 
 
 def train(run: Run) -> dict[str, Any]:
-    """Do the whole run and return its summary; a run that was interrupted goes on with the budget that was left.
+    """Do the whole run and return its summary.
 
-    The run folder gets ``config.json``, ``record.jsonl``, ``progress.json``, ``selector/``, ``student/``,
-    ``summary.json`` and TensorBoard events.
+    The stages and what they leave in the run folder: training, round by round (``round-1/``, ..., ``selector/``,
+    ``progress.json``, ``record.jsonl``, TensorBoard events), comparison (``comparison.json``), export (``student/``,
+    ``exported.json``), then ``summary.json``. A stage that stands is not done again, and training that was interrupted
+    goes on with the budget that was left.
     """
     folder, clock = run.folder, Clock()
     check_same_run(run)
-    selector = new_selector(run)
+    rounds = rounds_of(run)
+    new_selector(rounds[0])
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
-        prepared = run.environment().world.prepared
+        _ = rounds[0].environment().world
     try:
-        (folder / "selector").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the run folder {folder} can't be made ({error.strerror}): name another with --out") from error
+    forget_outdated(run)
     write_text(folder / "config.json", json.dumps(run.as_dict(), indent=1))
     write_text(folder / "versions.json", json.dumps(versions(), indent=1))
     with clock("train"):
-        spent = train_selector(run, selector)
-    with clock("evaluate"):
-        rows = compare(run, selector, student_seeds(0, run.student_seeds, run.seed))
+        spent = sum(train_selector(part, begin_round(rounds, number)) for number, part in enumerate(rounds))
+    last, selector = rounds[-1], load_selector(rounds[-1])
+    with clock("compare"):
+        rows = stage(folder / "comparison.json", lambda: compared(last, selector))
     with clock("export"):
-        exported = export_student(run, selector, folder / "student")
-    summary = summarise(prepared, rows) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
+        exported = stage(folder / "exported.json", lambda: export_student(last, selector, folder / "student"))
+    prepared = last.environment().world.prepared
+    summary = summarise(prepared, rows_of(rows)) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
     write_text(folder / "summary.json", json.dumps(summary, indent=1))
     print(table(run, summary))
     print(f"selector, student and records: {folder}")
@@ -62,11 +69,38 @@ def train(run: Run) -> dict[str, Any]:
 def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     """Repeat a finished run's comparison on fresh student seeds; prints the table and writes ``evaluation.json``."""
     run = load_run(folder)
-    rows = compare(run, load_selector(run), student_seeds(EVALUATION, students, run.seed))
-    summary = summarise(run.environment().world.prepared, rows)
+    last = last_round(run)
+    rows = compare(last, load_selector(last), student_seeds(EVALUATION, students, run.seed))
+    summary = summarise(last.environment().world.prepared, rows)
     write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
     print(table(run, summary))
     return summary
+
+
+def compared(run: Run, selector: Selector) -> dict[str, Any]:
+    """The comparison of a run's selector with the controls, for JSON."""
+    rows = compare(run, selector, student_seeds(0, run.student_seeds, run.seed))
+    return {name: [row.as_dict() for row in each] for name, each in rows.items()}
+
+
+def rows_of(comparison: dict[str, Any]) -> dict[str, list[Row]]:
+    """The rows that :func:`compared` put into JSON."""
+    return {name: [Row.of(values) for values in each] for name, each in comparison.items()}
+
+
+def stage(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``file`` holds, after making it where it is missing."""
+    if not file.is_file():
+        write_text(file, json.dumps(make(), indent=1))
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result
+
+
+def forget_outdated(run: Run) -> None:
+    """Remove a comparison and an export that were made with other settings than the run's."""
+    if (run.folder / "config.json").is_file() and load_run(run.folder).as_dict() != run.as_dict():
+        for name in ("comparison.json", "exported.json"):
+            (run.folder / name).unlink(missing_ok=True)
 
 
 def train_selector(run: Run, selector: Selector) -> int:
@@ -96,6 +130,7 @@ class Progress:
         self.saved_at = time.monotonic()
         self.file = run.folder / "progress.json"
         self.before = self.spent = 0
+        (run.folder / "selector").mkdir(parents=True, exist_ok=True)
         if self.file.is_file():
             self.before = self.spent = json.loads(self.file.read_text(encoding="utf-8"))["spent"]
             selector.load(run.folder / "selector")

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from l2a_gym.errors import unknown
-from l2a_gym.tasks import files, hutto
+from l2a_gym.tasks import files, hub, hutto
 from l2a_gym.tasks.task import Outline, Task
+
+
+class _Family(Protocol):
+    """What a module of tasks has."""
+
+    def make(self, task_id: str, /) -> Task: ...
+
+    def outline(self, task_id: str, /) -> Outline: ...
 
 
 def task_ids() -> list[str]:
     """Every registered task id; a path to a task file (``*.toml``) is an id too."""
-    return hutto.ids()
+    return [*hutto.ids(), *hub.ids()]
 
 
 def make_task(task_id: str) -> Task:
     """Build the task of an id, or of a path to a task file.
 
     Raises:
-        UserError: unknown id, or something wrong with the file or its texts.
+        UserError: unknown id, or something wrong with the file, the data set or its texts.
     """
-    return files.make(task_id) if _is_file(task_id) else hutto.make(task_id)
+    return _family(task_id).make(task_id)
 
 
 def outline(task_id: str) -> Outline:
@@ -27,12 +37,14 @@ def outline(task_id: str) -> Outline:
     Raises:
         UserError: unknown id, or something wrong with the task file.
     """
-    return files.outline(task_id) if _is_file(task_id) else hutto.outline(task_id)
+    return _family(task_id).outline(task_id)
 
 
-def _is_file(task_id: str) -> bool:
+def _family(task_id: str) -> _Family:
     if task_id.endswith(".toml"):
-        return True
-    if task_id not in task_ids():
-        raise unknown("task", task_id, [*task_ids(), "a path to a task file (*.toml)"])
-    return False
+        return files
+    if task_id in hub.ids():
+        return hub
+    if task_id in hutto.ids():
+        return hutto
+    raise unknown("task", task_id, [*task_ids(), "a path to a task file (*.toml)"])

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.registry import make_task, task_ids
+from l2a_gym.tasks import hutto
+from l2a_gym.tasks.registry import make_task
 
 
 def test_ids_are_targets_by_shots_by_noise() -> None:
-    ids = task_ids()
+    ids = hutto.ids()
     assert len(ids) == len(set(ids)) == 4 * 3 * 2
     assert {"hutto/nyt-64", "hutto/nyt-64-noise40", "hutto/movie-256"} <= set(ids)
 
 
-@pytest.mark.parametrize("task_id", task_ids())
+@pytest.mark.parametrize("task_id", hutto.ids())
 def test_every_id_builds_what_it_says(task_id: str) -> None:
     task = make_task(task_id)
     target, shots, *noise = task_id.split("/")[1].split("-")
@@ -33,6 +34,8 @@ def test_every_id_builds_what_it_says(task_id: str) -> None:
         ("hutto/nyt-65", "hutto/nyt-64"),
         ("hutto/movies-256", "hutto/movie-256"),
         ("hutto/nyt-64-noise", "hutto/nyt-64-noise40"),
+        ("hub/scitail-65", "hub/scitail-64"),
+        ("hub/amazon-book-64", "hub/amazon-books-64"),
     ],
 )
 def test_unknown_id_names_the_nearest_and_the_other_way(given: str, nearest: str) -> None:
