@@ -26,8 +26,8 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
-from l2a_gym.stages import Preparation
 from l2a_gym.prepared import TEACHERS, Prepared
+from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
