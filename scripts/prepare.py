@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.student import student_names
@@ -21,18 +22,21 @@ class Arguments:
         task: a task id or the path of a task file.
         student: tiny, ratio or tinybert.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file.
         device: auto, cpu, cuda or cuda:<i>.
     """
 
     task: str = DEFAULT_TASK
     student: str = "tiny"
     checkpoint: str = EMBEDDED
+    pool: str = "lexical"
     device: str = "auto"
 
 
 def main(arguments: Arguments) -> None:
     check_choice("student", arguments.student, student_names())
-    config = Preparation(checkpoint=arguments.checkpoint, student=arguments.student)
+    pool = PoolConfig.of(arguments.pool)
+    config = Preparation(checkpoint=arguments.checkpoint, student=arguments.student, pool=pool)
     print(prepare(make_task(arguments.task), config, resolve_device(arguments.device)).folder)
 
 

@@ -2,7 +2,7 @@
 
 After L2A's generator, which draws from a stationary distribution near the target, and Wang & Cho (2019), who read a
 masked language model as such a chain. Each text is a chain of its own with a random stream of its own, so that what it
-becomes does not depend on the texts that share its batch.
+becomes does not depend on the texts that share its batch, up to the model's rounding.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class ChainConfig:
     block: int = 1
     temperature: float = 0.8
     top_k: int = 20
-    burn_in: int = 4
-    thinning: int = 2
+    burn_in: int = 1
+    thinning: int = 1
     keep: int = 4
     protected: tuple[str, ...] = ()
 

@@ -21,6 +21,7 @@ from l2a_gym.augment.chain import ChainConfig, Sites, walk
 from l2a_gym.cache import write_array
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
+from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import checkpoint_folder, load_tokenizer, no_checkpoint
 from l2a_gym.errors import UserError
 
@@ -109,13 +110,17 @@ class MaskedLM:
 
     def logits(self, tokens: Tokens, sites: Sites, label: Tensor | None = None) -> Tensor:
         """Logits (n, V), float32, at n sites of the texts; ``label`` is for a model that sees it."""
+        with autocast(tokens.ids.device):
+            hidden = self.model.base_model(**self.inputs(tokens, label)).last_hidden_state
+            return self.head(hidden[sites]).float()
+
+    def inputs(self, tokens: Tokens, label: Tensor | None = None) -> dict[str, Tensor]:
+        """The model's arguments; where it sees labels (n,), they stand in for segments."""
         inputs = tokens.inputs()
         if self.segments and label is not None:
             segment = inputs.get("token_type_ids", torch.zeros_like(inputs["input_ids"]))
             inputs["token_type_ids"] = segment + self.segments * label[:, None]
-        with autocast(tokens.ids.device):
-            hidden = self.model.base_model(**inputs).last_hidden_state
-            return self.head(hidden[sites]).float()
+        return inputs
 
     def expect(self, ids: Tensor) -> None:
         """Let a new head begin with the frequencies of the tokens in ``ids``."""
@@ -169,9 +174,7 @@ def train_masked_lm(
         label: (n,) for a model that sees it.
     """
     optimiser = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=updates, pct_start=0.1, anneal_strategy="linear"
-    )
+    rate = one_cycle(optimiser, learning_rate, updates, anneal="linear")
     lm.model.train()
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -79,8 +79,22 @@ def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, lis
     return {name: evaluate(run, each, seeds) for name, each in bar}
 
 
-def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student for ``run.export_steps`` steps under the selector, by the teacher that is better on ``select``.
+def final_student(
+    run: Run,
+    selector: Selector,
+    *,
+    seed: int | None = None,
+    teacher: str | None = None,
+    distillation: Mapping[str, float] = {},
+) -> tuple[DistillAugEnv, dict[str, Any]]:
+    """Train a student for ``run.export_steps`` steps under the selector.
+
+    Args:
+        run: its environment and steps.
+        selector: plays its deterministic actions.
+        seed: of the episode; None: that of the run's exported student.
+        teacher: whose logits teach; None: the teacher that is better on ``select``.
+        distillation: values of :class:`~l2a_gym.distill.distiller.Distillation`, laid over :data:`FINAL`.
 
     Returns:
         The environment that holds the student, and its teacher, accuracies and updates.
@@ -88,11 +102,10 @@ def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str
     Raises:
         UserError: the student's loss became infinite.
     """
-    prepared = run.environment().world.prepared
-    teacher = max(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").accuracy)
-    long = {"steps": run.export_steps, "teacher": teacher, "distillation": FINAL}
+    teacher = teacher or better_teacher(run.environment().world.prepared)
+    long = {"steps": run.export_steps, "teacher": teacher, "distillation": {**FINAL, **distillation}}
     env = run.environment(**long, **selector.env_options)
-    *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0])
+    *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {
@@ -101,6 +114,11 @@ def final_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": info["updates"],
     }
+
+
+def better_teacher(prepared: Prepared) -> str:
+    """The teacher that is more often right on ``select``."""
+    return max(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").accuracy)
 
 
 def score_student(env: DistillAugEnv, split: str) -> Scores:

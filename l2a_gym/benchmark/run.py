@@ -17,9 +17,9 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
-DEFAULTS: dict[str, dict[str, Any]] = {"l2a": {"pool": "generated", "rounds": 2}}
-"""What a selector's name stands for besides the selector."""
-SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "rounds")
+POOL = {"l2a": "generated"}
+"""The pool that a selector's name asks for; the others have ``lexical``."""
+SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
 """Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 
 
@@ -40,8 +40,10 @@ class Run:
         metric: of the reward: nll, accuracy or macro_f1.
         pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file; by default
             generated for l2a and lexical for the others.
+        general_updates: at most this many updates of the student's general distillation before the first episode; 0 for
+            none.
         rounds: how often the selector is trained; before each further time the pool is made anew, and the all-data
-            teacher tuned again, from the texts that the selector prefers. By default 1.
+            teacher tuned again, from the texts that the selector prefers.
         student_seeds: students trained per selector in the comparison.
         export_steps: steps of the episode that trains the exported student.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
@@ -58,20 +60,21 @@ class Run:
     checkpoint: str = "embedded"
     metric: str = "nll"
     pool: str = ""
-    rounds: int = 0
+    general_updates: int = 800
+    rounds: int = 1
     student_seeds: int = 5
     export_steps: int = 100
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, value in DEFAULTS.get(self.algo, {"pool": "lexical", "rounds": 1}).items():
-            if not getattr(self, name):
-                object.__setattr__(self, name, value)
+        if not self.pool:
+            object.__setattr__(self, "pool", POOL.get(self.algo, "lexical"))
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")
-        if self.seed < 0:
-            raise UserError(f"seed = {self.seed}: valid are whole numbers from 0")
+        for name in ("seed", "general_updates"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 0")
 
     @property
     def folder(self) -> Path:
@@ -85,7 +88,7 @@ class Run:
 
     def make_env(self) -> MakeEnv:
         """Makes this run's environment; can be pickled."""
-        names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool")
+        names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
         settings = {name: getattr(self, name) for name in names}
         return partial(gym.make, ENVIRONMENT, disable_env_checker=True, **settings)
 

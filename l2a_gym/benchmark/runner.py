@@ -40,21 +40,13 @@ def train(run: Run) -> dict[str, Any]:
     """
     folder, clock = run.folder, Clock()
     check_same_run(run)
-    rounds = rounds_of(run)
-    new_selector(rounds[0])
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
-        _ = rounds[0].environment().world
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the run folder {folder} can't be made ({error.strerror}): name another with --out") from error
+        check_run(run)
     forget_outdated(run)
-    write_text(folder / "config.json", json.dumps(run.as_dict(), indent=1))
-    write_text(folder / "versions.json", json.dumps(versions(), indent=1))
+    open_folder(folder, run.as_dict())
     with clock("train"):
-        spent = sum(train_selector(part, begin_round(rounds, number)) for number, part in enumerate(rounds))
-    last, selector = rounds[-1], load_selector(rounds[-1])
-    with clock("compare"):
+        last, selector, spent = train_rounds(run)
+    with clock("evaluate"):
         rows = stage(folder / "comparison.json", lambda: compared(last, selector))
     with clock("export"):
         exported = stage(folder / "exported.json", lambda: export_student(last, selector, folder / "student"))
@@ -64,6 +56,42 @@ def train(run: Run) -> dict[str, Any]:
     print(table(run, summary))
     print(f"selector, student and records: {folder}")
     return summary
+
+
+def check_run(run: Run) -> None:
+    """Make the selector and prepare the environment of a run's first round, without its folder.
+
+    Raises:
+        UserError: a setting that is not valid, or an asset that can't be had.
+    """
+    first = rounds_of(run)[0]
+    new_selector(first)
+    _ = first.environment().world
+
+
+def open_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Make a run folder and write down its settings and the packages' versions.
+
+    Raises:
+        UserError: it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the run folder {folder} can't be made ({error.strerror}): name another with --out") from error
+    write_text(folder / "config.json", json.dumps(settings, indent=1))
+    write_text(folder / "versions.json", json.dumps(versions(), indent=1))
+
+
+def train_rounds(run: Run) -> tuple[Run, Selector, int]:
+    """Train a run's selector round by round, as far as that was not done before.
+
+    Returns:
+        The last round, which has the last pool; the trained selector; and the budget spent in all rounds.
+    """
+    rounds = rounds_of(run)
+    spent = sum(train_selector(part, begin_round(rounds, number)) for number, part in enumerate(rounds))
+    return rounds[-1], load_selector(rounds[-1]), spent
 
 
 def evaluate_run(folder: Path, students: int) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
-from l2a_gym.errors import unknown
+from l2a_gym.distill.schedule import one_cycle
+from l2a_gym.errors import UserError, unknown
 
 RATIO = 0.133
 """The student's share of the teacher's parameters in L2A (AAAI 2021)."""
@@ -36,16 +37,23 @@ class GeneralDistillation:
     """Task-free distillation of sentence vectors before the first episode (cf. TinyBERT's first stage).
 
     Attributes:
-        updates: at most this many.
+        updates: at most this many; 0 for none.
         passes: at most this many passes over the texts.
         batch: texts in an update.
         learning_rate: the peak.
+
+    Raises:
+        UserError: fewer than 0 updates.
     """
 
     updates: int = 800
     passes: int = 8
     batch: int = 64
     learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.updates < 0:  # by the name that the environment and the command line have for it
+            raise UserError(f"general_updates = {self.updates}: valid are whole numbers from 0")
 
 
 def student_names() -> list[str]:
@@ -120,8 +128,10 @@ def distil_generally(
     """Fit the student's sentence vector to the teacher's (n, H), in place, without any label.
 
     loss = 1 - cos(W s, v) + MSE of the batch's cosine-similarity matrices, with s the student's pooled vector, v the
-    teacher's, and W a linear map that is thrown away afterwards.
+    teacher's, and W a linear map that is thrown away afterwards. With ``updates=0`` the student stays as it is.
     """
+    if not config.updates:
+        return
     device = vectors.device
     student.train()
     torch.nn.Module.to(student, device)
@@ -133,7 +143,7 @@ def distil_generally(
         widen = torch.nn.Linear(student.config.hidden_size, vectors.shape[1], bias=False).to(device)
         learnt = [*student.bert.parameters(), *widen.parameters()]
         optimiser = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
-        rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=updates, pct_start=0.1)
+        rate = one_cycle(optimiser, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):

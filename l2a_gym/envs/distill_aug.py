@@ -19,7 +19,7 @@ from l2a_gym.augment.config import PoolConfig
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.distiller import Distillation, Distiller, last_layer_gradient
 from l2a_gym.distill.features import check_layers
-from l2a_gym.distill.student import student_names
+from l2a_gym.distill.student import GeneralDistillation, student_names
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs import viewer
 from l2a_gym.envs.action import MODES, action_space, check_action, mixture_of, weights_of
@@ -44,8 +44,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
 
     After L2A (AAAI 2021, arXiv 2101.08106). ``docs/environment.md`` is the contract in full.
 
-    Observation: ``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G), float32, finite, in the ranges of
-    ``observation_space``; ``columns`` names the candidates' columns.
+    Observation: ``candidates`` (N, F), ``student`` (S,), ``domains`` (D, 5) and ``operators`` (O, 5), float32, finite,
+    in the ranges of ``observation_space``; ``columns`` names the candidates' columns.
 
     Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight, any other drops it. With
     ``action="mixture"``: ``Box(-1, 1, (D * O,))``, the logits of a mixture over domain x operator from which N
@@ -76,6 +76,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
         pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
             :class:`~l2a_gym.augment.config.PoolConfig`.
+        general_updates: at most this many updates of general distillation before the first episode; 0 for none.
         features: names of the candidates' features; None: all but the oracle's.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
@@ -101,6 +102,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         student: str = "tiny",
         checkpoint: str = EMBEDDED,
         pool: str | Mapping[str, Any] = "lexical",
+        general_updates: int = 800,
         features: list[str] | None = None,
         distillation: Mapping[str, Any] | None = None,
         steps: int | None = None,
@@ -120,7 +122,10 @@ class DistillAugEnv(gym.Env[Any, Any]):
             raise UserError(f"steps = {steps}: valid are whole numbers from 1")
         self.render_mode = render_mode
         self._features = check_features(features)
-        self._preparation = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
+        general = GeneralDistillation(updates=general_updates)
+        self._preparation = Preparation(
+            checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool), general=general
+        )
         self._config = Distillation.of(distillation or {})
         check_layers(self._config, student, checkpoint)
         plan = outline(task)
@@ -128,7 +133,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
         self.steps = steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
         self.columns = candidate_columns(self._features, self.domains, self.operators)
-        self.observation_space = observation_space(self.candidates, self.columns, len(self.domains))
+        self.observation_space = observation_space(
+            self.candidates, self.columns, len(self.domains), len(self.operators)
+        )
         self.action_space = action_space(action, self.candidates, len(self.domains) * len(self.operators))
         self._world: World | None = None
         self._distiller: Distiller | None = None

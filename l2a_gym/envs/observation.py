@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,14 @@ DOMAIN = {
     "student_loss": (0, 1, "mean of student_loss over its candidates now shown; 0 without any"),
 }
 """Columns of a domain: low, high, formula."""
+OPERATOR = {
+    "is_source": (0, 1, "1 for the source texts as they are"),
+    "made": (0, 1, "share of the pool's candidates that it made"),
+    "chosen": (0, 1, "share of all weight given to it so far in the episode"),
+    "mean_loss": (0, 1, "mean of student_loss over its candidates now shown; 0 without any"),
+    "label_kept": (0, 1, "mean over these of the teacher's probability of the given label; 0 without any"),
+}
+"""Columns of an operator: low, high, formula."""
 
 
 def check_features(names: Sequence[str] | None) -> tuple[str, ...]:
@@ -104,19 +112,22 @@ def column_bounds(columns: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[
     return np.array(low, dtype=np.float32), np.array(high, dtype=np.float32)
 
 
-def observation_space(candidates: int, columns: Sequence[str], domains: int) -> spaces.Dict:
-    """``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G), all float32."""
+def observation_space(candidates: int, columns: Sequence[str], domains: int, operators: int) -> spaces.Dict:
+    """``candidates`` (N, F), ``student`` (S,), ``domains`` (D, 5) and ``operators`` (O, 5), all float32."""
     low, high = column_bounds(columns)
     return spaces.Dict(
         {
             "candidates": _box(np.tile(low, (candidates, 1)), np.tile(high, (candidates, 1))),
             "student": _box([row[0] for row in STUDENT.values()], [row[1] for row in STUDENT.values()]),
-            "domains": _box(
-                np.tile([row[0] for row in DOMAIN.values()], (domains, 1)),
-                np.tile([row[1] for row in DOMAIN.values()], (domains, 1)),
-            ),
+            "domains": _table(DOMAIN, domains),
+            "operators": _table(OPERATOR, operators),
         }
     )
+
+
+def _table(columns: Mapping[str, tuple[float, float, str]], rows: int) -> spaces.Box:
+    low, high = ([row[side] for row in columns.values()] for side in (0, 1))
+    return _box(np.tile(low, (rows, 1)), np.tile(high, (rows, 1)))
 
 
 def _box(low: object, high: object) -> spaces.Box:

@@ -33,6 +33,7 @@ def observe(
     rows = torch.from_numpy(episode.rows).to(world.static.device)
     candidates = world.static[rows]
     label, teacher = world.texts.label[rows], world.texts.teacher[rows]
+    given = teacher.softmax(1).gather(1, label[:, None])[:, 0]
     loss = squash(F.cross_entropy(outputs.logits, label, reduction="none"))
     probability = outputs.logits.softmax(1)
     dynamic = {
@@ -49,6 +50,7 @@ def observe(
         "candidates": candidates.cpu().numpy().clip(*column_bounds(columns)),
         "student": _student(episode, steps, updates),
         "domains": _domains(world, episode, loss, world.domain[rows]),
+        "operators": _operators(world, episode, loss, given, world.operator[rows]),
     }
 
 
@@ -76,11 +78,26 @@ def _student(episode: Episode, steps: int, updates: int) -> NDArray[np.float32]:
 
 def _domains(world: World, episode: Episode, loss: Tensor, domain: Tensor) -> NDArray[np.float32]:
     d = len(world.sizes)
-    shown = torch.bincount(domain, minlength=d)
-    mean_loss = torch.bincount(domain, weights=loss, minlength=d) / shown.clamp(min=1)
-    weight = episode.weight.reshape(d, -1).sum(1)
     is_target = np.arange(d) == 0
-    selected = weight / max(weight.sum(), 1e-12)
-    return np.stack(
-        [is_target, world.sizes, world.distance, selected, mean_loss.cpu().numpy()], axis=1, dtype=np.float32
-    )
+    selected = _share(episode.weight.reshape(d, -1).sum(1))
+    columns = [is_target, world.sizes, world.distance, selected, _means(loss, domain, d)]
+    return np.stack(columns, axis=1, dtype=np.float32)
+
+
+def _operators(world: World, episode: Episode, loss: Tensor, given: Tensor, operator: Tensor) -> NDArray[np.float32]:
+    o = len(world.made)
+    is_source = np.arange(o) == 0
+    chosen = _share(episode.weight.reshape(-1, o).sum(0))
+    columns = [is_source, world.made, chosen, _means(loss, operator, o), _means(given, operator, o)]
+    return np.stack(columns, axis=1, dtype=np.float32)
+
+
+def _share(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    return weight / max(weight.sum(), 1e-12)
+
+
+def _means(values: Tensor, group: Tensor, groups: int) -> NDArray[np.float64]:
+    """Means (groups,) of values (n,) by group; 0 where a group has none."""
+    shown = torch.bincount(group, minlength=groups)
+    mean = torch.bincount(group, weights=values, minlength=groups) / shown.clamp(min=1)
+    return mean.double().clamp(max=1).cpu().numpy()

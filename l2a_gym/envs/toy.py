@@ -98,7 +98,7 @@ class ToyEnv(gym.Env[Any, Any]):
     in the domains target, near, far. Half of the candidates harm. The other columns are noisy signs of u, or noise. The
     candidates shown do not depend on what was chosen before.
 
-    Observation: as ``L2A-Distill-v0``: ``candidates`` (N, F), ``student`` (S,) and ``domains`` (D, G).
+    Observation: that of ``L2A-Distill-v0``.
 
     Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight w, any other drops it. There is no mixture
     mode, and the weights are not normalised: the best action is 1 where u > 0, and to drop the others.
@@ -146,7 +146,7 @@ class ToyEnv(gym.Env[Any, Any]):
             check_choice("render mode", render_mode, self.metadata["render_modes"])
         self.candidates, self.steps, self.noise, self.render_mode = candidates, steps, noise, render_mode
         self.columns = candidate_columns(DEFAULT_FEATURES, DOMAINS, OPERATORS)
-        self.observation_space = observation_space(candidates, self.columns, len(DOMAINS))
+        self.observation_space = observation_space(candidates, self.columns, len(DOMAINS), len(OPERATORS))
         self.action_space = action_space("weights", candidates, len(DOMAINS) * len(OPERATORS))
         self._column = {name: position for position, name in enumerate(self.columns)}
         self._episode: ToyEpisode | None = None
@@ -297,20 +297,32 @@ class ToyEnv(gym.Env[Any, Any]):
             "candidates": episode.columns.copy(),
             "student": np.array(student, dtype=np.float32),
             "domains": self._domains(episode),
+            "operators": self._operators(episode),
         }
 
     def _domains(self, episode: ToyEpisode) -> NDArray[np.float32]:
-        d = len(DOMAINS)
         domain = episode.group // len(OPERATORS)
-        weight = episode.weight.reshape(d, -1).sum(1)
-        loss = np.bincount(domain, weights=episode.columns[:, self._column["student_loss"]], minlength=d)
-        table = np.empty((d, 5), dtype=np.float32)
-        table[:, 0] = [1, 0, 0]
-        table[:, 1] = 1 / d
-        table[:, 2] = [0, 0.5, 1]
-        table[:, 3] = weight / max(weight.sum(), 1e-12)
-        table[:, 4] = loss / np.maximum(np.bincount(domain, minlength=d), 1)
-        return table
+        weight = episode.weight.reshape(len(DOMAINS), -1).sum(1)
+        loss = _means(episode.columns[:, self._column["student_loss"]], domain, len(DOMAINS))
+        columns = [[1, 0, 0], [1 / 3] * 3, [0, 0.5, 1], weight / max(weight.sum(), 1e-12), loss]
+        return np.stack([np.asarray(column) for column in columns], axis=1, dtype=np.float32)
+
+    def _operators(self, episode: ToyEpisode) -> NDArray[np.float32]:
+        operator = episode.group % len(OPERATORS)
+        weight = episode.weight.reshape(-1, len(OPERATORS)).sum(0)
+        loss, label = (
+            _means(episode.columns[:, self._column[name]], operator, len(OPERATORS))
+            for name in ("student_loss", "few_shot_label")
+        )
+        columns = [[1, 0], [2 / 3, 1 / 3], weight / max(weight.sum(), 1e-12), loss, label]
+        return np.stack([np.asarray(column) for column in columns], axis=1, dtype=np.float32)
+
+
+def _means(values: NDArray[np.float32], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    """Means (groups,) of values (n,) by group; 0 where a group has none."""
+    count = np.bincount(group, minlength=groups)
+    mean: NDArray[np.float64] = np.bincount(group, weights=values, minlength=groups) / np.maximum(count, 1)
+    return mean
 
 
 def _usefulness(label: NDArray[np.float64], near: NDArray[np.float64]) -> NDArray[np.float64]:

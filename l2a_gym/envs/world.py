@@ -30,9 +30,11 @@ class World:
         usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
+        operator: (n,) index of each candidate's operator.
         group: (n,) index of each candidate's domain x operator, domain-major.
         groups: (G,) row lists, one a group; some are empty.
-        sizes: (D,) share of the candidates.
+        sizes: (D,) share of the candidates, by domain.
+        made: (O,) the same by operator.
         distance: (D,) of each domain to the target.
     """
 
@@ -44,9 +46,11 @@ class World:
     usable: NDArray[np.int64]
     static: Tensor
     domain: Tensor
+    operator: Tensor
     group: NDArray[np.int64]
     groups: list[NDArray[np.int64]]
     sizes: NDArray[np.float32]
+    made: NDArray[np.float32]
     distance: NDArray[np.float32]
 
     def new_distiller(self, config: Distillation) -> Distiller:
@@ -78,11 +82,17 @@ def load_world(
         usable=usable,
         static=_static(prepared, teacher, features, domains, operators).to(device),
         domain=torch.from_numpy(domain).to(device),
+        operator=torch.from_numpy(operator).to(device),
         group=group,
         groups=[usable[group[usable] == g] for g in range(domains * operators)],
-        sizes=(np.bincount(domain[usable], minlength=domains) / len(usable)).astype(np.float32),
+        sizes=_shares(domain[usable], domains),
+        made=_shares(operator[usable], operators),
         distance=prepared.array("signals/distance").astype(np.float32).clip(0, 2),
     )
+
+
+def _shares(group: NDArray[np.int64], groups: int) -> NDArray[np.float32]:
+    return (np.bincount(group, minlength=groups) / len(group)).astype(np.float32)
 
 
 def _static(prepared: Prepared, teacher: str, features: Sequence[str], domains: int, operators: int) -> Tensor:

@@ -42,7 +42,7 @@ def summary(run: Run) -> dict[str, Any]:
     return train(run)
 
 
-def test_l2a_stands_for_a_generated_pool_and_one_round_more_than_others() -> None:
+def test_l2a_stands_for_a_generated_pool() -> None:
     run, other = Run(algo="l2a"), Run(algo="reinforce")
     assert (run.pool, other.pool) == ("generated", "lexical")
     assert (other.rounds, Run(algo="l2a", pool="sources", rounds=3).rounds) == (1, 3)

@@ -35,10 +35,17 @@ def test_counts_start_from_one(name: str, value: int) -> None:
         Run(**{name: value})
 
 
-def test_seeds_start_from_zero() -> None:
-    assert Run(seed=0).seed == 0
-    with pytest.raises(UserError, match=r"^seed = -1: valid are whole numbers from 0$"):
-        Run(seed=-1)
+@pytest.mark.parametrize("name", ["seed", "general_updates"])
+def test_seeds_and_general_updates_start_from_zero(name: str) -> None:
+    assert getattr(Run(**{name: 0}), name) == 0
+    with pytest.raises(UserError, match=f"^{name} = -1: valid are whole numbers from 0$"):
+        Run(**{name: -1})
+
+
+def test_general_updates_reach_the_preparation(run: Run) -> None:
+    prepared = replace(run, general_updates=3).environment().world.prepared
+    assert prepared.manifest()["config"]["general"]["updates"] == 3
+    assert run.environment().world.prepared.manifest()["config"]["general"]["updates"] == 800
 
 
 def test_the_folders_name_says_what_ran(tmp_path: Path) -> None:
@@ -64,7 +71,10 @@ def test_what_is_not_a_run_folder_is_named(tmp_path: Path, text: str | None) -> 
         load_run(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("algo", "none"), ("seed", 1), ("teacher", "all-data"), ("metric", "f1")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("algo", "none"), ("seed", 1), ("teacher", "all-data"), ("metric", "f1"), ("general_updates", 0)],
+)
 def test_a_folder_of_another_run_is_refused(run: Run, name: str, value: object) -> None:
     folder = written(run)
     with pytest.raises(UserError, match=f"^{folder} holds a run with {name} = .*: give another folder with --out$"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -18,7 +20,8 @@ from l2a_gym.distill.student import (
     student_config,
     student_names,
 )
-from l2a_gym.distill.teacher import load_teacher
+from l2a_gym.distill.teacher import embedding_table, load_teacher
+from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 
 TEACHER = 22_713_216 + 384 * 2 + 2
@@ -194,3 +197,41 @@ def test_general_distillation_depends_on_its_seed_alone(sentences: tuple[Tensor,
     assert not {name for name in moved if name.startswith("classifier")}
     assert {"bert.embeddings.word_embeddings.weight", "bert.pooler.dense.weight"} <= moved
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_without_updates_general_distillation_does_nothing(sentences: tuple[Tensor, Tokens, Tensor]) -> None:
+    _, tokens, vectors = sentences
+    before = torch.get_rng_state()
+    student, start = (distilled(sentences, 0) for _ in range(2))
+    distil_generally(student, tokens, vectors, GeneralDistillation(updates=0), seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_same(student, start)
+
+
+def assert_same(one: BertForSequenceClassification, two: BertForSequenceClassification) -> None:
+    assert one.state_dict().keys() == two.state_dict().keys()
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, two.state_dict()[name]), name
+
+
+def test_the_environments_student_can_start_without_it(small: dict[str, Any]) -> None:
+    """With 0 updates it starts from the principal components alone; with others from somewhere else, each its own."""
+    prepared = {n: DistillAugEnv(**small, general_updates=n).world.prepared for n in (0, 2, 800)}
+    bare = prepared[0].student()
+    teacher = load_teacher(small["checkpoint"], 2, 0)
+    table = embedding_table(teacher)[torch.from_numpy(prepared[0].array("tokens/kept").copy())]
+    assert_same(bare, new_student(bare.config, table, seed=0))
+    key = "bert.pooler.dense.weight"
+    starts = [each.student().state_dict()[key] for each in prepared.values()]
+    assert not any(torch.equal(one, two) for i, one in enumerate(starts) for two in starts[:i])
+    default = DistillAugEnv(**small).world.prepared
+    assert default.folder == prepared[800].folder
+
+
+@pytest.mark.parametrize("updates", [-1, -800])
+def test_updates_of_general_distillation_start_from_zero(small: dict[str, Any], updates: int) -> None:
+    message = f"^general_updates = {updates}: valid are whole numbers from 0$"
+    with pytest.raises(UserError, match=message):
+        GeneralDistillation(updates=updates)
+    with pytest.raises(UserError, match=message):
+        DistillAugEnv(**small, general_updates=updates)

@@ -97,6 +97,7 @@ def test_stable_baselines_complains_of_tables_alone(small: dict[str, Any], mode:
     assert [str(warning.message).split(" (neither")[0] for warning in caught] == [
         "Your observation candidates has an unconventional shape",
         "Your observation domains has an unconventional shape",
+        "Your observation operators has an unconventional shape",
     ]
 
 

@@ -20,6 +20,7 @@ from l2a_gym.envs.observation import (
     DOMAIN,
     DYNAMIC,
     FEATURES,
+    OPERATOR,
     STUDENT,
     candidate_columns,
     check_features,
@@ -72,7 +73,7 @@ def column(env: DistillAugEnv, observation: Observation, name: str) -> NDArray[n
 def test_every_column_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
     first_cells = set(re.findall(r"^\|\s*`([^`]+)`\s*\|", page, flags=re.MULTILINE))
-    names = {*FEATURES, *STUDENT, *DOMAIN}
+    names = {*FEATURES, *STUDENT, *DOMAIN, *OPERATOR}
     assert names - first_cells == set()
 
 
@@ -97,11 +98,12 @@ def test_one_column_for_each_domain_and_operator() -> None:
 
 
 def test_bounds_of_the_space_are_those_of_the_table() -> None:
-    space = observation_space(3, ["domain=a", "similarity"], 2)
+    space = observation_space(3, ["domain=a", "similarity"], 2, 4)
     assert space["candidates"].low.tolist() == [[0, -1]] * 3  # type: ignore[attr-defined]
     assert space["candidates"].high.tolist() == [[1, 1]] * 3  # type: ignore[attr-defined]
     assert space["student"].low.tolist() == [row[0] for row in STUDENT.values()]  # type: ignore[attr-defined]
     assert space["domains"].high.tolist() == [[row[1] for row in DOMAIN.values()]] * 2  # type: ignore[attr-defined]
+    assert space["operators"].high.tolist() == [[row[1] for row in OPERATOR.values()]] * 4  # type: ignore[attr-defined]
 
 
 # Ranges and switches
@@ -268,6 +270,51 @@ def test_domain_columns(in_float32: None, small: dict[str, Any]) -> None:
     }
     assert list(expected) == list(DOMAIN)
     np.testing.assert_allclose(observation["domains"], np.stack(list(expected.values()), axis=1), atol=1e-4)
+
+
+def test_operator_columns(in_float32: None, small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small)
+    env.reset(seed=0)
+    prepared = env.world.prepared
+    operator = np.array(prepared.pool()["operator"])
+    weight = np.zeros(5)
+    for action in actions(2):
+        np.add.at(weight, operator[env.save_state().episode.rows], np.maximum(action, 0))
+        observation, *_ = env.step(action)
+    rows = env.save_state().episode.rows
+    shown, loss = operator[rows], column(env, observation, "student_loss")
+    pool = prepared.rows["pool"]
+    label = prepared.labels(pool).numpy()[rows]
+    given = prepared.logits("few-shot", pool).softmax(1).numpy()[rows, label]
+
+    def means(values: NDArray[np.floating[Any]]) -> list[float]:
+        return [float(values[shown == o].mean()) if (shown == o).any() else 0.0 for o in range(5)]
+
+    expected = {
+        "is_source": [1, 0, 0, 0, 0],
+        "made": np.bincount(operator) / len(operator),
+        "chosen": weight / weight.sum(),
+        "mean_loss": means(loss),
+        "label_kept": means(given),
+    }
+    assert list(expected) == list(OPERATOR)
+    np.testing.assert_allclose(observation["operators"], np.stack(list(expected.values()), axis=1), atol=1e-4)
+
+
+def test_candidates_that_the_label_policy_drops_are_not_shown(small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small, pool={"labels": "agree"})
+    env.reset(seed=0)
+    usable = prepared_usable(env)
+    assert 0 < (~usable).sum() < len(usable)
+    for seed in range(10):
+        env.reset(seed=seed)
+        assert usable[env.save_state().episode.rows].all()
+    assert sorted(np.concatenate(env.world.groups)) == np.flatnonzero(usable).tolist()
+    assert env.world.made.sum() == pytest.approx(1)
+
+
+def prepared_usable(env: DistillAugEnv) -> NDArray[np.bool_]:
+    return np.array(env.world.prepared.array("signals/usable"))
 
 
 def test_a_domain_without_candidates_now_shown_has_no_loss(small: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ def test_stable_baselines_complains_of_tables_alone() -> None:
     assert [str(warning.message).split(" (neither")[0] for warning in caught] == [
         "Your observation candidates has an unconventional shape",
         "Your observation domains has an unconventional shape",
+        "Your observation operators has an unconventional shape",
     ]
 
 
@@ -82,7 +83,7 @@ def test_neither_torch_nor_matplotlib_is_imported() -> None:
 def test_spaces_are_built_like_those_of_the_real_environment() -> None:
     env = ToyEnv(candidates=5)
     assert env.columns == candidate_columns(DEFAULT_FEATURES, ("target", "near", "far"), ("source", "edit"))
-    assert env.observation_space == observation_space(5, env.columns, 3)
+    assert env.observation_space == observation_space(5, env.columns, 3, 2)
     assert env.action_space == gym.spaces.Box(-1, 1, (5,), dtype=np.float32)
 
 

@@ -1,0 +1,320 @@
+"""What each part of the method is worth: final students with one part changed at a time, paired by seed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tqdm import tqdm
+
+from l2a_gym.benchmark.evaluate import final_student, score_teacher, student_seeds
+from l2a_gym.benchmark.run import SHAPING, Run
+from l2a_gym.benchmark.runner import check_run, open_folder, train_rounds
+from l2a_gym.cache import write_text
+from l2a_gym.errors import UserError, check_choice
+
+STREAM = 3
+"""The stream of the ablation's student seeds; runs have the streams before it."""
+LEVEL = 0.95
+"""The level of the intervals."""
+FULL = "full"
+"""The variant that all are compared with."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The method with one part changed.
+
+    Attributes:
+        name: its name in the table.
+        run: settings of the run that differ.
+        teacher: whose logits teach the final student; None: the teacher that is better on ``select``.
+        distillation: values of the final student's distillation that differ.
+    """
+
+    name: str
+    run: Mapping[str, Any] = field(default_factory=dict)
+    teacher: str | None = None
+    distillation: Mapping[str, float] = field(default_factory=dict)
+
+
+SOURCES = {"pool": "sources"}
+UNIFORM = {"algo": "uniform", "rounds": 1}  # without a preference there is nothing to make the pool anew from
+VARIANTS = (
+    Variant(FULL),
+    Variant("without generator", SOURCES),
+    Variant("without selector", UNIFORM),
+    Variant("without both", {**SOURCES, **UNIFORM}),
+    Variant("without general distillation", {"general_updates": 0}),
+    Variant("hard labels only", distillation={"alpha": 0.0}),
+    Variant("soft labels only", distillation={"alpha": 1.0}),
+    Variant("few-shot teacher", teacher="few-shot"),
+    Variant("all-data teacher", teacher="all-data"),
+)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation; the attributes are the command line of ``scripts/ablate.py``.
+
+    Attributes:
+        task: a task id or the path of a task file.
+        algo: a registered selector, or my_module:MySelector.
+        budget: student updates and dev passes to spend on training each selector.
+        pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file; by default
+            generated for l2a and lexical for the others.
+        rounds: how often the selector is trained, on a pool that is made anew each time.
+        seed: of the selectors' training; the student seeds follow from it.
+        seeds: final students of each variant, the same seeds for all.
+        export_steps: steps of the episode that trains a final student.
+        num_envs: environments that run at a time while a selector is trained, each in a process of its own.
+        device: auto, cpu, cuda or cuda:<i>.
+        student: tiny, ratio or tinybert.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        variants: names of variants to run besides full; by default all.
+        out: the ablation's folder; by default runs/<task>-ablation.
+    """
+
+    task: str = "hutto/nyt-64-noise40"
+    algo: str = "l2a"
+    budget: int = 5000
+    pool: str = ""
+    rounds: int = 1
+    seed: int = 0
+    seeds: int = 6
+    export_steps: int = 100
+    num_envs: int = 2
+    device: str = "auto"
+    student: str = "tiny"
+    checkpoint: str = "embedded"
+    variants: tuple[str, ...] = ()
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.variants:
+            check_choice("variant", name, [variant.name for variant in VARIANTS])
+        if self.seeds < 2:
+            raise UserError(f"seeds = {self.seeds}: valid are whole numbers from 2, which an interval needs")
+
+    @property
+    def folder(self) -> Path:
+        """The ablation's folder."""
+        name = Path(self.task).stem if self.task.endswith(".toml") else self.task.replace("/", "-")
+        return self.out or Path("runs") / f"{name}-ablation"
+
+    @property
+    def run(self) -> Run:
+        """The full method's run."""
+        shared = {each.name for each in fields(Run)} & {each.name for each in fields(self)}
+        return Run(**{name: getattr(self, name) for name in shared} | {"out": self.folder / FULL})
+
+    def chosen(self) -> list[Variant]:
+        """The variants to run, the full method first."""
+        return [each for each in VARIANTS if not self.variants or each.name in (FULL, *self.variants)]
+
+    def run_of(self, variant: Variant) -> Run:
+        """The run that trains a variant's selector: full's own where its environment and selector are the same."""
+        changed = replace(self.run, **variant.run)
+        return changed if changed == self.run else replace(changed, out=self.folder / variant.name.replace(" ", "-"))
+
+
+@dataclass(frozen=True)
+class Student:
+    """A variant's final student.
+
+    Attributes:
+        variant: the variant's name.
+        seed: of the episode that trained it.
+        teacher: whose logits taught it; none where only labels did.
+        parameters: its share of the teacher's parameters.
+        dev: accuracy on dev.
+        test: accuracy on test.
+        few_shot_teacher: that teacher's accuracy on test.
+        all_data_teacher: that teacher's accuracy on test.
+        seconds: that its training took.
+    """
+
+    variant: str
+    seed: int
+    teacher: str
+    parameters: float
+    dev: float
+    test: float
+    few_shot_teacher: float
+    all_data_teacher: float
+    seconds: float
+
+
+def ablate(plan: Ablation) -> list[dict[str, Any]]:
+    """Train the final students of all variants that are missing; write, print and return the table.
+
+    The ablation's folder holds the trained selectors (a run folder for each), ``rows.jsonl`` (a line for each student,
+    written as soon as it is trained; those that stand are not trained again), ``ablation.md`` and ``ablation.csv``.
+
+    Returns:
+        A row a variant, see :func:`effect`.
+
+    Raises:
+        UserError: a setting that is not valid, or a folder that holds something else.
+    """
+    check_same_ablation(plan)
+    check_run(plan.run)  # finds what is wrong before the folder is made
+    open_folder(plan.folder, settings(plan))
+    rows = effects(train_students(plan), plan.chosen())
+    text = markdown(plan, rows)
+    write_text(plan.folder / "ablation.md", text)
+    write_text(plan.folder / "ablation.csv", as_csv(rows))
+    print(text)
+    return rows
+
+
+def settings(plan: Ablation) -> dict[str, Any]:
+    """An ablation's settings for JSON; pool and rounds as they are after the defaults."""
+    return {**plan.run.as_dict(), "seeds": plan.seeds, "variants": plan.variants, "out": str(plan.folder)}
+
+
+def check_same_ablation(plan: Ablation) -> None:
+    """Refuse a folder that holds a run or another ablation; more seeds and other variants are the same ablation.
+
+    Raises:
+        UserError: names the first setting that differs.
+    """
+    file = plan.folder / "config.json"
+    if not file.is_file():
+        return
+    earlier, now = json.loads(file.read_text(encoding="utf-8")), settings(plan)
+    if "variants" not in earlier:
+        raise UserError(f"{plan.folder} holds a run and no ablation: give another folder with --out")
+    for name in (*SHAPING, "budget", "export_steps"):
+        if earlier.get(name) != now[name]:
+            found = f"{name} = {earlier.get(name)!r}"
+            raise UserError(f"{plan.folder} holds an ablation with {found}: give another folder with --out")
+
+
+def train_students(plan: Ablation) -> list[Student]:
+    """The final students of all variants that are to run, on the same seeds; those in ``rows.jsonl`` are taken."""
+    file, seeds, variants = plan.folder / "rows.jsonl", student_seeds(STREAM, plan.seeds, plan.run.seed), plan.chosen()
+    found = {(student.variant, student.seed): student for student in read_students(file)}
+    wanted = [(variant.name, seed) for variant in variants for seed in seeds]
+    with tqdm(total=len(wanted), initial=sum(key in found for key in wanted), unit="student", desc="ablating") as bar:
+        for variant in variants:
+            missing = [seed for seed in seeds if (variant.name, seed) not in found]
+            for student in students_of(variant, plan.run_of(variant), missing):
+                found[student.variant, student.seed] = student
+                write_text(file, "".join(json.dumps(asdict(each)) + "\n" for each in found.values()))
+                bar.update()
+    return [found[key] for key in wanted]
+
+
+def read_students(file: Path) -> list[Student]:
+    """The students in a file; a line that was cut off is passed over."""
+    students = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        with suppress(ValueError, TypeError):
+            students.append(Student(**json.loads(line)))
+    return students
+
+
+def students_of(variant: Variant, run: Run, seeds: Sequence[int]) -> Iterator[Student]:
+    """Train a variant's selector, as far as that was not done before, then its students, one a seed."""
+    if not seeds:
+        return
+    open_folder(run.folder, run.as_dict())
+    last, selector, _ = train_rounds(run)
+    for seed in seeds:
+        start = time.perf_counter()
+        env, scores = final_student(
+            last, selector, seed=seed, teacher=variant.teacher, distillation=variant.distillation
+        )
+        prepared = env.world.prepared
+        size = prepared.manifest()["parameters"]
+        yield Student(
+            variant=variant.name,
+            seed=seed,
+            teacher="none" if variant.distillation.get("alpha") == 0 else scores["teacher"],
+            parameters=size["student"] / size["teacher"],
+            dev=scores["dev_accuracy"],
+            test=scores["test_accuracy"],
+            few_shot_teacher=score_teacher(prepared, "few-shot", "test").accuracy,
+            all_data_teacher=score_teacher(prepared, "all-data", "test").accuracy,
+            seconds=round(time.perf_counter() - start, 1),
+        )
+
+
+def effects(students: Sequence[Student], variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """The table: :func:`effect` of each variant."""
+    by_variant = {each.name: [s for s in students if s.variant == each.name] for each in variants}
+    return [effect(each, by_variant[FULL]) for each in by_variant.values()]
+
+
+def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, Any]:
+    """A variant's row of the table.
+
+    Args:
+        students: the variant's n students, n >= 2.
+        full: those of the full method, on the same seeds in the same order.
+
+    Returns:
+        ``variant``, ``teacher``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and half of its
+        interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
+        ``less_few_shot_teacher``; the half as ``<name>_half``.
+    """
+    pairs = zip(students, full, strict=True)
+    columns = {
+        "test": [each.test for each in students],
+        "less_full": [each.test - other.test for each, other in pairs],
+        "less_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
+    }
+    row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "parameters")}
+    row["dev"] = float(np.mean([each.dev for each in students]))
+    for name, values in columns.items():
+        row[name], row[f"{name}_half"] = t_interval(values)
+    return row
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of n >= 2 values, and half of its t-interval at :data:`LEVEL`: t(n - 1) · s / √n."""
+    n = len(values)
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / sqrt(n)
+
+
+def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table in per cent, and what its intervals are."""
+    lines = [
+        f"# Ablation of {plan.algo} on {plan.task}",
+        "",
+        "| variant | taught by | parameters % | dev % | test % | less full | less few-shot teacher |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [row["variant"], row["teacher"], f"{100 * row['parameters']:.1f}", f"{100 * row['dev']:.1f}"]
+        cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
+        differences = ("less_full", "less_few_shot_teacher")
+        cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"± is half of a {LEVEL:.0%} t-interval over {plan.seeds} final students, whose seeds are the same for all "
+        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once: what "
+        "another training would change is not in the intervals."
+    )
+    return "\n".join([*lines, "", note, ""])
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table as comma-separated values, in shares of 1."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
