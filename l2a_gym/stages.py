@@ -25,7 +25,7 @@ from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import write_text
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
-from l2a_gym.distill.student import GeneralDistillation, distil_generally, new_student, student_config
+from l2a_gym.distill.student import GeneralDistillation, distil_generally, new_student, student_config, vocabulary_limit
 from l2a_gym.distill.teacher import (
     ALL_DATA,
     EMBEDDED,
@@ -86,6 +86,11 @@ def splits(task: Task) -> dict[str, Texts]:
     return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
 
 
+def count_all(model: torch.nn.Module) -> int:
+    """Parameters of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def _save(folder: Path, **arrays: NDArray[Any]) -> None:
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -121,7 +126,9 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     parts = {"pool": candidates, **splits(task)}
     full = load_tokenizer(config.checkpoint)
     used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in parts.values()])
-    tokenizer, kept = trim_vocabulary(full, used)
+    size = count_all(load_teacher(config.checkpoint, len(task.labels), config.seed))
+    limit = vocabulary_limit(config.student, len(task.labels), task.max_length, size)
+    tokenizer, kept = trim_vocabulary(full, used, limit)
     tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts.values()])
     ids = tokens.ids.numpy().astype(np.uint16 if len(kept) <= 2**16 else np.uint32)
     label = np.concatenate([texts.label for texts in parts.values()])
@@ -211,7 +218,7 @@ def _cosine(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[n
 def _write_student(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
-    size = sum(parameter.numel() for parameter in teacher.parameters())
+    size = count_all(teacher)
     embeddings = embedding_table(teacher)[torch.from_numpy(prepared.array("tokens/kept").copy())]
     shape = student_config(
         config.student, len(embeddings), len(task.labels), task.max_length, size, prepared.tokens(slice(1)).pad
@@ -223,5 +230,5 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     vectors = torch.from_numpy(prepared.array("base/vectors")[seen].astype(np.float32)).to(device)
     distil_generally(student, prepared.tokens(seen).to(device), vectors, config.general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
-    counts = {"teacher": size, "student": sum(parameter.numel() for parameter in student.parameters())}
+    counts = {"teacher": size, "student": count_all(student)}
     write_text(folder / "parameters.json", json.dumps(counts))

@@ -86,11 +86,15 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) ->
 
 
 def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:
-    """The ids that :func:`encode` gives, each once. Pairs count in full: their cut depends on both whole lengths."""
+    """The ids that :func:`encode` gives, as often as they occur, without padding.
+
+    Pairs count in full: their cut depends on both whole lengths.
+    """
     if texts.pair is None:
-        return encode(tokenizer, texts, max_length).ids.unique().numpy().astype(np.int64)
+        tokens = encode(tokenizer, texts, max_length)
+        return tokens.ids[torch.arange(max_length) < tokens.length[:, None]].numpy().astype(np.int64)
     sides = tokenizer([*texts.text, *texts.pair], add_special_tokens=False, verbose=False)["input_ids"]
-    return np.unique(np.concatenate([np.array(ids, dtype=np.int64) for ids in sides]))
+    return np.concatenate([np.array(ids, dtype=np.int64) for ids in sides])
 
 
 def shuffled_batches(length: Tensor, batch: int) -> Iterator[Tensor]:
@@ -111,7 +115,7 @@ def shuffled_batches(length: Tensor, batch: int) -> Iterator[Tensor]:
 
 
 def trim_vocabulary(
-    tokenizer: PreTrainedTokenizerFast, used: NDArray[np.int64]
+    tokenizer: PreTrainedTokenizerFast, used: NDArray[np.int64], limit: int | None = None
 ) -> tuple[PreTrainedTokenizerFast, NDArray[np.int64]]:
     """Keep the used pieces, the special ones and all single characters of a WordPiece vocabulary.
 
@@ -120,7 +124,8 @@ def trim_vocabulary(
 
     Args:
         tokenizer: a fast tokenizer.
-        used: ids that the texts use.
+        used: ids that the texts use, as often as they do.
+        limit: at most this many pieces are kept, the most frequent; None: all that are used.
 
     Returns:
         The trimmed tokenizer, and (V,) the old id of each new id, ascending.
@@ -130,7 +135,11 @@ def trim_vocabulary(
         return tokenizer, np.arange(len(tokenizer), dtype=np.int64)
     vocabulary: dict[str, int] = state["model"]["vocab"]
     single = [old for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1]
-    kept = np.unique(np.concatenate([used, tokenizer.all_special_ids, single]).astype(np.int64))
+    always = np.unique(np.array([*tokenizer.all_special_ids, *single], dtype=np.int64))
+    pieces, count = np.unique(used[~np.isin(used, always)], return_counts=True)
+    room = None if limit is None else max(limit - len(always), 0)
+    frequent = pieces[np.argsort(-count, kind="stable")][:room]
+    kept = np.sort(np.concatenate([always, frequent]))
     new = {int(old): position for position, old in enumerate(kept)}
     state["model"]["vocab"] = {piece: new[old] for piece, old in vocabulary.items() if old in new}
     state["truncation"] = state["padding"] = None

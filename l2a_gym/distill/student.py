@@ -17,6 +17,8 @@ from l2a_gym.errors import UserError, unknown
 
 RATIO = 0.133
 """The student's share of the teacher's parameters in L2A (AAAI 2021)."""
+FEWEST = 8192
+"""Pieces below which a vocabulary would cut too many words into letters."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,20 @@ def count_parameters(config: BertConfig) -> int:
     embeddings = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size + 2) * w
     layer = 4 * (w * w + w) + 2 * w * inner + inner + w + 4 * w
     return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * len(config.id2label or ())
+
+
+def vocabulary_limit(preset: str, classes: int, max_length: int, teacher_parameters: int) -> int | None:
+    """Pieces with which a student of this preset has RATIO of the teacher's parameters.
+
+    None where the preset takes its shape from the vocabulary (``ratio``), or would keep fewer than :data:`FEWEST`.
+    """
+    if preset not in PRESETS:
+        return None
+    none, one = (
+        count_parameters(student_config(preset, size, classes, max_length, teacher_parameters, 0)) for size in (0, 1)
+    )
+    limit = int((RATIO * teacher_parameters - none) // (one - none))
+    return limit if limit >= FEWEST else None
 
 
 def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSequenceClassification:

@@ -119,6 +119,21 @@ def test_pieces_of_pairs_stay_where_both_sides_are_cut(full: PreTrainedTokenizer
     assert torch.equal(new.first, old.first)
 
 
+def test_the_most_frequent_pieces_stay_where_there_is_a_limit(full: PreTrainedTokenizerFast, real: Texts) -> None:
+    used = used_pieces(full, real, 48)
+    always = len(trim_vocabulary(full, used, 0)[1])
+    tokenizer, kept = trim_vocabulary(full, used, always + 500)
+    count = np.bincount(used, minlength=len(full))
+    single = np.array([len(piece.removeprefix("##")) == 1 for piece in full.convert_ids_to_tokens(range(len(full)))])
+    others = np.setdiff1d(np.flatnonzero(~single), full.all_special_ids)
+    stay = np.intersect1d(others, kept)
+    assert (len(kept), len(stay)) == (always + 500, 500)
+    assert count[stay].min() >= count[np.setdiff1d(others, kept)].max()
+    lost = {piece for row in pieces(tokenizer, encode(tokenizer, real, 200)) for piece in row}
+    assert ("[UNK]" in lost) is bool((used == full.unk_token_id).any())
+    assert np.array_equal(trim_vocabulary(full, used, len(full))[1], trim_vocabulary(full, used)[1])
+
+
 def test_one_text(full: PreTrainedTokenizerFast) -> None:
     tokens = encode(full, texts("Good film", "a"), 6)
     assert pieces(full, tokens) == [["[CLS]", "good", "film", "[SEP]"], ["[CLS]", "a", "[SEP]"]]

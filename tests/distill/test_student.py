@@ -19,6 +19,7 @@ from l2a_gym.distill.student import (
     new_student,
     student_config,
     student_names,
+    vocabulary_limit,
 )
 from l2a_gym.distill.teacher import embedding_table, load_teacher
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -58,6 +59,16 @@ def test_unknown_preset() -> None:
         UserError, match=r"unknown student 'tinny': did you mean 'tiny'\? valid are tiny, tinybert, ratio"
     ):
         student_config("tinny", 1000, 2, 48, TEACHER, 0)
+
+
+def test_a_vocabulary_at_its_limit_gives_the_share() -> None:
+    limit = vocabulary_limit("tiny", 2, 96, TEACHER)
+    assert limit is not None
+    share = [count_parameters(student_config("tiny", limit + n, 2, 96, TEACHER, 0)) / TEACHER for n in (0, 1)]
+    assert share[0] <= RATIO < share[1]
+    assert vocabulary_limit("ratio", 2, 96, TEACHER) is None
+    assert vocabulary_limit("tinybert", 2, 96, TEACHER) is None  # too wide for this teacher
+    assert vocabulary_limit("tinybert", 2, 96, 5 * TEACHER) is not None
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tinybert", "ratio"])
