@@ -43,8 +43,8 @@ class MaskedTraining:
 
     updates: int = 400
     learning_rate: float = 4e-4
-    adapt_updates: int = 40
-    adapt_rate: float = 1e-4
+    adapt_updates: int = 150
+    adapt_rate: float = 2e-4
     batch: int = 64
     share: float = 0.15
     conditional: bool = False
