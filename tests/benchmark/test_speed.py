@@ -45,7 +45,7 @@ def test_one_at_a_time_makes_the_same_texts(small: dict[str, Any]) -> None:
     plain = sample(Plain(lm), starts, label, seed=3, batch=1)
     assert many.shape == one.shape == plain.shape == starts.ids.shape
     assert (many == one).mean() > 0.99  # padding changes the last bits
-    assert (plain == one).mean() > 0.99  # as does the precision
+    assert (plain == one).mean() > 0.9  # bfloat16 turns some draws, and what follows from them
     assert (many != starts.ids.numpy()).any(1).mean() > 0.5
     assert (many != sample(lm, starts, label, seed=4, batch=64)).any()
 
