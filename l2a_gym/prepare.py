@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
-from l2a_gym.distill.teacher import EMBEDDED
+from l2a_gym.distill.teacher import local_files
 from l2a_gym.prepared import Prepared
 from l2a_gym.stages import Preparation, splits, stages
 from l2a_gym.tasks.task import Task
@@ -62,9 +62,7 @@ def _key(task: Task, config: Preparation) -> str:
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():
         digest.update(flipped.tobytes())
-    local = [] if config.checkpoint == EMBEDDED else sorted(Path(config.checkpoint).glob("*"))
-    for file in local:
-        digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    digest.update("".join(local_files(config.checkpoint)).encode())
     return digest.hexdigest()[:16]
 
 

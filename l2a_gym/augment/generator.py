@@ -13,6 +13,7 @@ import torch
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
 from l2a_gym.cache import cache_dir, locked, write_folder, write_text
 from l2a_gym.distill.encode import Tokens, encode
+from l2a_gym.distill.teacher import local_files
 from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,7 @@ def _key(parts: list[Texts], task: Task, checkpoint: str, config: MaskedTraining
     for texts in parts:
         labels = texts.label.tolist() if config.conditional else None
         digest.update(json.dumps([texts.text, texts.pair, labels]).encode())
-    for file in sorted(Path(checkpoint).glob("*")):
-        digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    digest.update("".join(local_files(checkpoint)).encode())
     return digest.hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from l2a_gym.benchmark.evaluate import final_student, score_teacher, student_seeds
-from l2a_gym.benchmark.run import SHAPING, Run
+from l2a_gym.benchmark.run import SHAPING, Run, task_slug
 from l2a_gym.benchmark.runner import check_run, open_folder, train_rounds
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError, check_choice
@@ -109,8 +109,7 @@ class Ablation:
     @property
     def folder(self) -> Path:
         """The ablation's folder."""
-        name = Path(self.task).stem if self.task.endswith(".toml") else self.task.replace("/", "-")
-        return self.out or Path("runs") / f"{name}-ablation"
+        return self.out or Path("runs") / f"{task_slug(self.task)}-ablation"
 
     @property
     def run(self) -> Run:

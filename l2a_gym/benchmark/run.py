@@ -79,8 +79,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """The run folder."""
-        name = Path(self.task).stem if self.task.endswith(".toml") else self.task.replace("/", "-")
-        return self.out or Path("runs") / f"{name}-{self.algo.replace(':', '-')}-s{self.seed}"
+        return self.out or Path("runs") / f"{task_slug(self.task)}-{self.algo.replace(':', '-')}-s{self.seed}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -97,6 +96,11 @@ class Run:
         env = self.make_env()(**options).unwrapped
         assert isinstance(env, DistillAugEnv)
         return env
+
+
+def task_slug(task: str) -> str:
+    """A task's part of a folder's name."""
+    return Path(task).stem if task.endswith(".toml") else task.replace("/", "-")
 
 
 def load_run(folder: Path) -> Run:

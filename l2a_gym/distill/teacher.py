@@ -53,6 +53,12 @@ def checkpoint_folder(checkpoint: str) -> str:
     return str(asset_folder(TEACHER)) if checkpoint == EMBEDDED else checkpoint
 
 
+def local_files(checkpoint: str) -> list[str]:
+    """Name, size and time of each file of a local checkpoint, for a cache key; none for another kind."""
+    files = [] if checkpoint == EMBEDDED else sorted(Path(checkpoint).glob("*"))
+    return [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+
+
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
     """The checkpoint's tokenizer.
 
