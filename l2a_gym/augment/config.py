@@ -103,7 +103,9 @@ POOLS = {
     "sources": PoolConfig(copies={}),
     "lexical": PoolConfig(),
     "generated": PoolConfig(
-        copies={**dict.fromkeys(LEXICAL, 4), "mix": 4, "mlm-target": 16, "mlm-source": 0.25}, labels="teacher"
+        copies={**dict.fromkeys(LEXICAL, 4), "mix": 4, "mlm-target": 32, "mlm-source": 2},
+        labels="teacher",
+        chain=ChainConfig(mask_share=0.25, temperature=1.0, top_k=50, keep=2),
     ),
 }
 """Make-ups by name: the source texts alone; with edited shots; with texts of the masked language model as well."""

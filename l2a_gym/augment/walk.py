@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ class MaskedWalk:
     def __call__(self, texts: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
         """The texts that are kept: up to ``keep`` of a walk, in the order of ``rows``."""
         begin, number = _walks(rows, self.config.keep)
+        config = replace(self.config, keep=int(number.max(initial=1)))  # nothing is walked for texts that nobody wants
         starts = texts.take(rows[begin])
         tokens = encode(self.lm.tokenizer, starts, self.max_length)
         device = self.lm.special.device
@@ -38,7 +40,7 @@ class MaskedWalk:
         seed = int(rng.integers(2**31))
         given = sides_of(starts)
         made: list[list[Sides]] = [[] for _ in begin]
-        for walks, kept in generate(self.lm, tokens.to(device), self.config, seed, label=label, parts=self.parts):
+        for walks, kept in generate(self.lm, tokens.to(device), config, seed, label=label, parts=self.parts):
             for walk, ids in zip(walks.tolist(), kept, strict=True):
                 start = tokens.take(torch.tensor([walk]))
                 made[walk] = [self._read(given[walk], start, each) for each in ids[: number[walk]]]

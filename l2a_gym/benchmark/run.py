@@ -17,8 +17,10 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
-POOL = {"l2a": "generated"}
-"""The pool that a selector's name asks for; the others have ``lexical``."""
+METHOD: dict[str, dict[str, Any]] = {"l2a": {"pool": "generated", "export_steps": 400}}
+"""What a selector's name asks for besides itself: the whole method teaches its student longer, on many made texts."""
+USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
+"""What the others get."""
 SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
 """Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 
@@ -45,7 +47,8 @@ class Run:
         rounds: how often the selector is trained; before each further time the pool is made anew, and the all-data
             teacher tuned again, from the texts that the selector prefers.
         student_seeds: students trained per selector in the comparison.
-        export_steps: steps of the episode that trains the exported student.
+        export_steps: steps of the episode that trains the exported student; by default 400 for l2a and 100 for the
+            others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
     """
 
@@ -63,12 +66,13 @@ class Run:
     general_updates: int = 800
     rounds: int = 1
     student_seeds: int = 5
-    export_steps: int = 100
+    export_steps: int | None = None
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.pool:
-            object.__setattr__(self, "pool", POOL.get(self.algo, "lexical"))
+        for name, value in METHOD.get(self.algo, USUAL).items():
+            if getattr(self, name) in (None, ""):
+                object.__setattr__(self, name, value)
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")

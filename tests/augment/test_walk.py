@@ -37,6 +37,14 @@ def test_each_row_gets_a_text_and_a_walk_keeps_some(lm: MaskedLM, tmp_path: Path
     assert len(set(made)) > 3
 
 
+def test_walks_end_where_no_further_text_is_wanted(lm: MaskedLM, tmp_path: Path) -> None:
+    """The first text of a walk is the same, however many more it could keep."""
+    texts = Texts(SIDES, np.array([1, 0, 1]))
+    first = walk(lm, tmp_path / "one", texts, [0, 1, 2], keep=1)
+    assert walk(lm, tmp_path / "four", texts, [0, 1, 2], keep=4) == first
+    assert [np.load(file).shape[1] for file in (tmp_path / "four").iterdir()] == [1]
+
+
 def test_one_side_of_a_pair_is_left_as_it_was_written(lm: MaskedLM, tmp_path: Path) -> None:
     texts = Texts(SIDES, np.array([1, 0, 1]), SIDES[::-1])
     made = walk(lm, tmp_path, texts, [0, 0, 1, 1, 2, 2], keep=1, burn_in=3)
