@@ -19,6 +19,8 @@ from transformers import (
 
 from l2a_gym.distill.distiller import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.teacher import keep_pieces
+from l2a_gym.tasks.task import Texts
 
 TEACHERS = ("few-shot", "all-data")
 """The two teachers: fine-tuned on the target's shots, and on the sources with the shots."""
@@ -28,7 +30,7 @@ class Prepared:
     """Everything that episodes of one task need; arrays are memory-mapped.
 
     The rows of every array are the parts ``pool``, ``train``, ``dev``, ``select`` and ``test``, one after the other;
-    those of ``base/vectors`` end with ``dev``.
+    those of ``answers/vectors`` end with ``dev``.
 
     Attributes:
         folder: where it lies.
@@ -64,7 +66,7 @@ class Prepared:
 
     def logits(self, teacher: str, rows: slice) -> torch.Tensor:
         """A teacher's logits on some rows, (n, C) float32."""
-        return torch.from_numpy(np.array(self.array(f"{teacher}/logits")[rows]))
+        return torch.from_numpy(np.array(self.array(f"answers/{teacher}")[rows]))
 
     def labelled(self, rows: slice) -> Labelled:
         """Some rows with their labels."""
@@ -84,11 +86,23 @@ class Prepared:
 
     def teacher(self, name: str) -> PreTrainedModel:
         """A fine-tuned teacher, for tokens of the trimmed vocabulary."""
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            self.folder / name / "model", use_safetensors=True
-        )
+        model = read_teacher(self.folder / name)
+        keep_pieces(model, self.array("tokens/kept"))
         return model
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer of the trimmed vocabulary."""
         return PreTrainedTokenizerFast.from_pretrained(self.folder / "tokens")
+
+
+def read_candidates(folder: Path) -> Texts:
+    """The candidates of the stage ``pool``, with their given labels."""
+    pool = Dataset.load_from_disk(str(folder))
+    pair = tuple(pool["pair"]) if "pair" in pool.features else None
+    return Texts(tuple(pool["text"]), np.array(pool["label"]), pair)
+
+
+def read_teacher(folder: Path) -> PreTrainedModel:
+    """The model of the stage ``few-shot`` or ``all-data``, for tokens of its whole vocabulary."""
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder / "model", use_safetensors=True)
+    return model

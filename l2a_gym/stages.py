@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from transformers import PreTrainedModel
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.generator import masked_lm_of
@@ -22,7 +24,7 @@ from l2a_gym.augment.operators import Tools, make_operators
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.augment.pool import draw_starts, make_pool
 from l2a_gym.augment.words import WordVectors
-from l2a_gym.cache import write_text
+from l2a_gym.cache import sha256_of, write_text
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
 from l2a_gym.distill.student import GeneralDistillation, distil_generally, new_student, student_config, vocabulary_limit
@@ -35,12 +37,15 @@ from l2a_gym.distill.teacher import (
     fine_tune,
     load_teacher,
     load_tokenizer,
+    local_files,
     predict,
     sentence_vectors,
 )
-from l2a_gym.prepared import Prepared
+from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
 from l2a_gym.tasks.task import Task, Texts
 
+FORMAT = 4
+"""Rises whenever the same configuration gives other files."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
 
@@ -68,17 +73,61 @@ class Preparation:
     seed: int = 0
 
 
-def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, Callable[[Path], None]]:
-    """Name -> what fills the stage's folder, in their order; a stage reads the folders beside its own."""
+@dataclass(frozen=True)
+class Stage:
+    """A part of a preparation.
+
+    Attributes:
+        write: fills the stage's folder; it reads the folders of other stages beside it.
+        key: hash of everything that shapes its files.
+    """
+
+    write: Callable[[Path], None]
+    key: str
+
+
+def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, Stage]:
+    """Name -> stage, in their order.
+
+    The teachers know neither pool nor student, and the pool no student: preparations that differ there share them.
+    """
+    asked = [fingerprint(task), config.checkpoint, local_files(config.checkpoint), config.seed]
+    preference = config.pool.preference and sha256_of(Path(config.pool.preference))
+    pool = [asked, asdict(config.pool) | {"preference": preference}]
+    tokens = [pool, config.student]
+    few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
+    answers = [pool, few_shot, all_data]
     return {
-        "pool": partial(_write_pool, task, config, device),
-        "tokens": partial(_write_tokens, task, config),
-        "base": partial(_write_base, config, device),
-        "few-shot": partial(_write_few_shot, config, device),
-        "all-data": partial(_write_all_data, config, device),
-        "signals": partial(_write_signals, config),
-        "student": partial(_write_student, task, config, device),
+        "pool": Stage(partial(_write_pool, task, config, device), _key("pool", pool)),
+        "tokens": Stage(partial(_write_tokens, task, config), _key("tokens", tokens)),
+        "base": Stage(partial(_write_base, task, config, device), _key("base", asked)),
+        "few-shot": Stage(partial(_write_few_shot, task, config, device), _key("few-shot", few_shot)),
+        "all-data": Stage(partial(_write_all_data, task, config, device), _key("all-data", all_data)),
+        "answers": Stage(partial(_write_answers, task, config, device), _key("answers", answers)),
+        "signals": Stage(partial(_write_signals, config), _key("signals", answers)),
+        "student": Stage(
+            partial(_write_student, task, config, device), _key("student", [tokens, answers, asdict(config.general)])
+        ),
     }
+
+
+def fingerprint(task: Task) -> str:
+    """Hash of a task: its id, names, length, texts, labels and flips."""
+    digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
+    for texts in own_texts(task):
+        digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
+    for flipped in task.flipped.values():
+        digest.update(flipped.tobytes())
+    return digest.hexdigest()
+
+
+def _key(name: str, settings: Any) -> str:
+    return hashlib.sha256(json.dumps([FORMAT, name, settings], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def own_texts(task: Task) -> list[Texts]:
+    """The texts that every pool of a task shares: those of each source, then the target's by split."""
+    return [*task.sources.values(), *splits(task).values()]
 
 
 def splits(task: Task) -> dict[str, Texts]:
@@ -119,11 +168,7 @@ def _word_vectors(task: Task, config: Preparation) -> WordVectors:
 
 
 def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
-    pool = Dataset.load_from_disk(str(folder.parent / "pool"))
-    candidates = Texts(
-        tuple(pool["text"]), np.array(pool["label"]), tuple(pool["pair"]) if "pair" in pool.features else None
-    )
-    parts = {"pool": candidates, **splits(task)}
+    parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
     used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in parts.values()])
     size = count_all(load_teacher(config.checkpoint, len(task.labels), config.seed))
@@ -138,51 +183,83 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _write_base(config: Preparation, device: torch.device, folder: Path) -> None:
-    """Sentence vectors of the pool, train and dev by the teacher before any fine-tuning, so that they know no label."""
-    prepared = Prepared(folder.parent)
-    model = load_teacher(config.checkpoint, 2, config.seed, prepared.array("tokens/kept"))
-    torch.nn.Module.to(model, device)
-    vectors = sentence_vectors(model, prepared.tokens(slice(0, prepared.rows["dev"].stop)).to(device))
-    _save(folder, vectors=vectors.cpu().numpy().astype(np.float16))
+def _write_base(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
+    """Sentence vectors of the task's own texts by the teacher before any fine-tuning, so that they know no label."""
+    seen = [*task.sources.values(), task.train, task.dev]
+    vectors = sentence_vectors(_untuned(config, device), _encode(task, config, seen).to(device))
+    _save(folder, vectors=_half(vectors))
 
 
-def _write_few_shot(config: Preparation, device: torch.device, folder: Path) -> None:
-    prepared = Prepared(folder.parent)
-    _write_teacher(prepared, _given(prepared, prepared.rows["train"]), config, "few-shot", device, folder)
+def _untuned(config: Preparation, device: torch.device) -> PreTrainedModel:
+    return torch.nn.Module.to(load_teacher(config.checkpoint, 2, config.seed), device)
 
 
-def _write_all_data(config: Preparation, device: torch.device, folder: Path) -> None:
-    prepared = Prepared(folder.parent)
-    source = np.flatnonzero(np.array(prepared.pool()["operator"]) == 0)
+def _half(vectors: torch.Tensor) -> NDArray[np.float16]:
+    return vectors.cpu().numpy().astype(np.float16)
+
+
+def _encode(task: Task, config: Preparation, parts: list[Texts]) -> Tokens:
+    """What a teacher reads: the pieces of its whole vocabulary, also where a student knows fewer."""
+    tokenizer = load_tokenizer(config.checkpoint)
+    return Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts])
+
+
+def _write_few_shot(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
+    _write_teacher(task, config, [task.train], device, folder, "few-shot", config.few_shot)
+
+
+def _write_all_data(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
+    sources = list(task.sources.values())
     if (weight := config.pool.preferred()) is not None:
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0xA11]))
-        source = source[draw_starts(len(source), 1, weight[: len(source)], rng)]
-    chosen = torch.from_numpy(source)
-    sources, shots = (_given(prepared, prepared.rows[name]) for name in ("pool", "train"))
-    train = Labelled(
-        Tokens.cat([sources.tokens.take(chosen), *[shots.tokens] * SHOT_COPIES]),
-        torch.cat([sources.label[chosen], *[shots.label] * SHOT_COPIES]),
-    )
-    _write_teacher(prepared, train, config, "all-data", device, folder)
-
-
-def _given(prepared: Prepared, rows: slice) -> Labelled:
-    """Texts with their labels as given: before the label policy has its say."""
-    return Labelled(prepared.tokens(rows), torch.from_numpy(np.array(prepared.array("tokens/label")[rows])))
+        ends = np.cumsum([0, *map(len, sources)])
+        drawn = draw_starts(ends[-1], 1, weight[: ends[-1]], rng)
+        parts = np.split(drawn, np.searchsorted(drawn, ends[1:-1]))
+        sources = [texts.take(rows - start) for texts, rows, start in zip(sources, parts, ends[:-1], strict=True)]
+    _write_teacher(task, config, [*sources, *[task.train] * SHOT_COPIES], device, folder, "all-data", config.all_data)
 
 
 def _write_teacher(
-    prepared: Prepared, train: Labelled, config: Preparation, name: str, device: torch.device, folder: Path
+    task: Task,
+    config: Preparation,
+    train: list[Texts],
+    device: torch.device,
+    folder: Path,
+    name: str,
+    tuning: FineTuning,
 ) -> None:
-    classes = int(prepared.array("tokens/label").max()) + 1
-    model = load_teacher(config.checkpoint, classes, config.seed, prepared.array("tokens/kept"))
+    """A teacher fine-tuned on labels as they were given, and its logits on the task's own texts."""
+
+    def labelled(parts: list[Texts]) -> Labelled:
+        label = torch.from_numpy(np.concatenate([texts.label for texts in parts]))
+        return Labelled(_encode(task, config, parts), label).to(device)
+
+    model = load_teacher(config.checkpoint, len(task.labels), config.seed)
     torch.nn.Module.to(model, device)
-    dev = _given(prepared, prepared.rows["dev"]).to(device)
-    tuning = config.few_shot if name == "few-shot" else config.all_data
-    fine_tune(model, train.to(device), dev, tuning, seed=config.seed, name=name)
+    fine_tune(model, labelled(train), labelled([task.dev]), tuning, seed=config.seed, name=name)
     model.save_pretrained(folder / "model", safe_serialization=True)
-    _save(folder, logits=predict(model, prepared.tokens(slice(None)).to(device)).cpu().numpy())
+    _save(folder, logits=predict(model, _encode(task, config, own_texts(task)).to(device)).cpu().numpy())
+
+
+def _write_answers(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
+    """What the teachers say of all prepared rows: of the task's own texts it is known, only made ones are asked for."""
+    stage, sources = folder.parent, sum(map(len, task.sources.values()))
+    candidates = read_candidates(stage / "pool")
+    made = candidates.take(np.arange(sources, len(candidates)))
+
+    def add(known: str, ask: Callable[[Tokens], NDArray[Any]]) -> NDArray[Any]:
+        own = np.load(stage / f"{known}.npy", allow_pickle=False)
+        new = [ask(_encode(task, config, [made]).to(device))] if len(made) else []
+        return np.concatenate([own[:sources], *new, own[sources:]])
+
+    def logits(name: str, tokens: Tokens) -> NDArray[np.float32]:
+        return predict(torch.nn.Module.to(read_teacher(stage / name), device), tokens).cpu().numpy()
+
+    _save(
+        folder,
+        vectors=add("base/vectors", lambda tokens: _half(sentence_vectors(_untuned(config, device), tokens))),
+        **{name: add(f"{name}/logits", partial(logits, name)) for name in TEACHERS},
+    )
 
 
 def _write_signals(config: Preparation, folder: Path) -> None:
@@ -191,7 +268,7 @@ def _write_signals(config: Preparation, folder: Path) -> None:
     Of the target, the texts of train and dev are looked at, without their labels.
     """
     prepared = Prepared(folder.parent)
-    vectors = prepared.array("base/vectors").astype(np.float32)
+    vectors = prepared.array("answers/vectors").astype(np.float32)
     pool = vectors[prepared.rows["pool"]]
     target = np.concatenate([vectors[prepared.rows["train"]], vectors[prepared.rows["dev"]]])
     domain = np.array(prepared.pool()["domain"])
@@ -204,7 +281,7 @@ def _write_signals(config: Preparation, folder: Path) -> None:
     distance = np.array([1 - _cosine(centroid[None], centroids[0])[0] for centroid in centroids])
     _save(folder, similarity=similarity, log_odds=classifier.decision_function(pool), distance=distance, domain=domain)
     operator, edit_share = (np.array(prepared.pool()[name]) for name in ("operator", "edit_share"))
-    given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "all-data/logits"))
+    given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
     flipped = np.array(prepared.pool()["flipped"]) & (label == given)
     _save(folder, operator=operator, edit_share=edit_share, flipped=flipped, label=label, usable=usable)
@@ -227,7 +304,7 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = new_student(shape, embeddings, config.seed)
     seen = slice(0, prepared.rows["train"].stop)
-    vectors = torch.from_numpy(prepared.array("base/vectors")[seen].astype(np.float32)).to(device)
+    vectors = torch.from_numpy(prepared.array("answers/vectors")[seen].astype(np.float32)).to(device)
     distil_generally(student, prepared.tokens(seen).to(device), vectors, config.general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": count_all(student)}

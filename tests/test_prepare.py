@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -26,13 +27,13 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
-from l2a_gym.prepared import TEACHERS, Prepared
+from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
 CPU = torch.device("cpu")
-STAGES = ["all-data", "base", "few-shot", "pool", "signals", "student", "tokens"]
+STAGES = ["all-data", "answers", "base", "few-shot", "pool", "signals", "student", "tokens"]
 
 
 @pytest.fixture
@@ -358,9 +359,9 @@ def test_rows_are_the_parts_one_after_the_other(built: Prepared, task: Task) -> 
         end = rows.stop
         assert rows.stop - rows.start == len(parts[name] if name in parts else built.pool())
     pieces = built.tokenizer().convert_ids_to_tokens(range(len(built.tokenizer())))
-    arrays = ("tokens/ids", "tokens/length", "tokens/first", "tokens/label", "few-shot/logits", "all-data/logits")
+    arrays = ("tokens/ids", "tokens/length", "tokens/first", "tokens/label", "answers/few-shot", "answers/all-data")
     assert {len(built.array(name)) for name in arrays} == {end}
-    assert len(built.array("base/vectors")) == built.rows["dev"].stop
+    assert len(built.array("answers/vectors")) == built.rows["dev"].stop
     for name, texts in parts.items():
         part = built.labelled(built.rows[name])
         assert part.label.tolist() == texts.label.tolist()
@@ -372,7 +373,7 @@ def test_rows_are_the_parts_one_after_the_other(built: Prepared, task: Task) -> 
     pool = built.taught(built.rows["pool"], "all-data")
     assert pool.label.tolist() == list(built.pool()["label"])
     assert pool.teacher.shape == (len(pool.label), 2)
-    np.testing.assert_array_equal(pool.teacher.numpy(), built.array("all-data/logits")[built.rows["pool"]])
+    np.testing.assert_array_equal(pool.teacher.numpy(), built.array("answers/all-data")[built.rows["pool"]])
 
 
 def test_arrays_are_mapped_and_small(built: Prepared, task: Task) -> None:
@@ -498,6 +499,67 @@ def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     assert torch.equal(torch.from_numpy(prepared.array("tokens/kept").copy())[tokens.ids.long()], whole.ids.long())
     assert torch.equal(tokens.first, whole.first)
     assert bool((tokens.first < tokens.length).all())
+
+
+def test_preparations_share_the_stages_that_they_agree_on(
+    cache: Path, task: Task, config: Preparation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Teachers know neither pool nor student, the pool no student; of a new pool only the made texts are asked for."""
+    first = prepare(task, config, CPU)
+    pool = PoolConfig(copies={"swap": 4, "mix": 2})
+    with caplog.at_level(logging.INFO, "l2a_gym"):
+        second = prepare(task, replace(config, pool=pool), CPU)
+        third = prepare(task, replace(config, student="ratio"), CPU)
+    assert shared(second.folder, first.folder) == ["all-data", "base", "few-shot"]
+    assert shared(third.folder, first.folder) == ["all-data", "answers", "base", "few-shot", "pool", "signals"]
+    assert f"few-shot, as in {first.folder.name}" in caplog.text
+    assert_intact(second)
+    sources = sum(map(len, task.sources.values()))
+    for name in TEACHERS:
+        own, made = (
+            second.array(f"{name}/logits"),
+            read_candidates(second.folder / "pool").take(range(sources, second.rows["pool"].stop)),
+        )
+        answers = second.array(f"answers/{name}")
+        np.testing.assert_array_equal(np.delete(answers, range(sources, second.rows["pool"].stop), axis=0), own)
+        tokens = encode(load_tokenizer(config.checkpoint), made, task.max_length)
+        asked = predict(read_teacher(second.folder / name), tokens).numpy()
+        np.testing.assert_array_equal(answers[sources : second.rows["pool"].stop], asked)
+
+
+def shared(one: Path, other: Path) -> list[str]:
+    """The stages whose files are the same files on disk."""
+    names = [name for name in times(one) if (other / name).is_file() and (one / name).samefile(other / name)]
+    assert all(
+        (one / name).is_file()
+        for stage in stages_of(set(names))
+        for name in times(other)
+        if name.startswith(stage + "/")
+    )
+    return stages_of(set(names))
+
+
+def test_a_damaged_stage_is_not_shared(cache: Path, task: Task, config: Preparation) -> None:
+    first = prepare(task, config, CPU).folder
+    flip_a_byte(first / "few-shot" / "logits.npy")
+    second = prepare(task, replace(config, student="ratio"), CPU).folder
+    assert shared(second, first) == ["all-data", "answers", "base", "pool", "signals"]
+    assert (second / "few-shot" / "logits.npy").read_bytes() != (first / "few-shot" / "logits.npy").read_bytes()
+
+
+def test_files_are_copied_where_they_can_have_no_second_name(
+    cache: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError("no hard links here")
+
+    first = prepare(task, config, CPU)
+    monkeypatch.setattr(os, "link", refuse)
+    second = prepare(task, replace(config, student="ratio"), CPU)
+    assert shared(second.folder, first.folder) == []
+    content = hashes(first.folder)
+    same = {name for name, sha in hashes(second.folder).items() if content.get(name) == sha}
+    assert {"all-data", "answers", "base", "few-shot", "pool", "signals"} <= set(stages_of(same))
 
 
 @pytest.mark.parametrize("name", TEACHERS)

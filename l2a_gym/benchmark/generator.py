@@ -169,7 +169,7 @@ def load_judges(
     task: Task, prepared: Prepared, config: Preparation, lm: MaskedLM, sources: NDArray[np.int64]
 ) -> Judges:
     """The judges of a prepared task; ``domains`` is fitted on dev and on the pool's rows ``sources``."""
-    vectors = prepared.array("base/vectors")
+    vectors = prepared.array("answers/vectors")
     base, teacher = load_teacher(config.checkpoint, 2, config.seed), prepared.teacher("all-data")
     for model in (base, teacher):
         torch.nn.Module.to(model, lm.special.device)

@@ -74,8 +74,8 @@ def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_teacher(checkpoint: str, classes: int, seed: int, kept: NDArray[np.int64] | None = None) -> PreTrainedModel:
-    """The checkpoint with a new classification head and, of its embedding rows, those of the ids in ``kept``.
+def load_teacher(checkpoint: str, classes: int, seed: int) -> PreTrainedModel:
+    """The checkpoint with a new classification head.
 
     Raises:
         UserError: there is no such hub id or folder.
@@ -88,14 +88,17 @@ def load_teacher(checkpoint: str, classes: int, seed: int, kept: NDArray[np.int6
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise no_checkpoint(checkpoint, error) from error
-    table = model.get_input_embeddings()
-    if kept is not None and len(kept) < table.num_embeddings:
-        padding = None if table.padding_idx is None else int(np.searchsorted(kept, table.padding_idx))
-        trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=padding)
-        trimmed.weight.data = table.weight.data[torch.from_numpy(kept.copy())].clone()
-        model.set_input_embeddings(trimmed)
-        model.config.vocab_size = len(kept)
     return model
+
+
+def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
+    """Leave the model only the embedding rows of the ids in ``kept`` (V,), ascending; its new ids are 0 to V - 1."""
+    table = cast(torch.nn.Embedding, model.get_input_embeddings())
+    padding = None if table.padding_idx is None else int(np.searchsorted(kept, table.padding_idx))
+    trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=padding)
+    trimmed.weight.data = table.weight.data[torch.from_numpy(kept.copy())].clone()
+    model.set_input_embeddings(trimmed)
+    model.config.vocab_size = len(kept)
 
 
 def embedding_table(model: PreTrainedModel) -> Tensor:

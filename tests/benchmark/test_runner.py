@@ -76,7 +76,7 @@ def test_accuracies_of_teachers_are_those_of_their_logits(run: Run, summary: dic
     for split in ("dev", "test"):
         rows = prepared.rows[split]
         for name in ("few-shot", "all-data"):
-            guess = prepared.array(f"{name}/logits")[rows].argmax(1)
+            guess = prepared.array(f"answers/{name}")[rows].argmax(1)
             expected = float((guess == prepared.array("tokens/label")[rows]).mean())
             accuracy = summary[f"{split}_accuracy"][f"{name.replace('-', '_')}_teacher"]
             assert accuracy["mean"] == pytest.approx(expected, abs=1e-9)

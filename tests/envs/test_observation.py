@@ -156,7 +156,7 @@ def test_columns_of_the_teachers(in_float32: None, small: dict[str, Any]) -> Non
         observation, _ = env.reset(seed=0)
         prepared, rows = env.world.prepared, env.save_state().episode.rows
         label = np.array(prepared.pool()["label"])[rows]
-        few, every = (softmax(prepared.array(f"{name}/logits")[rows]) for name in ("few-shot", "all-data"))
+        few, every = (softmax(prepared.array(f"answers/{name}")[rows]) for name in ("few-shot", "all-data"))
         teaches = few if teacher == "few-shot" else every
         expected = {
             "few_shot_label": few[np.arange(N), label],
@@ -171,7 +171,7 @@ def test_columns_of_the_teachers(in_float32: None, small: dict[str, Any]) -> Non
 def test_columns_of_the_sentence_vectors(moment: tuple[DistillAugEnv, Observation]) -> None:
     env, observation = moment
     prepared, rows = env.world.prepared, env.save_state().episode.rows
-    vectors = prepared.array("base/vectors").astype(np.float64)
+    vectors = prepared.array("answers/vectors").astype(np.float64)
     pool, target = vectors[prepared.rows["pool"]], vectors[prepared.rows["train"].start : prepared.rows["dev"].stop]
     centred, goal = pool - pool.mean(0), target.mean(0) - pool.mean(0)
     cosine = centred @ goal / (np.linalg.norm(centred, axis=1) * np.linalg.norm(goal))
@@ -189,7 +189,7 @@ def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> No
     prepared, texts = env.world.prepared, env.world.texts
     with torch.no_grad():
         logits = env.distiller.student(**texts.tokens.take(rows).inputs()).logits.numpy()
-    p, q = softmax(logits), softmax(prepared.array("few-shot/logits")[rows.numpy()])
+    p, q = softmax(logits), softmax(prepared.array("answers/few-shot")[rows.numpy()])
     loss = -np.log(p[np.arange(N), texts.label[rows].numpy()])
     kl = (q * (np.log(q) - np.log(p))).sum(1)
     expected = {
@@ -251,7 +251,7 @@ def test_domain_columns(in_float32: None, small: dict[str, Any]) -> None:
     observation, _ = env.reset(seed=0)
     prepared = env.world.prepared
     domain = np.array(prepared.pool()["domain"])
-    vectors = prepared.array("base/vectors").astype(np.float64)
+    vectors = prepared.array("answers/vectors").astype(np.float64)
     target = vectors[prepared.rows["train"].start : prepared.rows["dev"].stop].mean(0)
     centroids = [target, *(vectors[prepared.rows["pool"]][domain == d].mean(0) for d in (1, 2))]
     distance = [1 - c @ target / (np.linalg.norm(c) * np.linalg.norm(target)) for c in centroids]
