@@ -12,7 +12,6 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import (
     AutoModelForSequenceClassification,
-    BertForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -80,9 +79,12 @@ class Prepared:
         """The candidates: text, given label, domain, operator, parent, edit_share, and flipped for the oracle."""
         return Dataset.load_from_disk(str(self.folder / "pool"))
 
-    def student(self) -> BertForSequenceClassification:
+    def student(self) -> PreTrainedModel:
         """A new student with the start weights."""
-        return BertForSequenceClassification.from_pretrained(self.folder / "student", use_safetensors=True)
+        student: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            self.folder / "student", use_safetensors=True
+        )
+        return student
 
     def teacher(self, name: str) -> PreTrainedModel:
         """A fine-tuned teacher, for tokens of the trimmed vocabulary."""

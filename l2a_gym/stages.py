@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,14 @@ from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import sha256_of, write_text
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
-from l2a_gym.distill.student import GeneralDistillation, distil_generally, new_student, student_config, vocabulary_limit
+from l2a_gym.distill.student import (
+    GeneralDistillation,
+    careful,
+    distil_generally,
+    shape_student,
+    start_student,
+    vocabulary_limit,
+)
 from l2a_gym.distill.teacher import (
     ALL_DATA,
     EMBEDDED,
@@ -171,8 +178,8 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
     used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in parts.values()])
-    size = count_all(load_teacher(config.checkpoint, len(task.labels), config.seed))
-    limit = vocabulary_limit(config.student, len(task.labels), task.max_length, size)
+    teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
+    limit = vocabulary_limit(config.student, teacher, len(task.labels), task.max_length)
     tokenizer, kept = trim_vocabulary(full, used, limit)
     tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts.values()])
     ids = tokens.ids.numpy().astype(np.uint16 if len(kept) <= 2**16 else np.uint32)
@@ -295,17 +302,16 @@ def _cosine(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[n
 def _write_student(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
-    size = count_all(teacher)
-    embeddings = embedding_table(teacher)[torch.from_numpy(prepared.array("tokens/kept").copy())]
-    shape = student_config(
-        config.student, len(embeddings), len(task.labels), task.max_length, size, prepared.tokens(slice(1)).pad
-    )
+    size, kept = count_all(teacher), prepared.array("tokens/kept")
+    seen = slice(0, prepared.rows["train"].stop)
+    tokens = prepared.tokens(seen)
+    shape = shape_student(config.student, teacher, len(kept), len(task.labels), task.max_length, tokens.pad)
     shape.id2label = dict(enumerate(task.labels))
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
-    student = new_student(shape, embeddings, config.seed)
-    seen = slice(0, prepared.rows["train"].stop)
+    student = start_student(shape, teacher, kept, tokens, config.seed)
     vectors = torch.from_numpy(prepared.array("answers/vectors")[seen].astype(np.float32)).to(device)
-    distil_generally(student, prepared.tokens(seen).to(device), vectors, config.general, config.seed)
+    general = replace(config.general, learning_rate=careful(config.student, config.general.learning_rate))
+    distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": count_all(student)}
     write_text(folder / "parameters.json", json.dumps(counts))

@@ -20,7 +20,7 @@ class Arguments:
 
     Attributes:
         task: a task id or the path of a task file.
-        student: tiny, ratio or tinybert.
+        student: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file.
         device: auto, cpu, cuda or cuda:<i>.

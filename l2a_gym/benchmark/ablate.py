@@ -76,10 +76,11 @@ class Ablation:
         rounds: how often the selector is trained, on a pool that is made anew each time.
         seed: of the selectors' training; the student seeds follow from it.
         seeds: final students of each variant, the same seeds for all.
-        export_steps: steps of the episode that trains a final student; by default 400 for l2a and 100 for the others.
+        export_student: the final students, of the same kinds; by default pruned for l2a, and for the others as student.
+        export_steps: steps of the episode that trains one; by default 400 for l2a and 100 for the others.
         num_envs: environments that run at a time while a selector is trained, each in a process of its own.
         device: auto, cpu, cuda or cuda:<i>.
-        student: tiny, ratio or tinybert.
+        student: that of the environment: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         variants: names of variants to run besides full; by default all.
         out: the ablation's folder; by default runs/<task>-ablation.
@@ -92,6 +93,7 @@ class Ablation:
     rounds: int = 1
     seed: int = 0
     seeds: int = 6
+    export_student: str = ""
     export_steps: int | None = None
     num_envs: int = 2
     device: str = "auto"
@@ -194,7 +196,7 @@ def check_same_ablation(plan: Ablation) -> None:
     earlier, now = json.loads(file.read_text(encoding="utf-8")), settings(plan)
     if "variants" not in earlier:
         raise UserError(f"{plan.folder} holds a run and no ablation: give another folder with --out")
-    for name in (*SHAPING, "budget", "export_steps"):
+    for name in (*SHAPING, "budget", "export_student", "export_steps"):
         if earlier.get(name) != now[name]:
             found = f"{name} = {earlier.get(name)!r}"
             raise UserError(f"{plan.folder} holds an ablation with {found}: give another folder with --out")

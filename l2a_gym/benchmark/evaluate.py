@@ -12,6 +12,7 @@ from l2a_agents.selector import Selector
 from tqdm import tqdm
 
 from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.distill.student import careful
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
@@ -87,7 +88,7 @@ def final_student(
     teacher: str | None = None,
     distillation: Mapping[str, float] = {},
 ) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student for ``run.export_steps`` steps under the selector.
+    """Train a student of the kind ``run.export_student`` for ``run.export_steps`` steps under the selector.
 
     Args:
         run: its environment and steps.
@@ -97,19 +98,21 @@ def final_student(
         distillation: values of :class:`~l2a_gym.distill.distiller.Distillation`, laid over :data:`FINAL`.
 
     Returns:
-        The environment that holds the student, and its teacher, accuracies and updates.
+        The environment that holds the student, and its teacher, size, accuracies and updates.
 
     Raises:
         UserError: the student's loss became infinite.
     """
     teacher = teacher or better_teacher(run.environment().world.prepared)
-    long = {"steps": run.export_steps, "teacher": teacher, "distillation": {**FINAL, **distillation}}
+    final = {**FINAL, "learning_rate": careful(run.export_student, FINAL["learning_rate"]), **distillation}
+    long = {"student": run.export_student, "steps": run.export_steps, "teacher": teacher, "distillation": final}
     env = run.environment(**long, **selector.env_options)
     *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {
         "teacher": teacher,
+        "parameters": env.world.prepared.manifest()["parameters"],
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": info["updates"],

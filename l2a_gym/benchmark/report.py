@@ -54,9 +54,13 @@ def table(run: Run, summary: dict[str, Any]) -> str:
     if exported := summary.get("exported"):
         accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
         lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
-    size = summary["parameters"]
-    share = f"student: {size['student']:,} parameters, {size['student'] / size['teacher']:.1%} of the teacher's"
-    return "\n".join([f"task {run.task}", *lines, share])
+        lines.append(f"exported: {_size(exported['parameters'])}")
+    return "\n".join([f"task {run.task}", *lines, f"student: {_size(summary['parameters'])}"])
+
+
+def _size(parameters: dict[str, int]) -> str:
+    share = parameters["student"] / parameters["teacher"]
+    return f"{parameters['student']:,} parameters, {share:.1%} of the teacher's"
 
 
 def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
@@ -73,8 +77,7 @@ tags: [knowledge-distillation, l2a-gym]
 
 # {run.task}: a distilled student
 
-A BERT of {size["student"]:,} parameters ({size["student"] / size["teacher"]:.1%} of its teacher's), distilled with
-L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
+A small BERT ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
 
 | | |
 |---|---|

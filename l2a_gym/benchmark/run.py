@@ -13,12 +13,15 @@ import gymnasium as gym
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
+from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_choice
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
-METHOD: dict[str, dict[str, Any]] = {"l2a": {"pool": "generated", "export_steps": 400}}
-"""What a selector's name asks for besides itself: the whole method teaches its student longer, on many made texts."""
+METHOD: dict[str, dict[str, Any]] = {
+    "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 400},
+}
+"""What a selector's name asks for besides itself: the whole method teaches a better start for longer, on more texts."""
 USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
 """What the others get."""
 SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
@@ -37,7 +40,7 @@ class Run:
         num_envs: environments that run at a time, each in a process of its own.
         device: auto, cpu, cuda or cuda:<i>.
         teacher: whose logits teach the student: few-shot or all-data.
-        student: tiny, ratio or tinybert.
+        student: that of the environment: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         metric: of the reward: nll, accuracy or macro_f1.
         pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file; by default
@@ -47,7 +50,8 @@ class Run:
         rounds: how often the selector is trained; before each further time the pool is made anew, and the all-data
             teacher tuned again, from the texts that the selector prefers.
         student_seeds: students trained per selector in the comparison.
-        export_steps: steps of the episode that trains the exported student; by default 400 for l2a and 100 for the
+        export_student: the exported one, of the same kinds; by default pruned for l2a, and for the others as student.
+        export_steps: steps of the episode that trains it; by default 400 for l2a and 100 for the
             others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
     """
@@ -66,6 +70,7 @@ class Run:
     general_updates: int = 800
     rounds: int = 1
     student_seeds: int = 5
+    export_student: str = ""
     export_steps: int | None = None
     out: Path | None = None
 
@@ -73,6 +78,9 @@ class Run:
         for name, value in METHOD.get(self.algo, USUAL).items():
             if getattr(self, name) in (None, ""):
                 object.__setattr__(self, name, value)
+        if not self.export_student:
+            object.__setattr__(self, "export_student", self.student)
+        check_choice("student", self.export_student, student_names())
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")

@@ -22,6 +22,8 @@ from l2a_gym.benchmark.rounds import begin_round, last_round, rounds_of
 from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_text
 from l2a_gym.distill.export import export
+from l2a_gym.distill.student import shape_student
+from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
 
 EVALUATION = 2
@@ -59,13 +61,14 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def check_run(run: Run) -> None:
-    """Make the selector and prepare the environment of a run's first round, without its folder.
+    """Make a run's selector, shape its exported student and prepare its first round's environment; make no folder.
 
     Raises:
         UserError: a setting that is not valid, or an asset that can't be had.
     """
     first = rounds_of(run)[0]
     new_selector(first)
+    shape_student(run.export_student, load_teacher(run.checkpoint, 2, run.seed), 1, 2, 8, 0)
     _ = first.environment().world
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
@@ -147,7 +147,7 @@ class Distiller:
 
     def __init__(
         self,
-        student: BertForSequenceClassification,
+        student: PreTrainedModel,
         texts: Taught,
         config: Distillation,
         features: Features | None = None,
@@ -240,7 +240,7 @@ class Distiller:
 
     def _forward(self, tokens: Tokens, layers: Layers) -> tuple[Outputs, States]:
         with autocast(self.device):
-            output, own = states(self.student.bert, tokens.inputs(), layers)
+            output, own = states(self.student.base_model, tokens.inputs(), layers)
             logits = self.student.classifier(output.pooler_output)
         return Outputs(logits.float(), output.pooler_output.float()), own
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.cache import write_folder
 
 
-def export(student: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
+def export(student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
     """Write weights (safetensors), configuration, tokenizer and model card; a folder that stands there is replaced."""
 
     def fill(beside: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import trange
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AlbertConfig, BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from l2a_gym.distill.device import attention, autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
+from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
+from l2a_gym.distill.teacher import embedding_table, keep_pieces
 from l2a_gym.errors import UserError, unknown
 
 RATIO = 0.133
@@ -32,6 +36,8 @@ class Shape:
 
 
 PRESETS = {"tiny": Shape(2, 128, 4, 512), "tinybert": Shape(4, 312, 12, 1200)}
+CAREFUL = {"pruned": 0.6}
+"""Factor of every learning rate for students whose layers were trained before."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,43 @@ class GeneralDistillation:
 
 def student_names() -> list[str]:
     """The student presets."""
-    return [*PRESETS, "ratio"]
+    return [*PRESETS, "ratio", "pruned"]
+
+
+def careful(preset: str, learning_rate: float) -> float:
+    """The learning rate for a preset where ``learning_rate`` is that of a student with new layers."""
+    return CAREFUL.get(preset, 1.0) * learning_rate
+
+
+def shape_student(
+    preset: str, teacher: PreTrainedModel, vocabulary: int, classes: int, max_length: int, pad: int
+) -> BertConfig | AlbertConfig:
+    """The configuration of a preset for this teacher.
+
+    Raises:
+        UserError: unknown preset, or one that needs a teacher of another kind.
+    """
+    if preset == "pruned":
+        return pruned_config(teacher, vocabulary, classes, max_length, pad)
+    return student_config(preset, vocabulary, classes, max_length, teacher.num_parameters(), pad)
+
+
+def start_student(
+    config: BertConfig | AlbertConfig, teacher: PreTrainedModel, kept: NDArray[np.int64], tokens: Tokens, seed: int
+) -> PreTrainedModel:
+    """A student before general distillation.
+
+    Args:
+        config: of :func:`shape_student`.
+        teacher: not fine-tuned; its word embeddings are trimmed to ``kept``.
+        kept: (V,) the teacher's id of each of the student's pieces.
+        tokens: texts in the student's pieces.
+        seed: of the weights that are new.
+    """
+    keep_pieces(teacher, kept)
+    if isinstance(config, AlbertConfig):
+        return prune(teacher, config, tokens, seed)
+    return new_student(config, embedding_table(teacher), seed)
 
 
 def student_config(
@@ -109,17 +151,20 @@ def count_parameters(config: BertConfig) -> int:
     return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * len(config.id2label or ())
 
 
-def vocabulary_limit(preset: str, classes: int, max_length: int, teacher_parameters: int) -> int | None:
+def vocabulary_limit(preset: str, teacher: PreTrainedModel, classes: int, max_length: int) -> int | None:
     """Pieces with which a student of this preset has RATIO of the teacher's parameters.
 
     None where the preset takes its shape from the vocabulary (``ratio``), or would keep fewer than :data:`FEWEST`.
     """
-    if preset not in PRESETS:
+    if preset == "ratio":
         return None
-    none, one = (
-        count_parameters(student_config(preset, size, classes, max_length, teacher_parameters, 0)) for size in (0, 1)
-    )
-    limit = int((RATIO * teacher_parameters - none) // (one - none))
+
+    def size(vocabulary: int) -> int:
+        config = shape_student(preset, teacher, vocabulary, classes, max_length, 0)
+        return count_pruned(config) if isinstance(config, AlbertConfig) else count_parameters(config)
+
+    piece = size(2) - size(1)
+    limit = int((RATIO * teacher.num_parameters() - size(1)) // piece + 1)
     return limit if limit >= FEWEST else None
 
 
@@ -139,7 +184,7 @@ def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSeq
 
 
 def distil_generally(
-    student: BertForSequenceClassification, tokens: Tokens, vectors: Tensor, config: GeneralDistillation, seed: int
+    student: PreTrainedModel, tokens: Tokens, vectors: Tensor, config: GeneralDistillation, seed: int
 ) -> None:
     """Fit the student's sentence vector to the teacher's (n, H), in place, without any label.
 
@@ -157,13 +202,13 @@ def distil_generally(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         widen = torch.nn.Linear(student.config.hidden_size, vectors.shape[1], bias=False).to(device)
-        learnt = [*student.bert.parameters(), *widen.parameters()]
+        learnt = [*student.base_model.parameters(), *widen.parameters()]
         optimiser = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
         rate = one_cycle(optimiser, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):
-                pooled = widen(student.bert(**tokens.take(rows).inputs()).pooler_output)
+                pooled = widen(student.base_model(**tokens.take(rows).inputs()).pooler_output)
             own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()

@@ -19,7 +19,7 @@ from l2a_gym.augment.config import PoolConfig
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.distiller import Distillation, Distiller, last_layer_gradient
 from l2a_gym.distill.features import check_layers
-from l2a_gym.distill.student import GeneralDistillation, student_names
+from l2a_gym.distill.student import GeneralDistillation, careful, student_names
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs import viewer
 from l2a_gym.envs.action import MODES, action_space, check_action, mixture_of, weights_of
@@ -72,7 +72,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
         control: subtract the gain of uniform weights; doubles the updates.
         teacher: whose logits teach the student: ``few-shot`` or ``all-data``.
-        student: ``tiny``, ``ratio`` or ``tinybert``.
+        student: ``tiny``, ``ratio``, ``tinybert`` or ``pruned``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
         pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
             :class:`~l2a_gym.augment.config.PoolConfig`.
@@ -126,7 +126,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
         self._preparation = Preparation(
             checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool), general=general
         )
-        self._config = Distillation.of(distillation or {})
+        rate = careful(student, Distillation.learning_rate)
+        self._config = Distillation.of({"learning_rate": rate, **(distillation or {})})
         check_layers(self._config, student, checkpoint)
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names

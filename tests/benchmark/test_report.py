@@ -65,9 +65,11 @@ def test_the_table_shows_per_cent_and_range(run: Run, prepared: Prepared) -> Non
 
 
 def test_the_table_shows_the_exported_student(run: Run, prepared: Prepared) -> None:
-    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480}
+    size = {"student": 1200, "teacher": 10_000}
+    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": size}
     lines = table(run, summarise(prepared, ROWS) | {"exported": exported}).splitlines()
     assert lines[8].split() == ["exported", "student", "81.2", "79.8", "480"]
+    assert lines[9] == "exported: 1,200 parameters, 12.0% of the teacher's"
 
 
 def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None:

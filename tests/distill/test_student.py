@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.student import (
@@ -36,7 +36,7 @@ def size(preset: str, vocabulary: int = POOL, teacher: int = TEACHER) -> int:
 
 
 def test_presets() -> None:
-    assert student_names() == ["tiny", "tinybert", "ratio"]
+    assert student_names() == ["tiny", "tinybert", "ratio", "pruned"]
     for name, shape in {"tiny": (2, 128, 4, 512), "tinybert": (4, 312, 12, 1200)}.items():
         config = student_config(name, 1000, 3, 48, TEACHER, 5)
         assert shape == (
@@ -62,13 +62,20 @@ def test_unknown_preset() -> None:
 
 
 def test_a_vocabulary_at_its_limit_gives_the_share() -> None:
-    limit = vocabulary_limit("tiny", 2, 96, TEACHER)
+    teacher, large = load_teacher("embedded", 2, 0), bert_of(layers=12, width=768)
+    limit = vocabulary_limit("tiny", teacher, 2, 96)
     assert limit is not None
     share = [count_parameters(student_config("tiny", limit + n, 2, 96, TEACHER, 0)) / TEACHER for n in (0, 1)]
     assert share[0] <= RATIO < share[1]
-    assert vocabulary_limit("ratio", 2, 96, TEACHER) is None
-    assert vocabulary_limit("tinybert", 2, 96, TEACHER) is None  # too wide for this teacher
-    assert vocabulary_limit("tinybert", 2, 96, 5 * TEACHER) is not None
+    assert vocabulary_limit("ratio", teacher, 2, 96) is None
+    assert vocabulary_limit("tinybert", teacher, 2, 96) is None  # too wide for this teacher
+    assert vocabulary_limit("tinybert", large, 2, 96) is not None
+
+
+def bert_of(layers: int, width: int) -> BertForSequenceClassification:
+    """A BERT without memory for its weights: it can be counted, no more."""
+    with torch.device("meta"):
+        return BertForSequenceClassification(BertConfig(num_hidden_layers=layers, hidden_size=width))
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tinybert", "ratio"])
