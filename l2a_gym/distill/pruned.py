@@ -82,19 +82,23 @@ def prune(teacher: PreTrainedModel, config: AlbertConfig, tokens: Tokens, seed: 
         torch.manual_seed(seed)
         student = AlbertForSequenceClassification(config)
     texts = tokens.take(torch.linspace(0, len(tokens) - 1, min(SAMPLE, len(tokens))).long()).inputs()
-    _factorise(teacher, student, texts)
-    states = teacher.bert(**texts, output_hidden_states=True).hidden_states
-    mask = texts["attention_mask"].bool()
-    for number, group in enumerate(student.albert.encoder.albert_layer_groups):
-        whole, small = teacher.bert.encoder.layer[number], cast(AlbertLayerGroup, group).albert_layers[0]
-        _cut_layer(cast(BertLayer, whole), cast(AlbertLayer, small), states[number], mask)
+    hidden = _factorise(teacher, student, texts)
+    read = texts["attention_mask"].bool()
+    bars = torch.zeros(read.shape).masked_fill(~read, torch.finfo(torch.float32).min)[:, None, None]
+    for whole, group in zip(teacher.bert.encoder.layer, student.albert.encoder.albert_layer_groups, strict=False):
+        small = cast(AlbertLayerGroup, group).albert_layers[0]
+        hidden = _cut_layer(cast(BertLayer, whole), cast(AlbertLayer, small), hidden, read, bars)
     return student
 
 
 def _factorise(
     teacher: BertForSequenceClassification, student: AlbertForSequenceClassification, texts: dict[str, Tensor]
-) -> None:
-    """Principal components of the words as often as they occur; then the linear map nearest to the teacher's norm."""
+) -> Tensor:
+    """Principal components of the words as often as they occur; then the linear map nearest to the teacher's norm.
+
+    Returns:
+        What the teacher's embeddings give, (n, T, H).
+    """
     whole, small = teacher.bert.embeddings, student.albert.embeddings
     mask = texts["attention_mask"].bool()
     words = whole.word_embeddings.weight
@@ -107,31 +111,40 @@ def _factorise(
     positions.copy_(whole.position_embeddings.weight[: len(positions)] @ leading)
     small.token_type_embeddings.weight.copy_(whole.token_type_embeddings.weight @ leading)
     inputs = {"input_ids": texts["input_ids"], "token_type_ids": texts.get("token_type_ids")}
-    goal, own = whole(**inputs)[mask], small(**inputs)[mask]
-    found = torch.linalg.lstsq(F.pad(own, (0, 1), value=1.0).double(), goal.double()).solution.float()
+    hidden, own = whole(**inputs), small(**inputs)[mask]
+    given, goal = F.pad(own, (0, 1), value=1.0).double(), hidden[mask].double()  # a norm's outputs sum to nought: rcond
+    found = torch.linalg.lstsq(given, goal, rcond=1e-5, driver="gelsd").solution.float()
     widen = student.albert.encoder.embedding_hidden_mapping_in
     widen.weight.copy_(found[:-1].T)
     widen.bias.copy_(found[-1])
+    return hidden
 
 
-def _cut_layer(whole: BertLayer, small: AlbertLayer, hidden: Tensor, mask: Tensor) -> None:
-    """Copy a layer with the feed-forward units that add most to its output on ``hidden`` (n, T, H)."""
+def _cut_layer(whole: BertLayer, small: AlbertLayer, hidden: Tensor, read: Tensor, bars: Tensor) -> Tensor:
+    """Copy a layer with the feed-forward units that add most to its output.
+
+    Args:
+        whole: the teacher's layer.
+        small: the student's.
+        hidden: (n, T, H) what the teacher's layer is given.
+        read: (n, T) bool, which tokens are no padding.
+        bars: (n, 1, 1, T) what is added to the attention's scores, so that padding is not looked at.
+
+    Returns:
+        What the teacher's layer makes of ``hidden``.
+    """
     own, theirs = small.attention, whole.attention
     pairs = [(getattr(own, name), getattr(theirs.self, name)) for name in ("query", "key", "value")]
     pairs += [(own.dense, theirs.output.dense), (own.LayerNorm, theirs.output.LayerNorm)]
     pairs += [(small.full_layer_layer_norm, whole.output.LayerNorm)]
     for mine, given in pairs:
         mine.load_state_dict(given.state_dict())
-    attended = theirs(hidden, _additive(mask, hidden.dtype))[0][mask]
     into, out = whole.intermediate.dense, whole.output.dense
-    size = whole.intermediate(attended).abs().mean(0) * out.weight.norm(dim=0)
-    units = size.topk(small.ffn.out_features).indices.sort().values
+    active = whole.intermediate(theirs(hidden, bars)[0][read]).abs().mean(0)
+    units = (active * out.weight.norm(dim=0)).topk(small.ffn.out_features).indices.sort().values
     small.ffn.weight.copy_(into.weight[units])
     small.ffn.bias.copy_(into.bias[units])
     small.ffn_output.weight.copy_(out.weight[:, units])
     small.ffn_output.bias.copy_(out.bias)
-
-
-def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask (n, T) as what is added to attention scores, (n, 1, 1, T)."""
-    return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)[:, None, None]
+    following: Tensor = whole(hidden, bars)
+    return following
