@@ -78,9 +78,10 @@ class Run:
         for name, value in METHOD.get(self.algo, USUAL).items():
             if getattr(self, name) in (None, ""):
                 object.__setattr__(self, name, value)
-        if not self.export_student:
+        if self.export_student:
+            check_choice("student", self.export_student, student_names())
+        else:
             object.__setattr__(self, "export_student", self.student)
-        check_choice("student", self.export_student, student_names())
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")

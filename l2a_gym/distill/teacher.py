@@ -95,9 +95,8 @@ def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
     """Leave the model only the embedding rows of the ids in ``kept`` (V,), ascending; its new ids are 0 to V - 1."""
     table = cast(torch.nn.Embedding, model.get_input_embeddings())
     padding = None if table.padding_idx is None else int(np.searchsorted(kept, table.padding_idx))
-    trimmed = torch.nn.Embedding(len(kept), table.embedding_dim, padding_idx=padding)
-    trimmed.weight.data = table.weight.data[torch.from_numpy(kept.copy())].clone()
-    model.set_input_embeddings(trimmed)
+    rows = table.weight.detach()[torch.from_numpy(kept.copy())]
+    model.set_input_embeddings(torch.nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=padding))
     model.config.vocab_size = len(kept)
 
 

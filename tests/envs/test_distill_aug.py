@@ -541,7 +541,7 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
     hidden = slice(prepared.rows["select"].start, prepared.rows["test"].stop)
     shutil.copytree(prepared.folder, tmp_path / "copy")
     overwritten = 0
-    for stage in ("tokens", "few-shot", "all-data"):
+    for stage in ("tokens", "answers"):
         for file in (tmp_path / "copy" / stage).glob("*.npy"):
             array = np.load(file)
             if len(array) == hidden.stop:
