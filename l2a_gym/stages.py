@@ -142,11 +142,6 @@ def splits(task: Task) -> dict[str, Texts]:
     return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
 
 
-def count_all(model: torch.nn.Module) -> int:
-    """Parameters of a model."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def _save(folder: Path, **arrays: NDArray[Any]) -> None:
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -302,7 +297,7 @@ def _cosine(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[n
 def _write_student(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
-    size, kept = count_all(teacher), prepared.array("tokens/kept")
+    size, kept = teacher.num_parameters(), prepared.array("tokens/kept")
     seen = slice(0, prepared.rows["train"].stop)
     tokens = prepared.tokens(seen)
     shape = shape_student(config.student, teacher, len(kept), len(task.labels), task.max_length, tokens.pad)
@@ -313,5 +308,5 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     general = replace(config.general, learning_rate=careful(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
-    counts = {"teacher": size, "student": count_all(student)}
+    counts = {"teacher": size, "student": student.num_parameters()}
     write_text(folder / "parameters.json", json.dumps(counts))

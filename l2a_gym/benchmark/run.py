@@ -51,8 +51,7 @@ class Run:
             teacher tuned again, from the texts that the selector prefers.
         student_seeds: students trained per selector in the comparison.
         export_student: the exported one, of the same kinds; by default pruned for l2a, and for the others as student.
-        export_steps: steps of the episode that trains it; by default 400 for l2a and 100 for the
-            others.
+        export_steps: steps of the episode that trains it; by default 400 for l2a and 100 for the others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
     """
 
