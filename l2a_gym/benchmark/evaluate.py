@@ -20,6 +20,8 @@ from l2a_gym.prepared import TEACHERS, Prepared
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.7}
 """How the exported student learns: a long schedule wants a lower rate, and more of the soft labels."""
+FINAL_LOOKS = 20
+"""Steps from one look at dev to the next in the exported student's schedule, which no reward comes from."""
 CONTROLS = ("none", "uniform", "oracle")
 """The selectors that stand in every table; the oracle where labels were flipped."""
 
@@ -105,8 +107,8 @@ def final_student(
     """
     teacher = teacher or better_teacher(run.environment().world.prepared)
     final = {**FINAL, "learning_rate": careful(run.export_student, FINAL["learning_rate"]), **distillation}
-    long = {"student": run.export_student, "steps": run.export_steps, "teacher": teacher, "distillation": final}
-    env = run.environment(**long, **selector.env_options)
+    long = {"steps": run.export_steps, "dev_every": FINAL_LOOKS, "distillation": final}
+    env = run.environment(student=run.export_student, teacher=teacher, **long, **selector.env_options)
     *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.layers import LAYER_MAPS, Layers, States, set_attention, states
+from l2a_gym.distill.forward import Forward, Outputs
+from l2a_gym.distill.layers import LAYER_MAPS, States, set_attention, states
 from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES, distillation_loss
 from l2a_gym.distill.matching import Features, Matching
 from l2a_gym.errors import UserError, check_choice, unknown
@@ -124,14 +125,6 @@ class Taught(Labelled):
         return Taught(self.tokens.to(device), self.label.to(device), self.teacher.to(device))
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What the student says of n texts: logits (n, C), and the vectors (n, H) that its classifier sees; float32."""
-
-    logits: Tensor
-    pooled: Tensor
-
-
 class Distiller:
     """A student, its optimiser and the texts it learns from.
 
@@ -155,6 +148,7 @@ class Distiller:
         self.device = texts.label.device
         torch.nn.Module.to(student, self.device)
         self.student = student.eval()  # students have no dropout
+        self.forward = Forward(student)
         self.texts = texts
         self.config = config
         self.matching = Matching(config.extra, config.attention_loss, features or Features(), student.config)
@@ -215,9 +209,16 @@ class Distiller:
     def _losses(self, rows: Tensor) -> Tensor:
         """Each text's loss, (n,)."""
         tokens, label, teacher = self.texts.tokens.take(rows), self.texts.label[rows], self.texts.teacher[rows]
-        outputs, own = self._forward(tokens, self.matching.layers)
+        with autocast(self.device):
+            outputs, own = self._watched(tokens) if self.matching.layers else (self.forward(tokens), {})
         losses = distillation_loss(outputs.logits, label, teacher, self.config.alpha, self.config.temperature)
         return losses + self.matching(own, rows, tokens.length)
+
+    def _watched(self, tokens: Tokens) -> tuple[Outputs, States]:
+        """The whole pass of ``transformers``, with the states that are matched."""
+        output, own = states(self.student.base_model, tokens.inputs(), self.matching.layers)
+        logits = self.student.classifier(output.pooler_output)
+        return Outputs(logits.float(), output.pooler_output.float()), own
 
     def _shares(self, weights: Tensor, anchors: int) -> Tensor:
         """Each text's share of the loss, (n + anchors,); they sum to one, so weights can't change the step's size."""
@@ -234,15 +235,10 @@ class Distiller:
     def outputs(self, tokens: Tokens, batch: int = 64) -> Outputs:
         """The student's outputs on any tokens, in their order; nothing is learnt."""
         order = tokens.length.argsort(stable=True)
-        parts = [self._forward(tokens.take(rows), {})[0] for rows in order.split(batch)]
+        with autocast(self.device):
+            parts = [self.forward(tokens.take(rows)) for rows in order.split(batch)]
         back = order.argsort()
         return Outputs(torch.cat([p.logits for p in parts])[back], torch.cat([p.pooled for p in parts])[back])
-
-    def _forward(self, tokens: Tokens, layers: Layers) -> tuple[Outputs, States]:
-        with autocast(self.device):
-            output, own = states(self.student.base_model, tokens.inputs(), layers)
-            logits = self.student.classifier(output.pooler_output)
-        return Outputs(logits.float(), output.pooler_output.float()), own
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from tqdm import trange
 from transformers import AlbertConfig, BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from l2a_gym.distill.device import attention, autocast
+from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
+from l2a_gym.distill.forward import Forward
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces
@@ -194,9 +195,8 @@ def distil_generally(
     if not config.updates:
         return
     device = vectors.device
-    student.train()
     torch.nn.Module.to(student, device)
-    student.set_attn_implementation(attention(device))
+    forward = Forward(student)
     vectors = F.normalize(vectors - vectors.mean(0), dim=1)
     updates = max(1, min(config.updates, config.passes * len(tokens) // config.batch))
     with torch.random.fork_rng():
@@ -208,7 +208,7 @@ def distil_generally(
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):
-                pooled = widen(student.base_model(**tokens.take(rows).inputs()).pooler_output)
+                pooled = widen(forward.pooled(tokens.take(rows)))
             own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()

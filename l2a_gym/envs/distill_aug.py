@@ -54,7 +54,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
     Step: K student updates of a fixed size, weights normalised over the chosen; then a pass over dev.
 
     Reward: the metric on dev after the step less before (-nll in nats by default), so rewards add up to last - first;
-    with ``control=True`` less what uniform weights would have gained from the same state on the same candidates.
+    0 after a step without a pass over dev (``dev_every``); with ``control=True`` less what uniform weights would have
+    gained from the same state on the same candidates.
 
     Termination: after the task's T steps, or with reward -1 when the student's loss is not finite. Never truncated.
 
@@ -80,6 +81,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
         features: names of the candidates' features; None: all but the oracle's.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
+        dev_every: steps from one pass over dev to the next, which the last step always has; between them the scores
+            stand as they were. Passes are most of a short step's cost.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
         render_mode: ``ansi``, ``rgb_array`` or None.
 
@@ -106,6 +109,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         features: list[str] | None = None,
         distillation: Mapping[str, Any] | None = None,
         steps: int | None = None,
+        dev_every: int = 1,
         device: str = "auto",
         render_mode: str | None = None,
     ) -> None:
@@ -118,8 +122,11 @@ class DistillAugEnv(gym.Env[Any, Any]):
             check_choice("render mode", render_mode, self.metadata["render_modes"])
         if control and action == "mixture":
             raise UserError("control = True needs action = 'weights': a mixture's control would repeat the same draw")
-        if steps is not None and steps < 1:
-            raise UserError(f"steps = {steps}: valid are whole numbers from 1")
+        for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
+            if number < 1:
+                raise UserError(f"{name} = {number}: valid are whole numbers from 1")
+        if control and dev_every > 1:
+            raise UserError(f"dev_every = {dev_every}: control = True needs a pass over dev in every step; valid is 1")
         self.render_mode = render_mode
         self._features = check_features(features)
         general = GeneralDistillation(updates=general_updates)
@@ -187,11 +194,13 @@ class DistillAugEnv(gym.Env[Any, Any]):
             weights = weights_of(checked)
         control = self._control_gain() if self._settings["control"] else 0.0
         episode.train_loss = self._distil(weights)
-        scores, gradient = self._dev_pass()
         episode.t += 1
         episode.updates += self.updates
-        episode.dev_passes += 1
         episode.count(self.world.group[episode.rows], weights)
+        scores, gradient = episode.scores, episode.gradient
+        if episode.t % self._settings["dev_every"] == 0 or episode.t == self.steps:
+            scores, gradient = self._dev_pass()
+            episode.dev_passes += 1
         if not (isfinite(episode.train_loss) and isfinite(scores.nll)):
             episode.diverged = True
             return self._blank(), DIVERGED, True, False, episode.info(self.domains)

@@ -21,7 +21,7 @@ class Episode:
         anchors: rows of the shots that join the next step.
         scores: of the student on the dev split.
         gradient: (C, H) dev gradient at the student's last layer.
-        curve: the metric after each dev pass, more is better.
+        curve: the metric before the first step and after each, more is better.
         weight: (G,) weight given to each domain x operator so far.
         shown: (G,) candidates of each that were offered so far.
         t: steps taken.

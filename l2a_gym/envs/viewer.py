@@ -20,7 +20,7 @@ class Watched(Protocol):
 
     Attributes:
         t: steps taken.
-        curve: the metric after each dev pass, more is better.
+        curve: the metric before the first step and after each, more is better.
         weight: (G,) weight given to each domain x operator so far, domain-major.
         shown: (G,) candidates of each that were offered so far.
     """

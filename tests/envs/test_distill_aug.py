@@ -26,6 +26,7 @@ from l2a_gym.distill.device import autocast
 from l2a_gym.distill.distiller import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.envs.observation import STUDENT
 from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import Prepared
@@ -217,6 +218,23 @@ def test_rewards_add_up_to_last_less_first(small: dict[str, Any], metric: str) -
     total = sign * (steps[-1][4][f"dev_{metric}"] - first[f"dev_{metric}"])
     assert sum(step[1] for step in steps) == pytest.approx(total, abs=1e-12)
     assert total != 0
+
+
+def test_fewer_passes_over_dev_teach_the_same_student(env: DistillAugEnv, small: dict[str, Any]) -> None:
+    """Rewards come with the passes and add up to the same sum; the student does not notice."""
+    plan = actions(T)
+    env.reset(seed=4)
+    every = [env.step(action) for action in plan]
+    seldom = DistillAugEnv(**small, dev_every=3)  # T is no multiple of it: the last step has a pass all the same
+    seldom.reset(seed=4)
+    steps = [seldom.step(action) for action in plan]
+    assert [info["dev_passes"] for *_, info in steps] == [1, 1, 2, 3]
+    assert [reward for _, reward, *_ in steps[:2]] == [0.0, 0.0]
+    assert steps[2][1] == pytest.approx(sum(reward for _, reward, *_ in every[:3]), abs=1e-12)
+    assert steps[3][1] == every[3][1]
+    assert [info["train_loss"] for *_, info in steps] == [info["train_loss"] for *_, info in every]
+    nll = list(STUDENT).index("dev_nll")
+    assert steps[0][0]["student"][nll] == steps[1][0]["student"][nll] != steps[2][0]["student"][nll]
 
 
 def test_control_subtracts_what_uniform_weights_would_have_gained(env: DistillAugEnv, small: dict[str, Any]) -> None:
@@ -438,6 +456,8 @@ def test_an_illegal_action_changes_nothing(env: DistillAugEnv, action: NDArray[n
         ({"features": []}, "features = .*: valid are "),
         ({"render_mode": "human"}, "unknown render mode 'human': .*valid are ansi, rgb_array"),
         ({"steps": 0}, "steps = 0: valid are whole numbers from 1"),
+        ({"dev_every": 0}, "dev_every = 0: valid are whole numbers from 1"),
+        ({"dev_every": 2, "control": True}, "dev_every = 2: control = True needs a pass over dev in every step"),
     ],
 )
 def test_unknown_choices_name_the_nearest(small: dict[str, Any], arguments: dict[str, Any], message: str) -> None:
