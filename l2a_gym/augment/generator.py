@@ -8,11 +8,12 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
 from l2a_gym.cache import cache_dir, locked, write_folder, write_text
-from l2a_gym.distill.encode import Tokens, encode
+from l2a_gym.distill.encode import Tokens, encode, used_pieces
 from l2a_gym.distill.teacher import local_files
 from l2a_gym.tasks.task import Task, Texts
 
@@ -56,14 +57,19 @@ def _train(
     device: torch.device,
     folder: Path,
 ) -> None:
-    lm = MaskedLM(checkpoint, seed, len(task.labels) if config.conditional else 0).to(device)
+    lm, texts = (
+        MaskedLM(checkpoint, seed, len(task.labels) if config.conditional else 0),
+        [*task.sources.values(), *target],
+    )
+    lm.trim(np.concatenate([used_pieces(lm.tokenizer, part, task.max_length) for part in texts]))
+    lm.to(device)
 
     def tokens(parts: list[Texts]) -> tuple[Tokens, torch.Tensor | None]:
         label = torch.cat([torch.from_numpy(part.label) for part in parts]).to(device)
         encoded = Tokens.cat([encode(lm.tokenizer, part, task.max_length) for part in parts])
         return encoded.to(device), label if config.conditional else None
 
-    every, near = tokens([*task.sources.values(), *target]), tokens(target)
+    every, near = tokens(texts), tokens(target)
     perplexity = {"before": masked_perplexity(lm, near[0], seed, label=near[1])}
     if not lm.has_head:
         lm.expect(every[0].ids[lm.free(every[0])])

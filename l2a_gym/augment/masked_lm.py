@@ -20,9 +20,9 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 from l2a_gym.augment.chain import ChainConfig, Sites, walk
 from l2a_gym.cache import write_array
 from l2a_gym.distill.device import attention, autocast
-from l2a_gym.distill.encode import Tokens, shuffled_batches
+from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
-from l2a_gym.distill.teacher import checkpoint_folder, load_tokenizer, no_checkpoint
+from l2a_gym.distill.teacher import checkpoint_folder, keep_pieces, load_tokenizer, no_checkpoint
 from l2a_gym.errors import UserError
 
 
@@ -62,7 +62,7 @@ class MaskedLM:
         model: the Hugging Face model.
         has_head: whether the head is the checkpoint's own.
         segments: how many segments it tells apart; 0 where it does not see labels.
-        tokenizer: the checkpoint's.
+        tokenizer: the checkpoint's, until :meth:`trim`.
         mask: id of the mask.
         special: (V,) bool, the special tokens: they are never masked, drawn or changed.
 
@@ -85,9 +85,7 @@ class MaskedLM:
             raise UserError(f"the teacher {checkpoint!r} has no masked-LM head of BERT's or RoBERTa's kind")
         self.head: torch.nn.Module = getattr(model, name)
         self.tokenizer = load_tokenizer(checkpoint)
-        self.mask = int(self.tokenizer.mask_token_id)
-        special = torch.tensor(self.tokenizer.all_special_ids)
-        self.special = torch.isin(torch.arange(self.model.config.vocab_size), special)
+        self._find_special()
         self.has_head = not any(key.startswith(name) and "bias" not in key for key in report["missing_keys"])
         self.segments = getattr(self.model.config, "segments", 0)
         if classes and not self.segments:
@@ -100,6 +98,27 @@ class MaskedLM:
         self.model.config.type_vocab_size = classes * self.segments
         table = torch.nn.Embedding.from_pretrained(old.weight.detach().repeat(classes, 1), freeze=False)
         embeddings.token_type_embeddings = table
+
+    def trim(self, used: NDArray[np.int64]) -> None:
+        """Forget the pieces that are not among ``used`` ids, see :func:`trim_vocabulary`; the others get new ids.
+
+        Fewer pieces to score make training and walks faster, and no walk strays to pieces that no text of the task has.
+        """
+        self.tokenizer, kept = trim_vocabulary(self.tokenizer, used)
+        if len(kept) == len(self.special):
+            return
+        bias = cast(torch.nn.Linear, self.model.get_output_embeddings()).bias.detach()[torch.from_numpy(kept)]
+        keep_pieces(self.model, kept)
+        decoder = torch.nn.utils.skip_init(torch.nn.Linear, self.model.config.hidden_size, len(kept))
+        decoder.bias = torch.nn.Parameter(bias)
+        self.model.set_output_embeddings(decoder)
+        self.model.tie_weights()
+        self._find_special()
+
+    def _find_special(self) -> None:
+        self.mask = int(self.tokenizer.mask_token_id)
+        special = torch.tensor(self.tokenizer.all_special_ids)
+        self.special = torch.isin(torch.arange(self.model.config.vocab_size), special)
 
     def to(self, device: torch.device) -> MaskedLM:
         """Move the model to ``device``."""

@@ -29,7 +29,7 @@ from l2a_gym.augment.pool import draw_starts
 from l2a_gym.augment.walk import MaskedWalk
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.encode import Tokens, encode
-from l2a_gym.distill.teacher import load_teacher, predict, sentence_vectors
+from l2a_gym.distill.teacher import load_teacher, load_tokenizer, predict, sentence_vectors
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import Prepared
@@ -91,6 +91,7 @@ class Judges:
         domains: tells sentence vectors of the target, by ``base``, from those of the sources.
         teacher: the all-data teacher.
         tokenizer: of ``teacher``.
+        whole: the checkpoint's tokenizer, of ``base``.
         max_length: texts are cut at this many tokens.
     """
 
@@ -99,11 +100,12 @@ class Judges:
     domains: LogisticRegression
     teacher: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    whole: PreTrainedTokenizerFast
     max_length: int
 
     def log_odds(self, texts: Texts) -> NDArray[np.float64]:
         """Log-odds (n,) of the target."""
-        vectors = sentence_vectors(self.base, self._tokens(self.lm.tokenizer, texts)).cpu().numpy()
+        vectors = sentence_vectors(self.base, self._tokens(self.whole, texts)).cpu().numpy()
         odds: NDArray[np.float64] = self.domains.decision_function(vectors).astype(np.float64)
         return odds
 
@@ -174,7 +176,8 @@ def load_judges(
     for model in (base, teacher):
         torch.nn.Module.to(model, lm.special.device)
     domains = fit_domains(vectors[prepared.rows["dev"]], vectors[sources])
-    return Judges(lm, base, domains, teacher, prepared.tokenizer(), task.max_length)
+    tokenizers = prepared.tokenizer(), load_tokenizer(config.checkpoint)
+    return Judges(lm, base, domains, teacher, *tokenizers, task.max_length)
 
 
 def fit_domains(target: NDArray[Any], sources: NDArray[Any]) -> LogisticRegression:

@@ -21,7 +21,7 @@ from l2a_gym.augment.masked_lm import (
     masked_perplexity,
     train_masked_lm,
 )
-from l2a_gym.distill.encode import Tokens, encode
+from l2a_gym.distill.encode import Tokens, encode, used_pieces
 from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.registry import make_task
@@ -71,6 +71,31 @@ def test_a_new_head_expects_the_tokens_frequencies(small: dict[str, Any]) -> Non
     size = len(bias)
     assert bias.sum().item() == pytest.approx(1, abs=1e-5)
     assert bias[[7, 9, 0]].tolist() == pytest.approx([4 / (size + 4), 2 / (size + 4), 1 / (size + 4)])
+
+
+def test_a_trimmed_model_scores_the_pieces_it_kept_as_before(small: dict[str, Any], tmp_path: Path) -> None:
+    task, whole, lm = (
+        make_task(small["task"]),
+        MaskedLM(small["checkpoint"], seed=0),
+        MaskedLM(small["checkpoint"], seed=0),
+    )
+    for model in (whole, lm):
+        model.expect(torch.arange(whole.special.shape[0]).repeat_interleave(torch.arange(whole.special.shape[0])))
+    lm.trim(used_pieces(lm.tokenizer, task.train, task.max_length))
+    assert len(lm.special) < len(whole.special)
+    old = torch.tensor(
+        whole.tokenizer.convert_tokens_to_ids(lm.tokenizer.convert_ids_to_tokens(range(len(lm.special))))
+    )
+    before, after = (encode(each.tokenizer, task.train, task.max_length) for each in (whole, lm))
+    assert torch.equal(old[after.ids.long()], before.ids.long())
+    sites = torch.arange(len(before)), torch.ones(len(before), dtype=torch.long)
+    torch.testing.assert_close(lm.logits(after, sites), whole.logits(before, sites)[:, old], rtol=0, atol=1e-5)
+    assert lm.model.get_output_embeddings().weight is lm.model.get_input_embeddings().weight
+    lm.model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    again = MaskedLM(str(tmp_path), seed=1)
+    assert again.has_head
+    torch.testing.assert_close(again.logits(after, sites), lm.logits(after, sites))
 
 
 def test_training_lowers_the_perplexity_of_unseen_texts(
