@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedModel
 
+from l2a_gym.augment import generator
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.operators import Tools, make_operators
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.augment.pool import draw_starts, make_pool
@@ -100,7 +100,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     """
     asked = [fingerprint(task), config.checkpoint, local_files(config.checkpoint), config.seed]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
-    pool = [asked, asdict(config.pool) | {"preference": preference}]
+    pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
     tokens = [pool, config.student]
     few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
@@ -154,7 +154,9 @@ def _write_pool(task: Task, config: Preparation, device: torch.device, folder: P
         task.max_length,
         parts=walks,
         load_vectors=partial(_word_vectors, task, config),
-        load_masked_lm=partial(masked_lm_of, task, config.checkpoint, config.pool.masked_lm, config.seed, device),
+        load_masked_lm=partial(
+            generator.masked_lm_of, task, config.checkpoint, config.pool.masked_lm, config.seed, device
+        ),
     )
     pool = make_pool(task, config.pool, make_operators(tools), config.seed, config.pool.preferred())
     columns = {name: getattr(pool, name) for name in ("domain", "operator", "parent", "edit_share", "flipped")}

@@ -19,6 +19,9 @@ from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)
 
+FORMAT = 2
+"""Rises whenever the same texts and settings give another model or other walks."""
+
 
 def masked_lm_of(task: Task, checkpoint: str, config: MaskedTraining, seed: int, device: torch.device) -> MaskedLM:
     """The masked language model of a task, from the cache or trained now.
@@ -40,7 +43,7 @@ def masked_lm_of(task: Task, checkpoint: str, config: MaskedTraining, seed: int,
 
 
 def _key(parts: list[Texts], task: Task, checkpoint: str, config: MaskedTraining, seed: int) -> str:
-    digest = hashlib.sha256(json.dumps([checkpoint, asdict(config), seed, task.max_length]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, checkpoint, asdict(config), seed, task.max_length]).encode())
     for texts in parts:
         labels = texts.label.tolist() if config.conditional else None
         digest.update(json.dumps([texts.text, texts.pair, labels]).encode())

@@ -18,7 +18,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from l2a_gym.benchmark.evaluate import final_student, score_teacher, student_seeds
-from l2a_gym.benchmark.run import SHAPING, Run, task_slug
+from l2a_gym.benchmark.run import SHAPING, USUAL, Run, task_slug
 from l2a_gym.benchmark.runner import check_run, open_folder, train_rounds
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError, check_choice
@@ -55,6 +55,7 @@ VARIANTS = (
     Variant("without generator", SOURCES),
     Variant("without selector", UNIFORM),
     Variant("without both", {**SOURCES, **UNIFORM}),
+    Variant("without both, short", {**SOURCES, **UNIFORM, "export_steps": USUAL["export_steps"]}),
     Variant("without general distillation", {"general_updates": 0}),
     Variant("hard labels only", distillation={"alpha": 0.0}),
     Variant("soft labels only", distillation={"alpha": 1.0}),
@@ -126,7 +127,8 @@ class Ablation:
     def run_of(self, variant: Variant) -> Run:
         """The run that trains a variant's selector: full's own where its environment and selector are the same."""
         changed = replace(self.run, **variant.run)
-        return changed if changed == self.run else replace(changed, out=self.folder / variant.name.replace(" ", "-"))
+        name = variant.name.replace(",", "").replace(" ", "-")
+        return changed if changed == self.run else replace(changed, out=self.folder / name)
 
 
 @dataclass(frozen=True)

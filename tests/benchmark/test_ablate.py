@@ -36,7 +36,7 @@ from l2a_gym.errors import UserError
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + 4 * (2 + 1)
 NAMES = [variant.name for variant in VARIANTS]
-OWN = {"without-generator", "without-selector", "without-both", "without-general-distillation"}
+OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-short", "general-distillation")}
 """The folders of the variants that train a selector of their own."""
 
 
@@ -73,6 +73,7 @@ def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
         "without generator": {"pool": "sources"},
         "without selector": {"algo": "uniform"},
         "without both": both,
+        "without both, short": {**both, "export_steps": 100},
         "without general distillation": {"general_updates": 0},
     }
     assert {name: dict(variant(name).distillation) for name in NAMES if variant(name).distillation} == {
@@ -107,7 +108,11 @@ def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Abla
         "all-data teacher",
     }
     plain = replace(plan, algo="uniform", pool="sources")
-    assert {plain.run_of(variant(name)).folder.name for name in NAMES} == {"full", "without-general-distillation"}
+    assert {plain.run_of(variant(name)).folder.name for name in NAMES} == {
+        "full",
+        "without-both-short",
+        "without-general-distillation",
+    }
 
 
 def test_named_variants_run_beside_the_full_method(plan: Ablation) -> None:
@@ -133,7 +138,7 @@ def test_only_what_needs_one_trained_a_selector(plan: Ablation, rows: list[dict[
     assert folders == {"full", *OWN}
     for name in folders:
         spent = json.loads((plan.folder / name / "progress.json").read_text())["spent"]
-        assert spent == (0 if name in ("without-selector", "without-both") else 4 * EPISODE)
+        assert spent == (0 if name in ("without-selector", "without-both", "without-both-short") else 4 * EPISODE)
         assert load_run(plan.folder / name).out == plan.folder / name
     records = {name: (plan.folder / name / "record.jsonl").read_text() for name in folders}
     assert len(records["full"].splitlines()) == 2  # of one training
