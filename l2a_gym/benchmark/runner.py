@@ -205,7 +205,7 @@ def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]
     """
     env, scores = final_student(run, selector)
     prepared = env.world.prepared
-    export(env.distiller.student, prepared.tokenizer(), model_card(run, prepared, scores), folder)
+    export(env.distiller.students[0], prepared.tokenizer(), model_card(run, prepared, scores), folder)
     return scores
 
 

@@ -65,8 +65,8 @@ def step(task: str, device: str, repeats: int, file: Path | None) -> dict[str, A
     distiller, dev = env.distiller, env.world.dev
 
     def bare(rows: Tensor, anchors: Tensor) -> None:
-        distiller.step(rows, weights, anchors, env.updates)
-        score(distiller.outputs(dev.tokens).logits, dev.label)
+        distiller.step(rows[None], weights[None], anchors[None], env.updates, [1.0])
+        score(distiller.outputs(dev.tokens)[0].logits, dev.label)
 
     pairs = []
     for repeat in trange(repeats + 2, desc="timing", leave=False):

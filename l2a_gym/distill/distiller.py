@@ -1,10 +1,11 @@
-"""The inner step: a student's weighted gradient steps from cached teacher outputs, and its dev pass."""
+"""The inner step: weighted gradient steps of E students from cached teacher outputs, and their dev passes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -15,8 +16,8 @@ from transformers import PreTrainedModel
 
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Forward, Outputs
-from l2a_gym.distill.layers import LAYER_MAPS, States, set_attention, states
+from l2a_gym.distill.forward import Forward, Outputs, Stack
+from l2a_gym.distill.layers import LAYER_MAPS, set_attention, states
 from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES, distillation_loss
 from l2a_gym.distill.matching import Features, Matching
 from l2a_gym.errors import UserError, check_choice, unknown
@@ -126,12 +127,14 @@ class Taught(Labelled):
 
 
 class Distiller:
-    """A student, its optimiser and the texts it learns from.
+    """E students as one model, their optimisers, and the texts that they learn from.
+
+    Each learns as if it were alone, up to rounding.
 
     Args:
-        student: the model; its weights at this moment are the start of every run.
+        students: models of one class and shape; the first one's weights at this moment are the start of every run.
         texts: candidates and shots with the teacher's logits; rows are indices into them.
-        config: how it learns.
+        config: how they learn.
         features: of the same texts, the teacher's side of the losses between layers that ``config`` switches on.
 
     Raises:
@@ -140,116 +143,153 @@ class Distiller:
 
     def __init__(
         self,
-        student: PreTrainedModel,
+        students: Sequence[PreTrainedModel],
         texts: Taught,
         config: Distillation,
         features: Features | None = None,
     ) -> None:
         self.device = texts.label.device
-        torch.nn.Module.to(student, self.device)
-        self.student = student.eval()  # students have no dropout
-        self.forward = Forward(student)
+        self.students = [torch.nn.Module.to(student, self.device).eval() for student in students]  # without dropout
+        self.stack = Stack(self.students)
+        self.forward = Forward(self.stack)
         self.texts = texts
         self.config = config
-        self.matching = Matching(config.extra, config.attention_loss, features or Features(), student.config)
-        self.matching.to(self.device)
-        set_attention(self.student, self.matching.layers, self.device)
-        self._start = {name: value.clone() for name, value in self.student.state_dict().items()}
-        self.reset(head_seed=0)
+        shape = students[0].config
+        matching = partial(Matching, config.extra, config.attention_loss, features or Features(), shape)
+        self.matchings = [matching().to(self.device) for _ in students]
+        for student in self.students:
+            set_attention(student, self.matchings[0].layers, self.device)
+        self._start = {name: value.clone() for name, value in self.students[0].state_dict().items()}
+        self.optimisers = [self._optimiser(i) for i in range(len(students))]
+        for i in range(len(students)):
+            self.reset(0, i)
 
-    def reset(self, head_seed: int) -> None:
-        """Back to the start weights, with a new optimiser; ``head_seed`` draws a new classifier and new projections."""
-        self.student.load_state_dict(self._start)
-        head = self.student.classifier.weight
-        generator = torch.Generator().manual_seed(head_seed)
-        head.data.copy_(torch.randn(head.shape, generator=generator) * self.student.config.initializer_range)
-        self.matching.reset(generator)
-        self.optimiser = torch.optim.AdamW(
-            self._learnt(),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=True,
+    def _optimiser(self, i: int) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            self._learnt(i), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
 
-    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> float:
+    def reset(self, head_seed: int, i: int = 0) -> None:
+        """Student i back to the start weights, with a new optimiser.
+
+        Args:
+            head_seed: draws a new classifier and new projections.
+            i: which student.
+        """
+        student, matching = self.students[i], self.matchings[i]
+        student.load_state_dict(self._start)
+        head = student.classifier.weight
+        generator = torch.Generator().manual_seed(head_seed)
+        head.data.copy_(torch.randn(head.shape, generator=generator) * student.config.initializer_range)
+        matching.reset(generator)
+        self.optimisers[i] = self._optimiser(i)
+
+    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rates: Sequence[float]) -> list[float]:
         """Take ``updates`` gradient steps, each on an equal part of the candidates and of the anchors.
 
         Texts of similar length go into the same part, which saves padding.
 
         Args:
-            rows: (N,) candidates.
-            weights: (N,) float32, >= 0; zero drops a candidate. Normalised over the candidates of a gradient step.
-            anchors: (updates * config.anchors,) rows of target shots.
+            rows: (E, N) candidates of each student.
+            weights: (E, N) float32, >= 0; zero drops a candidate. Normalised over a student's candidates of a step.
+            anchors: (E, updates * config.anchors) rows of target shots.
             updates: K, divides N.
-            rate: factor of the learning rate.
+            rates: (E,) factors of the learning rate.
 
         Returns:
-            The mean loss, in nats; not finite where the student diverged.
+            Each student's mean loss, in nats; not finite where it diverged.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * self.config.learning_rate
+        for optimiser, rate in zip(self.optimisers, rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * self.config.learning_rate
         length = self.texts.tokens.length
         order = length[rows].argsort(stable=True)
-        anchors = anchors[length[anchors].argsort(stable=True)]
-        parts = zip(rows[order].chunk(updates), weights[order].chunk(updates), anchors.chunk(updates), strict=True)
-        return sum(self._update(*part) for part in parts) / updates
+        anchors = anchors.gather(1, length[anchors].argsort(stable=True))
+        parts = (part.chunk(updates, dim=1) for part in (rows.gather(1, order), weights.gather(1, order), anchors))
+        losses = [self._update(*part) for part in zip(*parts, strict=True)]
+        return torch.stack(losses).mean(0).tolist()
 
-    def _update(self, rows: Tensor, weights: Tensor, anchors: Tensor) -> float:
-        every = torch.cat([rows, anchors])
-        loss = self._losses(every) @ self._shares(weights, len(anchors))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._learnt(), self.config.clip)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        return float(loss.detach())
+    def _update(self, rows: Tensor, weights: Tensor, anchors: Tensor) -> Tensor:
+        loss = (self._losses(torch.cat([rows, anchors], dim=1)) * self._shares(weights, anchors.shape[1])).sum(1)
+        loss.sum().backward()
+        self.stack.hand_out()
+        for i, optimiser in enumerate(self.optimisers):
+            torch.nn.utils.clip_grad_norm_(self._learnt(i), self.config.clip)
+            optimiser.step()
+            optimiser.zero_grad()
+        return loss.detach()
 
-    def _learnt(self) -> list[torch.nn.Parameter]:
-        return [*self.student.parameters(), *self.matching.parameters()]
+    def _learnt(self, i: int) -> list[torch.nn.Parameter]:
+        return [*self.students[i].parameters(), *self.matchings[i].parameters()]
 
     def _losses(self, rows: Tensor) -> Tensor:
-        """Each text's loss, (n,)."""
-        tokens, label, teacher = self.texts.tokens.take(rows), self.texts.label[rows], self.texts.teacher[rows]
+        """Each text's loss, (E, n)."""
+        if self.config.extra:
+            return torch.stack([self._layer_losses(i, each) for i, each in enumerate(rows)])
         with autocast(self.device):
-            outputs, own = self._watched(tokens) if self.matching.layers else (self.forward(tokens), {})
-        losses = distillation_loss(outputs.logits, label, teacher, self.config.alpha, self.config.temperature)
-        return losses + self.matching(own, rows, tokens.length)
+            logits = self.forward(self.texts.tokens.take(rows.flatten())).logits
+        return self._label_losses(logits, rows.flatten()).view_as(rows)
 
-    def _watched(self, tokens: Tokens) -> tuple[Outputs, States]:
-        """The whole pass of ``transformers``, with the states that are matched."""
-        output, own = states(self.student.base_model, tokens.inputs(), self.matching.layers)
-        logits = self.student.classifier(output.pooler_output)
-        return Outputs(logits.float(), output.pooler_output.float()), own
+    def _label_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
+        label, teacher = self.texts.label[rows], self.texts.teacher[rows]
+        return distillation_loss(logits, label, teacher, self.config.alpha, self.config.temperature)
+
+    def _layer_losses(self, i: int, rows: Tensor) -> Tensor:
+        """The losses (n,) of student i with those between layers, which need the whole pass of ``transformers``."""
+        student, matching, tokens = self.students[i], self.matchings[i], self.texts.tokens.take(rows)
+        with autocast(self.device):
+            output, own = states(student.base_model, tokens.inputs(), matching.layers)
+            logits = student.classifier(output.pooler_output)
+        return self._label_losses(logits.float(), rows) + matching(own, rows, tokens.length)
 
     def _shares(self, weights: Tensor, anchors: int) -> Tensor:
-        """Each text's share of the loss, (n + anchors,); they sum to one, so weights can't change the step's size."""
-        total = weights.sum()
+        """Each text's share of the loss, (E, n + anchors).
+
+        They sum to one, so weights can't change the step's size.
+        """
+        total = weights.sum(1, keepdim=True)
         anchor_share = torch.where(total > 0, self.config.anchor_share, 1.0)
         chosen = (1 - anchor_share) * weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
-        return torch.cat([chosen, (anchor_share / anchors).expand(anchors)])
+        return torch.cat([chosen, (anchor_share / anchors).expand(-1, anchors)], dim=1)
 
-    def look(self, rows: Tensor) -> Outputs:
-        """The student's outputs on ``rows``, in their order; nothing is learnt."""
-        return self.outputs(self.texts.tokens.take(rows))
+    def look(self, rows: Tensor) -> list[Outputs]:
+        """Each student's outputs on its rows (E, N), in their order; nothing is learnt."""
+        return self.outputs(self.texts.tokens.take(rows.flatten()))
 
     @torch.no_grad()
-    def outputs(self, tokens: Tokens, batch: int = 64) -> Outputs:
-        """The student's outputs on any tokens, in their order; nothing is learnt."""
-        order = tokens.length.argsort(stable=True)
-        with autocast(self.device):
-            parts = [self.forward(tokens.take(rows)) for rows in order.split(batch)]
-        back = order.argsort()
-        return Outputs(torch.cat([p.logits for p in parts])[back], torch.cat([p.pooled for p in parts])[back])
+    def outputs(self, tokens: Tokens, batch: int = 64) -> list[Outputs]:
+        """Each student's outputs on texts of its own; nothing is learnt.
 
-    def state(self) -> dict[str, Any]:
-        """A copy of everything that learning changes."""
-        learnt = {"student": self.student, "matching": self.matching, "optimiser": self.optimiser}
+        Args:
+            tokens: of E * n texts, a student's after another's.
+            batch: texts of each student in a forward pass; those of similar length share one.
+
+        Returns:
+            For each student, n outputs in the order of its texts.
+        """
+        students = len(self.students)
+        length = tokens.length.view(students, -1)
+        order = length.argsort(dim=1, stable=True)
+        first = torch.arange(students, device=self.device)[:, None] * length.shape[1]
+        with autocast(self.device):
+            parts = [self.forward(tokens.take((first + rows).flatten())) for rows in order.split(batch, dim=1)]
+        back = order.argsort(dim=1)
+
+        def join(name: str) -> Iterator[Tensor]:
+            each = [getattr(part, name).unflatten(0, (students, -1)) for part in parts]
+            return (found[rows] for found, rows in zip(torch.cat(each, dim=1), back, strict=True))
+
+        return [Outputs(*both) for both in zip(join("logits"), join("pooled"), strict=True)]
+
+    def state(self, i: int = 0) -> dict[str, Any]:
+        """A copy of everything that learning changes in student i."""
+        learnt = {"student": self.students[i], "matching": self.matchings[i], "optimiser": self.optimisers[i]}
         return deepcopy({name: part.state_dict() for name, part in learnt.items()})
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any], i: int = 0) -> None:
         """Go back to a :meth:`state`; going on from there repeats the same arithmetic."""
-        self.student.load_state_dict(state["student"])
-        self.matching.load_state_dict(state["matching"])
-        self.optimiser.load_state_dict(deepcopy(state["optimiser"]))
+        self.students[i].load_state_dict(state["student"])
+        self.matchings[i].load_state_dict(state["matching"])
+        self.optimisers[i].load_state_dict(deepcopy(state["optimiser"]))
 
 
 def last_layer_gradient(outputs: Outputs, label: Tensor) -> Tensor:

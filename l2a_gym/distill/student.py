@@ -14,7 +14,7 @@ from transformers import AlbertConfig, BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens, shuffled_batches
-from l2a_gym.distill.forward import Forward
+from l2a_gym.distill.forward import Forward, Stack
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces
@@ -196,7 +196,8 @@ def distil_generally(
         return
     device = vectors.device
     torch.nn.Module.to(student, device)
-    forward = Forward(student)
+    stack = Stack([student])
+    forward = Forward(stack)
     vectors = F.normalize(vectors - vectors.mean(0), dim=1)
     updates = max(1, min(config.updates, config.passes * len(tokens) // config.batch))
     with torch.random.fork_rng():
@@ -208,10 +209,11 @@ def distil_generally(
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):
-                pooled = widen(forward.pooled(tokens.take(rows)))
+                pooled = widen(forward.pooled(tokens.take(rows))[0])
             own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()
+            stack.hand_out()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad()

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from math import isfinite
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
-from torch import Tensor
 
-from l2a_gym.augment.config import PoolConfig
-from l2a_gym.distill.device import resolve_device
-from l2a_gym.distill.distiller import Distillation, Distiller, last_layer_gradient
-from l2a_gym.distill.features import check_layers
-from l2a_gym.distill.student import GeneralDistillation, careful, student_names
+from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs import viewer
-from l2a_gym.envs.action import MODES, action_space, check_action, mixture_of, weights_of
-from l2a_gym.envs.episode import Episode, State
-from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
-from l2a_gym.envs.observe import Observation, observe
-from l2a_gym.envs.reward import METRICS, Scores, score
-from l2a_gym.envs.world import World, load_world
-from l2a_gym.errors import UserError, check_choice
-from l2a_gym.prepare import prepare
-from l2a_gym.prepared import TEACHERS
-from l2a_gym.stages import Preparation
-from l2a_gym.tasks.registry import make_task, outline
-
-DEFAULT_TASK = "hutto/nyt-64-noise40"
-DIVERGED = -1.0
-"""The reward of a step after which the student's loss is not finite; the episode ends there."""
+from l2a_gym.envs.episode import State
+from l2a_gym.envs.lane import Lane
+from l2a_gym.envs.lanes import Lanes
+from l2a_gym.envs.observe import Observation
+from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.envs.world import World
+from l2a_gym.errors import check_choice
 
 
 class DistillAugEnv(gym.Env[Any, Any]):
@@ -114,70 +99,38 @@ class DistillAugEnv(gym.Env[Any, Any]):
         render_mode: str | None = None,
     ) -> None:
         self._settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        check_choice("action", action, MODES)
-        check_choice("metric", metric, METRICS)
-        check_choice("teacher", teacher, TEACHERS)
-        check_choice("student", student, student_names())
+        self._options = {name: value for name, value in self._settings.items() if name != "render_mode"}
         if render_mode is not None:
             check_choice("render mode", render_mode, self.metadata["render_modes"])
-        if control and action == "mixture":
-            raise UserError("control = True needs action = 'weights': a mixture's control would repeat the same draw")
-        for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
-            if number < 1:
-                raise UserError(f"{name} = {number}: valid are whole numbers from 1")
-        if control and dev_every > 1:
-            raise UserError(f"dev_every = {dev_every}: control = True needs a pass over dev in every step; valid is 1")
         self.render_mode = render_mode
-        self._features = check_features(features)
-        general = GeneralDistillation(updates=general_updates)
-        self._preparation = Preparation(
-            checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool), general=general
-        )
-        rate = careful(student, Distillation.learning_rate)
-        self._config = Distillation.of({"learning_rate": rate, **(distillation or {})})
-        check_layers(self._config, student, checkpoint)
-        plan = outline(task)
-        self.domains, self.operators = plan.domains, self._preparation.pool.names
-        self.steps = steps or plan.budget.steps
-        self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
-        self.columns = candidate_columns(self._features, self.domains, self.operators)
-        self.observation_space = observation_space(
-            self.candidates, self.columns, len(self.domains), len(self.operators)
-        )
-        self.action_space = action_space(action, self.candidates, len(self.domains) * len(self.operators))
-        self._world: World | None = None
-        self._distiller: Distiller | None = None
-        self._episode: Episode | None = None
+        self.setup = Setup(**self._options)
+        self.domains, self.operators, self.columns = self.setup.domains, self.setup.operators, self.setup.columns
+        self.steps, self.candidates, self.updates = self.setup.steps, self.setup.candidates, self.setup.updates
+        self.observation_space, self.action_space = self.setup.observation_space, self.setup.action_space
 
-    @property
+    @cached_property
     def world(self) -> World:
         """The prepared texts; the first use loads and, where needed, prepares them."""
-        if self._world is None:
-            device = resolve_device(self._settings["device"])
-            prepared = prepare(make_task(self._settings["task"]), self._preparation, device)
-            sizes = len(self.domains), len(self.operators)
-            self._world = load_world(prepared, self._settings["teacher"], self._features, *sizes, device)
-        return self._world
+        return self.setup.load_world()
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        """The one lane of this environment."""
+        return Lanes(self.setup, self.world, 1)
 
     @property
     def distiller(self) -> Distiller:
         """The student as it is now."""
-        if self._distiller is None:
-            self._distiller = self.world.new_distiller(self._config)
-        return self._distiller
+        return self.lanes.distiller
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode: the student at its start, with a classifier and candidates drawn from the seed."""
         super().reset(seed=seed)
-        self.distiller.reset(head_seed=int(self.np_random.integers(2**31)))
-        rows, anchors = self._draw()
-        scores, gradient = self._dev_pass()
-        curve = [scores.value(self._settings["metric"])]
-        weight, shown = np.zeros((2, len(self.world.groups)))
-        self._episode = Episode(rows, anchors, scores, gradient, curve, weight, shown)
-        return self._observe(), self._episode.info(self.domains)
+        self._lane.random = self.np_random
+        self.lanes.reset([0])
+        return self.lanes.observe()[0], self._lane.info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Distil the student on what the action chose.
@@ -186,35 +139,13 @@ class DistillAugEnv(gym.Env[Any, Any]):
             UserError: wrong shape, or a value that is not finite.
             ResetNeeded: before the first reset, or after the end of an episode.
         """
-        episode, metric = self._running(), self._settings["metric"]
-        checked = check_action(action, self.action_space)
-        if self._settings["action"] == "mixture":
-            episode.rows, weights = self._sample(checked), np.ones(self.candidates, dtype=np.float32)
-        else:
-            weights = weights_of(checked)
-        control = self._control_gain() if self._settings["control"] else 0.0
-        episode.train_loss = self._distil(weights)
-        episode.t += 1
-        episode.updates += self.updates
-        episode.count(self.world.group[episode.rows], weights)
-        scores, gradient = episode.scores, episode.gradient
-        if episode.t % self._settings["dev_every"] == 0 or episode.t == self.steps:
-            scores, gradient = self._dev_pass()
-            episode.dev_passes += 1
-        if not (isfinite(episode.train_loss) and isfinite(scores.nll)):
-            episode.diverged = True
-            return self._blank(), DIVERGED, True, False, episode.info(self.domains)
-        episode.scores, episode.gradient = scores, gradient
-        episode.curve.append(scores.value(metric))
-        episode.rows, episode.anchors = self._draw()
-        reward = episode.curve[-1] - episode.curve[-2] - control
-        return self._observe(), reward, episode.t >= self.steps, False, episode.info(self.domains)
+        (stepped,) = self.lanes.step([action])
+        return self.lanes.observe()[0], stepped.reward, stepped.terminated, False, self._lane.info()
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
-        return State(
-            self.distiller.state(), deepcopy(self._begun()), deepcopy(dict(self.np_random.bit_generator.state))
-        )
+        random = deepcopy(dict(self.np_random.bit_generator.state))
+        return State(self.distiller.state(), deepcopy(self._lane.begun()), random)
 
     def restore_state(self, state: State) -> None:
         """Go back to a moment of this environment or of one made with the same arguments.
@@ -222,13 +153,13 @@ class DistillAugEnv(gym.Env[Any, Any]):
         Going on from there repeats the same rewards, bit for bit on a CPU.
         """
         self.distiller.restore(state.distiller)
-        self._episode = deepcopy(state.episode)
+        self._lane.episode, self._lane.random = deepcopy(state.episode), self.np_random
         self.np_random.bit_generator.state = deepcopy(state.random)
 
     def fork(self) -> DistillAugEnv:
         """A second environment at the same moment, with a student of its own and the same prepared texts."""
         twin = DistillAugEnv(**self._settings)
-        twin._world = self.world
+        twin.world = self.world
         twin.restore_state(self.save_state())
         return twin
 
@@ -237,57 +168,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
         if self.render_mode is None:
             return None
         draw = viewer.ansi if self.render_mode == "ansi" else viewer.rgb_array
-        return draw(self.domains, self.operators, self._begun(), self._settings["metric"])
+        return draw(self.domains, self.operators, self._lane.begun(), self.setup.metric)
 
-    def _begun(self) -> Episode:
-        if self._episode is None:
-            raise ResetNeeded("call reset() first: no episode has begun")
-        return self._episode
-
-    def _running(self) -> Episode:
-        episode = self._begun()
-        if episode.diverged or episode.t >= self.steps:
-            raise ResetNeeded("the episode is over: call reset() before the next step()")
-        return episode
-
-    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Candidates to show, without repetition where the pool allows, and anchors for the next step."""
-        n, total, usable = self.world.candidates, len(self.world.texts.label), self.world.usable
-        rows = self.np_random.choice(usable, size=self.candidates, replace=len(usable) < self.candidates)
-        return rows, self.np_random.integers(n, total, size=self.updates * self._config.anchors)
-
-    def _sample(self, action: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Candidates drawn from the mixture, with repetition."""
-        groups = self.world.groups
-        counts = self.np_random.multinomial(self.candidates, mixture_of(action, np.array([len(g) for g in groups])))
-        return np.concatenate([self.np_random.choice(g, size=k) for g, k in zip(groups, counts, strict=True) if k])
-
-    def _distil(self, weights: NDArray[np.float32]) -> float:
-        episode, device = self._begun(), self.distiller.device
-        rows, anchors = (torch.from_numpy(index).to(device) for index in (episode.rows, episode.anchors))
-        rate = 1 - episode.t / self.steps  # falls to zero with the horizon, so that the last student has settled
-        return self.distiller.step(rows, torch.from_numpy(weights).to(device), anchors, self.updates, rate)
-
-    def _control_gain(self) -> float:
-        """What uniform weights gain from this state on these candidates; the state is left as it was."""
-        episode, metric = self._begun(), self._settings["metric"]
-        before = self.distiller.state()
-        self._distil(np.ones(self.candidates, dtype=np.float32))
-        gain = self._dev_pass()[0].value(metric) - episode.scores.value(metric)
-        self.distiller.restore(before)
-        episode.updates += self.updates
-        episode.dev_passes += 1
-        return gain if isfinite(gain) else DIVERGED
-
-    def _dev_pass(self) -> tuple[Scores, Tensor]:
-        outputs = self.distiller.outputs(self.world.dev.tokens)
-        return score(outputs.logits, self.world.dev.label), last_layer_gradient(outputs, self.world.dev.label)
-
-    def _observe(self) -> Observation:
-        episode = self._begun()
-        outputs = self.distiller.look(torch.from_numpy(episode.rows).to(self.distiller.device))
-        return observe(self.world, self.columns, outputs, episode, self.steps, self.updates)
-
-    def _blank(self) -> Observation:
-        """After a diverged step there is no student to look with."""
-        return {name: np.zeros_like(space.sample()) for name, space in self.observation_space.items()}
+    @property
+    def _lane(self) -> Lane:
+        return self.lanes.lanes[0]

@@ -53,15 +53,15 @@ class World:
     made: NDArray[np.float32]
     distance: NDArray[np.float32]
 
-    def new_distiller(self, config: Distillation) -> Distiller:
-        """A student at its start, with the teacher's features where ``config`` needs them.
+    def new_distiller(self, config: Distillation, number: int = 1) -> Distiller:
+        """A number of students at their start, as one model, with the teacher's features where ``config`` needs them.
 
         Raises:
             UserError: the student's and the teacher's layers can't be matched.
         """
-        student, device = self.prepared.student(), self.texts.label.device
-        features = teacher_features(self.prepared, self.teacher, config, student.config, device)
-        return Distiller(student, self.texts, config, features)
+        students, device = [self.prepared.student() for _ in range(number)], self.texts.label.device
+        features = teacher_features(self.prepared, self.teacher, config, students[0].config, device)
+        return Distiller(students, self.texts, config, features)
 
 
 def load_world(

@@ -14,18 +14,18 @@ from transformers import (
 )
 
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Forward
+from l2a_gym.distill.forward import Forward, Stack
 
 LENGTH = 9
 SIZES = {"vocab_size": 40, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20}
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "max_position_embeddings": LENGTH}
 
 
-def student(kind: str, layers: int) -> PreTrainedModel:
+def student(kind: str, layers: int, seed: int = 0) -> PreTrainedModel:
     """A classifier whose every parameter differs from its start value, norms and biases too."""
     shape = {**SIZES, **QUIET, "num_hidden_layers": layers, "num_labels": 3}
     with torch.random.fork_rng():
-        torch.manual_seed(layers)
+        torch.manual_seed(10 * layers + seed)
         if kind == "bert":
             model: PreTrainedModel = BertForSequenceClassification(BertConfig(**shape))
         else:
@@ -46,10 +46,12 @@ def texts(pairs: bool) -> Tokens:
     return Tokens(ids.int(), length, first)
 
 
-def gradients(model: PreTrainedModel, loss: Tensor) -> dict[str, Tensor]:
+def gradients(model: PreTrainedModel, loss: Tensor, stack: Stack | None = None) -> dict[str, Tensor]:
     """Of every parameter; zero where the loss does not reach it."""
     model.zero_grad()
     loss.backward()
+    if stack is not None:
+        stack.hand_out()
     named = model.named_parameters()
     return {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in named}
 
@@ -63,29 +65,51 @@ def test_outputs_and_gradients_are_those_of_transformers(kind: str, layers: int,
     logits = model.classifier(whole)
     mixed = torch.linspace(-1, 2, logits.numel(), dtype=torch.float64).view_as(logits)
     expected = gradients(model, (logits * mixed).sum())
-    forward = Forward(model)
-    pooled = forward.pooled(tokens)
+    stack = Stack([model])
+    forward = Forward(stack)
+    pooled = forward.pooled(tokens)[0]
     torch.testing.assert_close(pooled, whole, rtol=0, atol=1e-12)
     torch.testing.assert_close(forward(tokens).logits, logits.float())
-    found = gradients(model, (model.classifier(pooled) * mixed).sum())
+    found = gradients(model, (forward.classifier(pooled[None]) * mixed).sum(), stack)
     assert max(float(each.abs().max()) for each in expected.values()) > 0.1
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-11, msg=name)
 
 
 def test_a_text_does_not_depend_on_the_texts_beside_it() -> None:
-    forward, tokens = Forward(student("bert", 2)), texts(pairs=True)
-    together = forward.pooled(tokens)
-    alone = torch.cat([forward.pooled(tokens.take(torch.tensor([row]))) for row in range(len(tokens))])
+    forward, tokens = Forward(Stack([student("bert", 2)])), texts(pairs=True)
+    together = forward.pooled(tokens)[0]
+    alone = torch.cat([forward.pooled(tokens.take(torch.tensor([row])))[0] for row in range(len(tokens))])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
 def test_the_parameters_are_the_models_own() -> None:
     model, tokens = student("albert", 2), texts(pairs=False)
-    forward = Forward(model)
-    before = forward.pooled(tokens)
+    forward = Forward(Stack([model]))
+    before = forward.pooled(tokens)[0]
     state = {name: value * 1.5 for name, value in model.state_dict().items()}
     model.load_state_dict(state)
-    after = forward.pooled(tokens)
+    after = forward.pooled(tokens)[0]
     assert not torch.allclose(before, after)
     torch.testing.assert_close(after, model.base_model(**tokens.inputs()).pooler_output, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["bert", "albert"])
+def test_students_side_by_side_are_as_if_alone(kind: str) -> None:
+    """Texts differ in number of tokens from student to student; outputs and gradients are each one's own."""
+    models, tokens = [student(kind, 2, seed) for seed in range(3)], texts(pairs=True)
+    shown = [tokens.take(torch.tensor(rows)) for rows in ([0, 1, 2], [4, 3, 1], [2, 2, 0])]
+    expected = []
+    for model, own in zip(models, shown, strict=True):
+        whole = model.base_model(**own.inputs()).pooler_output
+        expected.append((whole.detach(), gradients(model, model.classifier(whole).square().sum())))
+    stack = Stack(models)
+    forward = Forward(stack)
+    pooled = forward.pooled(Tokens.cat(shown))
+    forward.classifier(pooled).square().sum().backward()
+    stack.hand_out()
+    for model, found, (whole, gradient) in zip(models, pooled, expected, strict=True):
+        torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
+        for name, parameter in model.named_parameters():
+            mine = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            torch.testing.assert_close(mine, gradient[name], rtol=0, atol=1e-11, msg=name)

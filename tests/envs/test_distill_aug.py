@@ -292,7 +292,7 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
     assert [info[f"weight/{domain}"] for domain in env.domains] == [0, 0, 0]
 
     distiller, texts, dev = reference.distiller, reference.world.texts, reference.world.dev
-    student, config = distiller.student, distiller.config
+    student, config = distiller.students[0], distiller.config
     optimiser = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     anchors = torch.from_numpy(reference.save_state().episode.anchors)
     assert len(anchors) == K * config.anchors
@@ -325,7 +325,7 @@ def test_compute_is_the_same_whatever_is_chosen(env: DistillAugEnv, action: NDAr
     for t in range(1, T + 1):
         *_, info = env.step(action)
         assert (info["updates"], info["dev_passes"]) == (K * t, 1 + t)
-        taken = {int(state["step"]) for state in env.distiller.optimiser.state.values()}
+        taken = {int(state["step"]) for state in env.distiller.optimisers[0].state.values()}
         assert taken == {K * t}
 
 
@@ -571,7 +571,7 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
     assert overwritten == 6  # ids, length, first, label; logits of two teachers; sentence vectors end before
     blind = DistillAugEnv(**small)
     features = list(dict.fromkeys(column.split("=")[0] for column in env.columns))
-    blind._world = load_world(
+    blind.world = load_world(
         Prepared(tmp_path / "copy"), "few-shot", features, len(env.domains), len(env.operators), torch.device("cpu")
     )
     assert play(blind, 0, actions(T)) == play(env, 0, actions(T))
@@ -617,7 +617,7 @@ def test_a_student_learns_from_layers_too(
     first = [env.step(action)[1] for action in actions(2)]
     env.restore_state(state)
     assert [env.step(action)[1] for action in actions(2)] == first == [twin.step(action)[1] for action in actions(2)]
-    assert env.distiller.student.state_dict().keys() == plain.distiller.student.state_dict().keys()
+    assert env.distiller.students[0].state_dict().keys() == plain.distiller.students[0].state_dict().keys()
 
 
 def test_the_teacher_that_teaches_gives_the_features(

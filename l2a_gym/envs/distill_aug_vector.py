@@ -1,0 +1,102 @@
+"""``L2A-Distill-v0`` many times over: E students learn side by side as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from l2a_gym.envs.lanes import Lanes
+from l2a_gym.envs.observe import Observation
+from l2a_gym.envs.setup import Setup
+from l2a_gym.errors import UserError
+
+
+class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
+    """E environments like :class:`~l2a_gym.envs.distill_aug.DistillAugEnv` whose students are one batched model.
+
+    Each gives what it gives alone from the same seed, up to rounding. An episode that ends begins anew in the same
+    step; what it ended with is in ``infos["final_obs"]`` and ``infos["final_info"]``.
+
+    Args:
+        num_envs: E.
+        settings: arguments of the single environment but for ``render_mode``.
+
+    Raises:
+        UserError: as there, or fewer than one environment.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
+
+    def __init__(self, num_envs: int = 1, **settings: Any) -> None:
+        if num_envs < 1:
+            raise UserError(f"num_envs = {num_envs}: valid are whole numbers from 1")
+        self.num_envs = num_envs
+        self.setup = Setup(**settings)
+        self.columns, self.candidates, self.steps = self.setup.columns, self.setup.candidates, self.setup.steps
+        self.single_observation_space, self.single_action_space = self.setup.observation_space, self.setup.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        """The lanes; the first use loads and, where needed, prepares the task."""
+        return Lanes(self.setup, self.setup.load_world(), self.num_envs)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode in all environments.
+
+        Args:
+            seed: of each environment; a number n gives them n, n + 1, ...; None lets their random streams go on.
+            options: play no part.
+        """
+        if seed is None or isinstance(seed, int):
+            seed = [None if seed is None else seed + i for i in range(self.num_envs)]
+        for lane, each in zip(self.lanes.lanes, seed, strict=True):
+            if each is not None:
+                lane.random, _ = seeding.np_random(each)
+        self.lanes.reset(range(self.num_envs))
+        return _stack(self.lanes.observe()), self._infos(range(self.num_envs))
+
+    def step(
+        self, actions: NDArray[np.float32]
+    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Distil each student on what its action (E, ...) chose.
+
+        Raises:
+            UserError: an action of a wrong shape, or with a value that is not finite; no student has learnt then.
+            ResetNeeded: before the first reset.
+        """
+        stepped = self.lanes.step(list(actions))
+        observations, infos = self.lanes.observe(), self._infos(range(self.num_envs))
+        terminated = np.array([each.terminated for each in stepped])
+        if terminated.any():
+            observations, infos = self._begin_anew(np.flatnonzero(terminated).tolist(), observations)
+        rewards = np.array([each.reward for each in stepped])
+        return _stack(observations), rewards, terminated, np.zeros_like(terminated), infos
+
+    def _begin_anew(self, over: list[int], last: list[Observation]) -> tuple[list[Observation], dict[str, Any]]:
+        final: dict[str, Any] = {"final_info": self._infos(over)}
+        for i in over:
+            final = self._add_info(final, {"final_obs": last[i]}, i)
+        final["_final_info"] = final["_final_obs"].copy()
+        self.lanes.reset(over)
+        return self.lanes.observe(), self._infos(range(self.num_envs)) | final
+
+    def _infos(self, which: Sequence[int]) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
+        for i in which:
+            infos = self._add_info(infos, self.lanes.lanes[i].info(), i)
+        return infos
+
+
+def _stack(observations: Sequence[Observation]) -> Observation:
+    return {name: np.stack([each[name] for each in observations]) for name in observations[0]}
