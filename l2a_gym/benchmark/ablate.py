@@ -78,7 +78,7 @@ class Ablation:
         seed: of the selectors' training; the student seeds follow from it.
         seeds: final students of each variant, the same seeds for all.
         export_student: the final students, of the same kinds; by default pruned for l2a, and for the others as student.
-        export_steps: steps of the episode that trains one; by default 400 for l2a and 100 for the others.
+        export_steps: steps of the episode that trains one; by default 200 for l2a and 100 for the others.
         num_envs: environments that run at a time while a selector is trained, each in a process of its own.
         device: auto, cpu, cuda or cuda:<i>.
         student: that of the environment: tiny, ratio, tinybert or pruned.

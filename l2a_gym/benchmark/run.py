@@ -19,7 +19,7 @@ from l2a_gym.errors import UserError, check_choice
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
 METHOD: dict[str, dict[str, Any]] = {
-    "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 400},
+    "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 200},
 }
 """What a selector's name asks for besides itself: the whole method teaches a better start for longer, on more texts."""
 USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
@@ -51,7 +51,7 @@ class Run:
             teacher tuned again, from the texts that the selector prefers.
         student_seeds: students trained per selector in the comparison.
         export_student: the exported one, of the same kinds; by default pruned for l2a, and for the others as student.
-        export_steps: steps of the episode that trains it; by default 400 for l2a and 100 for the others.
+        export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
     """
 

@@ -188,7 +188,7 @@ def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> No
     rows = torch.from_numpy(env.save_state().episode.rows)
     prepared, texts = env.world.prepared, env.world.texts
     with torch.no_grad():
-        logits = env.distiller.student(**texts.tokens.take(rows).inputs()).logits.numpy()
+        logits = env.distiller.students[0](**texts.tokens.take(rows).inputs()).logits.numpy()
     p, q = softmax(logits), softmax(prepared.array("answers/few-shot")[rows.numpy()])
     loss = -np.log(p[np.arange(N), texts.label[rows].numpy()])
     kl = (q * (np.log(q) - np.log(p))).sum(1)
@@ -204,7 +204,7 @@ def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> No
 
 def test_agreement_is_the_cosine_of_autograd_gradients(moment: tuple[DistillAugEnv, Observation]) -> None:
     env, observation = moment
-    student, texts, dev = env.distiller.student, env.world.texts, env.world.dev
+    student, texts, dev = env.distiller.students[0], env.world.texts, env.world.dev
 
     def gradient(inputs: dict[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(student(**inputs).logits, label)
@@ -228,7 +228,7 @@ def test_student_columns(in_float32: None, small: dict[str, Any]) -> None:
     for t in range(T + 1):
         observation, info = env.reset(seed=0) if t == 0 else env.step(actions(T)[t - 1])[::4]
         with torch.no_grad():
-            logits = env.distiller.student(**env.world.dev.tokens.inputs()).logits
+            logits = env.distiller.students[0](**env.world.dev.tokens.inputs()).logits
         label, guess = env.world.dev.label, logits.argmax(1)
         nlls.append(float(F.cross_entropy(logits, label)))
         left = (T - t) * K / 100
@@ -324,7 +324,7 @@ def test_a_domain_without_candidates_now_shown_has_no_loss(small: dict[str, Any]
     state.episode.rows = env.world.groups[env.world.group[-1]][:N]  # all of the last group, the target's
     assert len(state.episode.rows) == N
     env.restore_state(state)
-    losses = env._observe()["domains"][:, list(DOMAIN).index("student_loss")]
+    losses = env.lanes.observe()[0]["domains"][:, list(DOMAIN).index("student_loss")]
     assert losses[0] > 0
     assert losses[1:].tolist() == [0, 0]
 
@@ -336,6 +336,6 @@ def test_rounding_does_not_leave_the_ranges(in_float32: None, small: dict[str, A
     texts, rows = env.world.texts, torch.arange(env.world.candidates)
     assert texts.teacher is not None
     texts.teacher[rows] = env.distiller.look(rows).logits * (1 + 1e-7)
-    observation = env._observe()
+    observation = env.lanes.observe()[0]
     assert env.observation_space.contains(observation)
     assert column(env, observation, "kl").max() < 1e-6
