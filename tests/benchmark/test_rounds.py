@@ -45,7 +45,7 @@ def summary(run: Run) -> dict[str, Any]:
 def test_l2a_stands_for_a_generated_pool_and_a_long_schedule() -> None:
     run, other = Run(algo="l2a"), Run(algo="reinforce")
     assert (run.pool, other.pool) == ("generated", "lexical")
-    assert (run.export_steps, other.export_steps) == (400, 100)
+    assert (run.export_steps, other.export_steps) == (200, 100)
     assert (run.student, run.export_student, other.export_student) == ("tiny", "pruned", "tiny")
     assert Run(algo="uniform", student="ratio").export_student == "ratio"
     assert Run(algo="l2a", export_steps=3).export_steps == 3
