@@ -111,7 +111,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
         "few-shot": Stage(partial(_write_few_shot, task, config, device), _key("few-shot", few_shot)),
         "all-data": Stage(partial(_write_all_data, task, config, device), _key("all-data", all_data)),
         "answers": Stage(partial(_write_answers, task, config, device), _key("answers", answers)),
-        "signals": Stage(partial(_write_signals, config), _key("signals", answers)),
+        "signals": Stage(partial(_write_signals, config), _key("signals", [answers, "sources as they are"])),
         "student": Stage(
             partial(_write_student, task, config, device), _key("student", [tokens, answers, asdict(config.general)])
         ),
@@ -275,16 +275,17 @@ def _write_signals(config: Preparation, folder: Path) -> None:
     vectors = prepared.array("answers/vectors").astype(np.float32)
     pool = vectors[prepared.rows["pool"]]
     target = np.concatenate([vectors[prepared.rows["train"]], vectors[prepared.rows["dev"]]])
-    domain = np.array(prepared.pool()["domain"])
+    domain, operator = (np.array(prepared.pool()[name]) for name in ("domain", "operator"))
     centre = pool.mean(0)
     similarity = _cosine(pool - centre, target.mean(0) - centre)
-    sources = pool[domain != 0]
+    sources = pool[operator == 0]  # as they are: walks from them may have come to look like the target
     classifier = LogisticRegression(class_weight="balanced", max_iter=1000)
     classifier.fit(np.concatenate([target, sources]), np.arange(len(target) + len(sources)) < len(target))
-    centroids = [target.mean(0), *(pool[domain == d].mean(0) for d in range(1, int(domain.max()) + 1))]
+    origin = domain[operator == 0]
+    centroids = [target.mean(0), *(sources[origin == d].mean(0) for d in range(1, int(domain.max()) + 1))]
     distance = np.array([1 - _cosine(centroid[None], centroids[0])[0] for centroid in centroids])
     _save(folder, similarity=similarity, log_odds=classifier.decision_function(pool), distance=distance, domain=domain)
-    operator, edit_share = (np.array(prepared.pool()[name]) for name in ("operator", "edit_share"))
+    edit_share = np.array(prepared.pool()["edit_share"])
     given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
     flipped = np.array(prepared.pool()["flipped"]) & (label == given)

@@ -474,6 +474,17 @@ def test_a_generated_pool_goes_on_where_it_was(
     assert times(lm) == trained
 
 
+def test_walks_from_sources_are_no_sources(empty: Path, task: Task, config: Preparation) -> None:
+    """Where a domain lies, and what tells it from the target, is learnt from its own texts alone."""
+    training = MaskedTraining(updates=20, adapt_updates=5, batch=16, learning_rate=1e-3)
+    walks = PoolConfig(copies={"mlm-source": 1}, masked_lm=training, labels="teacher")
+    plain, walked = (prepare(task, replace(config, pool=pool), CPU) for pool in (PoolConfig(copies={}), walks))
+    n = plain.rows["pool"].stop
+    assert walked.rows["pool"].stop > n
+    np.testing.assert_allclose(walked.array("signals/log_odds")[:n], plain.array("signals/log_odds"), atol=1e-3)
+    np.testing.assert_allclose(walked.array("signals/distance"), plain.array("signals/distance"), atol=1e-5)
+
+
 def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     empty: Path, small: dict[str, Any], task: Task, config: Preparation
 ) -> None:
