@@ -104,6 +104,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     tokens = [pool, config.student]
     few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
+    signals = [answers, "sources as they are"]  # no longer with the walks from them
     return {
         "pool": Stage(partial(_write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(_write_tokens, task, config), _key("tokens", tokens)),
@@ -111,7 +112,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
         "few-shot": Stage(partial(_write_few_shot, task, config, device), _key("few-shot", few_shot)),
         "all-data": Stage(partial(_write_all_data, task, config, device), _key("all-data", all_data)),
         "answers": Stage(partial(_write_answers, task, config, device), _key("answers", answers)),
-        "signals": Stage(partial(_write_signals, config), _key("signals", [answers, "sources as they are"])),
+        "signals": Stage(partial(_write_signals, config), _key("signals", signals)),
         "student": Stage(
             partial(_write_student, task, config, device), _key("student", [tokens, answers, asdict(config.general)])
         ),

@@ -60,10 +60,8 @@ def _train(
     device: torch.device,
     folder: Path,
 ) -> None:
-    lm, texts = (
-        MaskedLM(checkpoint, seed, len(task.labels) if config.conditional else 0),
-        [*task.sources.values(), *target],
-    )
+    texts = [*task.sources.values(), *target]
+    lm = MaskedLM(checkpoint, seed, len(task.labels) if config.conditional else 0)
     lm.trim(np.concatenate([used_pieces(lm.tokenizer, part, task.max_length) for part in texts]))
     lm.to(device)
 

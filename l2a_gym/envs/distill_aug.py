@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from typing import Any
@@ -13,7 +12,6 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from l2a_gym.distill.distiller import Distiller
-from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs import viewer
 from l2a_gym.envs.episode import State
 from l2a_gym.envs.lane import Lane
@@ -79,31 +77,12 @@ class DistillAugEnv(gym.Env[Any, Any]):
     action_space: spaces.Box
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
-    def __init__(
-        self,
-        task: str = DEFAULT_TASK,
-        *,
-        action: str = "weights",
-        metric: str = "nll",
-        control: bool = False,
-        teacher: str = "few-shot",
-        student: str = "tiny",
-        checkpoint: str = EMBEDDED,
-        pool: str | Mapping[str, Any] = "lexical",
-        general_updates: int = 800,
-        features: list[str] | None = None,
-        distillation: Mapping[str, Any] | None = None,
-        steps: int | None = None,
-        dev_every: int = 1,
-        device: str = "auto",
-        render_mode: str | None = None,
-    ) -> None:
-        self._settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        self._options = {name: value for name, value in self._settings.items() if name != "render_mode"}
+    def __init__(self, task: str = DEFAULT_TASK, *, render_mode: str | None = None, **settings: Any) -> None:
+        self._settings = {"task": task, **settings}
         if render_mode is not None:
             check_choice("render mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
-        self.setup = Setup(**self._options)
+        self.setup = Setup(**self._settings)
         self.domains, self.operators, self.columns = self.setup.domains, self.setup.operators, self.setup.columns
         self.steps, self.candidates, self.updates = self.setup.steps, self.setup.candidates, self.setup.updates
         self.observation_space, self.action_space = self.setup.observation_space, self.setup.action_space
@@ -139,8 +118,8 @@ class DistillAugEnv(gym.Env[Any, Any]):
             UserError: wrong shape, or a value that is not finite.
             ResetNeeded: before the first reset, or after the end of an episode.
         """
-        (stepped,) = self.lanes.step([action])
-        return self.lanes.observe()[0], stepped.reward, stepped.terminated, False, self._lane.info()
+        ((reward, terminated),) = self.lanes.step([action])
+        return self.lanes.observe()[0], reward, terminated, False, self._lane.info()
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
@@ -158,7 +137,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
 
     def fork(self) -> DistillAugEnv:
         """A second environment at the same moment, with a student of its own and the same prepared texts."""
-        twin = DistillAugEnv(**self._settings)
+        twin = DistillAugEnv(render_mode=self.render_mode, **self._settings)
         twin.world = self.world
         twin.restore_state(self.save_state())
         return twin

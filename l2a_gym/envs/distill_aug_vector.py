@@ -75,13 +75,11 @@ class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
             UserError: an action of a wrong shape, or with a value that is not finite; no student has learnt then.
             ResetNeeded: before the first reset.
         """
-        stepped = self.lanes.step(list(actions))
+        rewards, over = map(np.array, zip(*self.lanes.step(list(actions)), strict=True))
         observations, infos = self.lanes.observe(), self._infos(range(self.num_envs))
-        terminated = np.array([each.terminated for each in stepped])
-        if terminated.any():
-            observations, infos = self._begin_anew(np.flatnonzero(terminated).tolist(), observations)
-        rewards = np.array([each.reward for each in stepped])
-        return _stack(observations), rewards, terminated, np.zeros_like(terminated), infos
+        if over.any():
+            observations, infos = self._begin_anew(np.flatnonzero(over).tolist(), observations)
+        return _stack(observations), rewards, over, np.zeros_like(over), infos
 
     def _begin_anew(self, over: list[int], last: list[Observation]) -> tuple[list[Observation], dict[str, Any]]:
         final: dict[str, Any] = {"final_info": self._infos(over)}

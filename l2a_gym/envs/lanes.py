@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,14 +15,6 @@ from l2a_gym.envs.lane import Lane
 from l2a_gym.envs.observe import Observation
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.world import World
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """What a step did to one student's episode."""
-
-    reward: float
-    terminated: bool
 
 
 class Lanes:
@@ -49,8 +40,11 @@ class Lanes:
         for i in which:
             self.lanes[i].begin(passes[i])
 
-    def step(self, actions: Sequence[NDArray[np.float32]]) -> list[Stepped]:
+    def step(self, actions: Sequence[NDArray[np.float32]]) -> list[tuple[float, bool]]:
         """Distil each lane's student on what its action chose; an action that is not valid changes nothing.
+
+        Returns:
+            For each lane the reward, and whether its episode is over.
 
         Raises:
             UserError: an action of a wrong shape, or with a value that is not finite.
@@ -63,7 +57,7 @@ class Lanes:
         due = [lane.due for lane in self.lanes]
         passes = self._dev_passes() if any(due) else []
         return [
-            Stepped(*lane.finish(weights[i], losses[i], passes[i] if due[i] else None, controls[i]))
+            lane.finish(weights[i], losses[i], passes[i] if due[i] else None, controls[i])
             for i, lane in enumerate(self.lanes)
         ]
 
