@@ -101,7 +101,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     asked = [fingerprint(task), config.checkpoint, local_files(config.checkpoint), config.seed]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
-    tokens = [pool, config.student]
+    tokens = [pool, config.student, "pieces of the texts that may be seen"]  # no longer of select and test as well
     few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
     signals = [answers, "sources as they are"]  # no longer with the walks from them
@@ -173,9 +173,11 @@ def _word_vectors(task: Task, config: Preparation) -> WordVectors:
 
 
 def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
+    """All texts in the pieces of those that may be seen: what others alone have is cut into smaller ones."""
     parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
-    used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in parts.values()])
+    seen = [parts[name] for name in ("pool", "train", "dev")]
+    used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in seen])
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     limit = vocabulary_limit(config.student, teacher, len(task.labels), task.max_length)
     tokenizer, kept = trim_vocabulary(full, used, limit)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.masked_lm import MaskedTraining
@@ -510,6 +511,35 @@ def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     assert torch.equal(torch.from_numpy(prepared.array("tokens/kept").copy())[tokens.ids.long()], whole.ids.long())
     assert torch.equal(tokens.first, whole.first)
     assert bool((tokens.first < tokens.length).all())
+
+
+def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(
+    task: Task, config: Preparation, small: dict[str, Any]
+) -> None:
+    """A word of test (and select) alone is spelt in smaller pieces, as a new text's would be."""
+    word = "story"
+
+    def without(texts: Texts) -> NDArray[np.int64]:
+        return np.flatnonzero([word not in text.split() for text in texts.text])
+
+    kept = {name: without(texts) for name, texts in task.sources.items()}
+    task = replace(
+        task,
+        train=task.train.take(without(task.train)),
+        dev=task.dev.take(without(task.dev)),
+        sources={name: texts.take(kept[name]) for name, texts in task.sources.items()},
+        flipped={name: flips[kept[name]] for name, flips in task.flipped.items()},
+    )
+    config = replace(config, pool=PoolConfig.of("sources"))
+    assert any(word in text for text in task.test.text)
+    prepared, full = prepare(task, config, CPU), load_tokenizer(small["checkpoint"])
+    assert full.convert_tokens_to_ids(word) not in prepared.array("tokens/kept")
+    for name in ("select", "test"):
+        tokens, tokenizer = prepared.tokens(prepared.rows[name]), prepared.tokenizer()
+        assert not (tokens.ids == tokenizer.unk_token_id).any()
+        whole = encode(tokenizer, getattr(task, name), 99).ids
+        texts = tokenizer.batch_decode(whole, skip_special_tokens=True)
+        assert texts == list(getattr(task, name).text)
 
 
 def test_preparations_share_the_stages_that_they_agree_on(
