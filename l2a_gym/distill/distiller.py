@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -161,6 +161,7 @@ class Distiller:
             set_attention(student, self.matchings[0].layers, self.device)
         self._start = {name: value.clone() for name, value in self.students[0].state_dict().items()}
         self.optimisers = [self._optimiser(i) for i in range(len(students))]
+        self._ahead: tuple[Tensor, Outputs] | None = None
         for i in range(len(students)):
             self.reset(0, i)
 
@@ -177,6 +178,7 @@ class Distiller:
             i: which student.
         """
         student, matching = self.students[i], self.matchings[i]
+        self._ahead = None
         student.load_state_dict(self._start)
         head = student.classifier.weight
         generator = torch.Generator().manual_seed(head_seed)
@@ -201,15 +203,21 @@ class Distiller:
         """
         for optimiser, rate in zip(self.optimisers, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * self.config.learning_rate
-        length = self.texts.tokens.length
-        order = length[rows].argsort(stable=True)
-        anchors = anchors.gather(1, length[anchors].argsort(stable=True))
-        parts = (part.chunk(updates, dim=1) for part in (rows.gather(1, order), weights.gather(1, order), anchors))
-        losses = [self._update(*part) for part in zip(*parts, strict=True)]
-        return torch.stack(losses).mean(0).tolist()
+        weights = weights.gather(1, self._by_length(rows))
+        parts = zip(self._parts(rows, anchors, updates), weights.chunk(updates, dim=1), strict=True)
+        return torch.stack([self._update(*part) for part in parts]).mean(0).tolist()
 
-    def _update(self, rows: Tensor, weights: Tensor, anchors: Tensor) -> Tensor:
-        loss = (self._losses(torch.cat([rows, anchors], dim=1)) * self._shares(weights, anchors.shape[1])).sum(1)
+    def _by_length(self, rows: Tensor) -> Tensor:
+        """The order of rows (E, n) by their texts' length."""
+        return self.texts.tokens.length[rows].argsort(dim=1, stable=True)
+
+    def _parts(self, rows: Tensor, anchors: Tensor, updates: int) -> list[Tensor]:
+        """Rows (E, n) of each update: a part of the candidates, then a part of the anchors."""
+        both = (each.gather(1, self._by_length(each)).chunk(updates, dim=1) for each in (rows, anchors))
+        return [torch.cat(part, dim=1) for part in zip(*both, strict=True)]
+
+    def _update(self, rows: Tensor, weights: Tensor) -> Tensor:
+        loss = (self._losses(rows) * self._shares(weights, rows.shape[1] - weights.shape[1])).sum(1)
         loss.sum().backward()
         self.stack.hand_out()
         for i, optimiser in enumerate(self.optimisers):
@@ -225,9 +233,14 @@ class Distiller:
         """Each text's loss, (E, n)."""
         if self.config.extra:
             return torch.stack([self._layer_losses(i, each) for i, each in enumerate(rows)])
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or not torch.equal(ahead[0], rows):
+            ahead = rows, self._forward(rows)
+        return self._label_losses(ahead[1].logits, rows.flatten()).view_as(rows)
+
+    def _forward(self, rows: Tensor) -> Outputs:
         with autocast(self.device):
-            logits = self.forward(self.texts.tokens.take(rows.flatten())).logits
-        return self._label_losses(logits, rows.flatten()).view_as(rows)
+            return self.forward(self.texts.tokens.take(rows.flatten()))
 
     def _label_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
         label, teacher = self.texts.label[rows], self.texts.teacher[rows]
@@ -251,9 +264,31 @@ class Distiller:
         chosen = (1 - anchor_share) * weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
         return torch.cat([chosen, (anchor_share / anchors).expand(-1, anchors)], dim=1)
 
-    def look(self, rows: Tensor) -> list[Outputs]:
-        """Each student's outputs on its rows (E, N), in their order; nothing is learnt."""
-        return self.outputs(self.texts.tokens.take(rows.flatten()))
+    def look(self, rows: Tensor, anchors: Tensor, updates: int) -> list[Outputs]:
+        """Each student's outputs on the candidates (E, N) of the next :meth:`step`, in their order.
+
+        Nothing is learnt. The pass over the texts of the step's first update is kept, and is its forward pass, unless
+        weights or texts change before.
+
+        Args:
+            rows: (E, N) candidates.
+            anchors: (E, updates * config.anchors) of that step.
+            updates: K of that step.
+        """
+        if self.config.extra:  # its updates need another pass
+            return self.outputs(self.texts.tokens.take(rows.flatten()))
+        order = self._by_length(rows)
+        part, *_ = self._parts(rows, anchors, updates)
+        self._ahead = part, self._forward(part)
+        size = rows.shape[1] // updates
+        each = [self._ahead[1].of(len(rows), size)]
+        if updates > 1:
+            each.append(self.outputs(self.texts.tokens.take(rows.gather(1, order)[:, size:].flatten())))
+        return [Outputs.cat(found).take(back) for *found, back in zip(*each, order.argsort(dim=1), strict=True)]
+
+    def read(self, tokens: Tokens) -> list[Outputs]:
+        """Each student's outputs on the same n texts, in their order; nothing is learnt."""
+        return self.outputs(Tokens.cat([tokens] * len(self.students)))
 
     @torch.no_grad()
     def outputs(self, tokens: Tokens, batch: int = 64) -> list[Outputs]:
@@ -272,13 +307,9 @@ class Distiller:
         first = torch.arange(students, device=self.device)[:, None] * length.shape[1]
         with autocast(self.device):
             parts = [self.forward(tokens.take((first + rows).flatten())) for rows in order.split(batch, dim=1)]
+        each = [part.of(students) for part in parts]
         back = order.argsort(dim=1)
-
-        def join(name: str) -> Iterator[Tensor]:
-            each = [getattr(part, name).unflatten(0, (students, -1)) for part in parts]
-            return (found[rows] for found, rows in zip(torch.cat(each, dim=1), back, strict=True))
-
-        return [Outputs(*both) for both in zip(join("logits"), join("pooled"), strict=True)]
+        return [Outputs.cat(found).take(rows) for *found, rows in zip(*each, back, strict=True)]
 
     def state(self, i: int = 0) -> dict[str, Any]:
         """A copy of everything that learning changes in student i."""
@@ -287,6 +318,7 @@ class Distiller:
 
     def restore(self, state: dict[str, Any], i: int = 0) -> None:
         """Go back to a :meth:`state`; going on from there repeats the same arithmetic."""
+        self._ahead = None
         self.students[i].load_state_dict(state["student"])
         self.matchings[i].load_state_dict(state["matching"])
         self.optimisers[i].load_state_dict(deepcopy(state["optimiser"]))

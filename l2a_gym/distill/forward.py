@@ -219,6 +219,20 @@ class Outputs:
     logits: Tensor
     pooled: Tensor
 
+    def of(self, students: int, first: int | None = None) -> list[Outputs]:
+        """Of texts of several students, a student's after another's: each one's, or the first of each; detached."""
+        parts = (part.detach().unflatten(0, (students, -1))[:, :first] for part in (self.logits, self.pooled))
+        return [Outputs(*both) for both in zip(*parts, strict=True)]
+
+    @staticmethod
+    def cat(parts: Sequence[Outputs]) -> Outputs:
+        """The texts of all parts, in order."""
+        return Outputs(torch.cat([part.logits for part in parts]), torch.cat([part.pooled for part in parts]))
+
+    def take(self, rows: Tensor) -> Outputs:
+        """Of the texts at ``rows``, in that order."""
+        return Outputs(self.logits[rows], self.pooled[rows])
+
 
 class Forward:
     """The forward pass of E BERT or ALBERT classifiers without dropout.

@@ -100,7 +100,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
     @property
     def distiller(self) -> Distiller:
         """The student as it is now."""
-        return self.lanes.distiller
+        return self.lanes.crew.distillers[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -21,22 +21,27 @@ from l2a_gym.errors import UserError
 class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
     """E environments like :class:`~l2a_gym.envs.distill_aug.DistillAugEnv` whose students are one batched model.
 
-    Each gives what it gives alone from the same seed, up to rounding. An episode that ends begins anew in the same
-    step; what it ended with is in ``infos["final_obs"]`` and ``infos["final_info"]``.
+    Each gives what it gives alone from the same seed, up to rounding.
 
     Args:
         num_envs: E.
+        autoreset_mode: ``SAME_STEP``: an episode that ends begins anew in the same step, and what it ended with is in
+            ``infos["final_obs"]`` and ``infos["final_info"]``. ``DISABLED``: it has to be reset before the next step,
+            ``options={"reset_mask": ended}``.
         settings: arguments of the single environment but for ``render_mode``.
 
     Raises:
         UserError: as there, or fewer than one environment.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012
-
-    def __init__(self, num_envs: int = 1, **settings: Any) -> None:
+    def __init__(
+        self, num_envs: int = 1, autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, **settings: Any
+    ) -> None:
         if num_envs < 1:
             raise UserError(f"num_envs = {num_envs}: valid are whole numbers from 1")
+        if autoreset_mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
+            raise UserError(f"autoreset_mode = {autoreset_mode}: valid are SAME_STEP and DISABLED of AutoresetMode")
+        self.metadata = {"autoreset_mode": autoreset_mode, "render_modes": []}
         self.num_envs = num_envs
         self.setup = Setup(**settings)
         self.columns, self.candidates, self.steps = self.setup.columns, self.setup.candidates, self.setup.steps
@@ -52,19 +57,20 @@ class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode in all environments.
+        """Begin an episode in all environments, or in some.
 
         Args:
             seed: of each environment; a number n gives them n, n + 1, ...; None lets their random streams go on.
-            options: play no part.
+            options: ``reset_mask``, (E,) bool, says in which; the others go on with theirs.
         """
+        which = np.flatnonzero((options or {}).get("reset_mask", np.ones(self.num_envs, dtype=np.bool_))).tolist()
         if seed is None or isinstance(seed, int):
             seed = [None if seed is None else seed + i for i in range(self.num_envs)]
-        for lane, each in zip(self.lanes.lanes, seed, strict=True):
-            if each is not None:
-                lane.random, _ = seeding.np_random(each)
-        self.lanes.reset(range(self.num_envs))
-        return _stack(self.lanes.observe()), self._infos(range(self.num_envs))
+        for i in which:
+            if (own := seed[i]) is not None:
+                self.lanes.lanes[i].random, _ = seeding.np_random(own)
+        self.lanes.reset(which)
+        return _stack(self.lanes.observe()), self._infos(which)
 
     def step(
         self, actions: NDArray[np.float32]
@@ -77,7 +83,7 @@ class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
         """
         rewards, over = map(np.array, zip(*self.lanes.step(list(actions)), strict=True))
         observations, infos = self.lanes.observe(), self._infos(range(self.num_envs))
-        if over.any():
+        if over.any() and self.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
             observations, infos = self._begin_anew(np.flatnonzero(over).tolist(), observations)
         return _stack(observations), rewards, over, np.zeros_like(over), infos
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.distill.crew import Crew, sizes
 from l2a_gym.distill.distiller import Distillation, Distiller, Labelled, Taught
 from l2a_gym.distill.features import teacher_features
 from l2a_gym.envs.observation import DYNAMIC
@@ -53,15 +54,20 @@ class World:
     made: NDArray[np.float32]
     distance: NDArray[np.float32]
 
-    def new_distiller(self, config: Distillation, number: int = 1) -> Distiller:
-        """A number of students at their start, as one model, with the teacher's features where ``config`` needs them.
+    def new_crew(self, config: Distillation, number: int = 1) -> Crew:
+        """A number of students at their start, with the teacher's features where ``config`` needs them.
 
         Raises:
             UserError: the student's and the teacher's layers can't be matched.
         """
-        students, device = [self.prepared.student() for _ in range(number)], self.texts.label.device
-        features = teacher_features(self.prepared, self.teacher, config, students[0].config, device)
-        return Distiller(students, self.texts, config, features)
+        device = self.texts.label.device
+        shape = self.prepared.student().config
+        features = teacher_features(self.prepared, self.teacher, config, shape, device)
+
+        def distiller(size: int) -> Distiller:
+            return Distiller([self.prepared.student() for _ in range(size)], self.texts, config, features)
+
+        return Crew([distiller(size) for size in sizes(number, device)])
 
 
 def load_world(

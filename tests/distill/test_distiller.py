@@ -19,7 +19,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedMo
 
 from l2a_gym.distill.distiller import Distillation, Distiller, Taught, agreement, last_layer_gradient
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Outputs
+from l2a_gym.distill.forward import Forward, Outputs
 from l2a_gym.distill.layers import layer_map, states
 from l2a_gym.distill.matching import PROJECTED, Features
 from l2a_gym.errors import UserError
@@ -41,11 +41,12 @@ class Alone(Distiller):
     def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> float:  # type: ignore[override]
         return super().step(rows[None], weights[None], anchors[None], updates, [rate])[0]
 
-    def look(self, rows: Tensor) -> Outputs:  # type: ignore[override]
-        return self.outputs(self.texts.tokens.take(rows))
+    def look(self, rows: Tensor, anchors: Tensor, updates: int) -> Outputs:  # type: ignore[override]
+        (outputs,) = super().look(rows[None], anchors[None], updates)
+        return outputs
 
-    def outputs(self, tokens: Tokens, batch: int = 64) -> Outputs:  # type: ignore[override]
-        (outputs,) = super().outputs(tokens, batch)
+    def says(self, tokens: Tokens, batch: int = 64) -> Outputs:
+        (outputs,) = self.outputs(tokens, batch)
         return outputs
 
 
@@ -316,16 +317,16 @@ def test_head_depends_on_its_seed_alone(plain: Alone) -> None:
 
 def test_outputs_keep_the_order_of_the_texts(exact: Alone) -> None:
     tokens = exact.texts.tokens
-    whole = exact.outputs(tokens)
-    one_by_one = [exact.outputs(tokens.take(torch.tensor([row]))) for row in range(len(tokens))]
+    whole = exact.says(tokens)
+    one_by_one = [exact.says(tokens.take(torch.tensor([row]))) for row in range(len(tokens))]
     shuffled = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(1))
     for name in ("logits", "pooled"):
         values = getattr(whole, name)
         assert values.dtype == torch.float32
         torch.testing.assert_close(torch.cat([getattr(each, name) for each in one_by_one]), values)
-        torch.testing.assert_close(getattr(exact.outputs(tokens.take(shuffled)), name), values[shuffled])
-        torch.testing.assert_close(getattr(exact.outputs(tokens, batch=7), name), values)
-        torch.testing.assert_close(getattr(exact.look(shuffled), name), values[shuffled])
+        torch.testing.assert_close(getattr(exact.says(tokens.take(shuffled)), name), values[shuffled])
+        torch.testing.assert_close(getattr(exact.says(tokens, batch=7), name), values)
+        torch.testing.assert_close(getattr(exact.look(ROWS, ANCHORS, 3), name), values[ROWS])
 
 
 def test_outputs_are_those_of_the_model(exact: Alone) -> None:
@@ -333,17 +334,51 @@ def test_outputs_are_those_of_the_model(exact: Alone) -> None:
     with torch.no_grad():
         model = twin(exact)
         pooled = model.bert(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
-    out = exact.outputs(exact.texts.tokens)
+    out = exact.says(exact.texts.tokens)
     torch.testing.assert_close(out.pooled, pooled.float())
     torch.testing.assert_close(out.logits, model.classifier(pooled).detach().float())
 
 
 def test_looking_teaches_nothing(plain: Alone) -> None:
     before = plain.state()
-    out = plain.look(ROWS)
+    out = plain.look(ROWS, ANCHORS, 3)
     assert not out.logits.requires_grad
     assert equal(plain.state()["student"], before["student"])
     assert run(plain, 1) == run(Alone(new_student(), plain.texts, CONFIG), 1)
+
+
+def test_the_look_at_a_steps_candidates_is_its_first_updates_forward_pass(plain: Alone) -> None:
+    passes: list[int] = []
+
+    class Counted(Forward):
+        def __call__(self, tokens: Tokens) -> Outputs:
+            passes.append(len(tokens))
+            return super().__call__(tokens)
+
+    plain.forward = Counted(plain.stack)
+    other = Alone(new_student(), plain.texts, CONFIG)
+    for _ in range(3):
+        plain.look(ROWS, ANCHORS, 3)
+        assert plain.step(ROWS, WEIGHTS, ANCHORS, 3) == other.step(ROWS, WEIGHTS, ANCHORS, 3)
+    assert passes == [8, 8, 8, 8] * 3  # 4 candidates and 4 anchors, the other 8 candidates, two more updates
+    assert equal(plain.state()["student"], other.state()["student"])
+
+
+@pytest.mark.parametrize("change", ["rows", "anchors", "weights of the student", "start"])
+def test_a_look_does_not_outlive_what_it_saw(plain: Alone, change: str) -> None:
+    other = Alone(new_student(), plain.texts, CONFIG)
+    state = [run(each, 1) and each.state() for each in (plain, other)][1]
+    rows, anchors = ROWS, ANCHORS
+    plain.look(rows, anchors, 3)
+    if change == "rows":
+        rows = (ROWS + 1) % N
+    elif change == "anchors":
+        anchors = ANCHORS.roll(4)
+    else:
+        for each in (plain, other):
+            each.restore(state) if change == "weights of the student" else each.reset(5)
+    assert plain.step(rows, WEIGHTS, anchors, 3) == other.step(rows, WEIGHTS, anchors, 3)
+    assert equal(plain.state()["student"], other.state()["student"])
 
 
 def test_diverged_student_is_seen_in_the_loss() -> None:
@@ -378,7 +413,7 @@ def test_last_layer_gradient_of_a_student(exact: Alone) -> None:
     ids = exact.texts.tokens.ids[rows].long()
     logits = student(input_ids=ids, attention_mask=(ids != 0).long()).logits
     torch.nn.functional.cross_entropy(logits, exact.texts.label[rows]).backward()
-    got = last_layer_gradient(exact.look(rows), exact.texts.label[rows])
+    got = last_layer_gradient(exact.look(rows, ANCHORS, 3), exact.texts.label[rows])
     torch.testing.assert_close(got.double(), student.classifier.weight.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -525,7 +560,7 @@ def test_without_weights_nothing_changes_bit_for_bit(monkeypatch: pytest.MonkeyP
 def test_looking_needs_no_layers() -> None:
     """What the environment sees between steps costs the same with the losses on."""
     on, off = matched(), Alone(new_student(), new_texts(), CONFIG)
-    assert torch.equal(on.look(ROWS).logits, off.look(ROWS).logits)
+    assert torch.equal(on.look(ROWS, ANCHORS, 3).logits, off.says(off.texts.tokens.take(ROWS)).logits)
 
 
 def test_padding_of_features_plays_no_part() -> None:
@@ -658,10 +693,10 @@ def test_students_side_by_side_learn_as_if_alone(extra: dict[str, float]) -> Non
         losses = together.step(rows, weights, anchors, 2, rates)
         own = [alone[i].step(rows[i], weights[i], anchors[i], 2, rates[i]) for i in range(3)]
         assert losses == pytest.approx(own, abs=1e-5)
-    looks = together.look(rows)
+    looks = together.look(rows, anchors, 2)
     for i, each in enumerate(alone):
         assert_close(together.students[i].state_dict(), each.student.state_dict())
-        torch.testing.assert_close(looks[i].logits, each.look(rows[i]).logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(looks[i].logits, each.look(rows[i], anchors[i], 2).logits, rtol=0, atol=1e-5)
 
 
 def test_one_student_goes_back_while_the_others_stay() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from transformers import PreTrainedModel
 
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
@@ -24,6 +26,11 @@ def envs(small: dict[str, Any]) -> DistillAugVectorEnv:
 
 def plans(steps: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, (steps, E, N)).astype(np.float32)
+
+
+def student_of(envs: DistillAugVectorEnv, i: int) -> PreTrainedModel:
+    distiller, seat = envs.lanes.crew.seats[i]
+    return distiller.students[seat]
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -84,7 +91,7 @@ def test_a_student_that_diverges_leaves_the_others_alone(envs: DistillAugVectorE
     expected = [envs.step(each) for each in plan]
     envs.reset(seed=3)
     envs.step(plan[0])
-    for parameter in envs.lanes.distiller.students[1].parameters():
+    for parameter in student_of(envs, 1).parameters():
         parameter.data.fill_(float("nan"))
     _, rewards, terminated, _, infos = envs.step(plan[1])
     assert terminated.tolist() == [False, True, False]
@@ -118,7 +125,7 @@ def test_the_learning_rate_falls_by_each_ones_own_clock(small: dict[str, Any]) -
     plan = plans(6)[:, :2]
     envs.reset(seed=2)
     envs.step(plan[0])
-    for parameter in envs.lanes.distiller.students[1].parameters():
+    for parameter in student_of(envs, 1).parameters():
         parameter.data.fill_(float("nan"))
     envs.step(plan[1])
     rewards = [envs.step(each)[1] for each in plan[2:4]]
@@ -130,3 +137,35 @@ def test_the_learning_rate_falls_by_each_ones_own_clock(small: dict[str, Any]) -
 def test_there_is_at_least_one(small: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="num_envs = 0: valid are whole numbers from 1"):
         DistillAugVectorEnv(0, **small)
+
+
+def test_without_autoreset_an_ended_episode_waits_for_its_reset(small: dict[str, Any]) -> None:
+    """Against gymnasium's own vector in the same mode; the second student diverges in the second step."""
+    kinds = AutoresetMode.DISABLED
+    envs = DistillAugVectorEnv(E, autoreset_mode=kinds, **small)
+    alone = SyncVectorEnv([lambda: DistillAugEnv(**small)] * E, autoreset_mode=kinds)
+    assert envs.metadata["autoreset_mode"] is kinds
+    plan = plans(T)
+    for each, student in ((envs, lambda: student_of(envs, 1)), (alone, lambda: alone.envs[1].distiller.students[0])):
+        each.reset(seed=3)
+        each.step(plan[0])
+        for parameter in student().parameters():
+            parameter.data.fill_(float("nan"))
+    found, expected = envs.step(plan[1]), alone.step(plan[1])
+    assert found[2].tolist() == expected[2].tolist() == [False, True, False]
+    assert "final_info" not in found[4]
+    with pytest.raises(ResetNeeded):
+        envs.step(plan[2])
+    mask = np.array([False, True, False])
+    for one, other in zip(
+        envs.reset(options={"reset_mask": mask}), alone.reset(options={"reset_mask": mask}), strict=True
+    ):
+        assert_same(one, other)
+    found, expected = envs.step(plan[2]), alone.step(plan[2])
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=2e-5)
+    assert found[4]["updates"].tolist() == [3 * K, K, 3 * K]
+
+
+def test_other_modes_are_refused(small: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="valid are SAME_STEP and DISABLED of AutoresetMode"):
+        DistillAugVectorEnv(2, autoreset_mode=AutoresetMode.NEXT_STEP, **small)

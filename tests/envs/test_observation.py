@@ -335,7 +335,7 @@ def test_rounding_does_not_leave_the_ranges(in_float32: None, small: dict[str, A
     env.reset(seed=0)
     texts, rows = env.world.texts, torch.arange(env.world.candidates)
     assert texts.teacher is not None
-    texts.teacher[rows] = env.distiller.look(rows[None])[0].logits * (1 + 1e-7)
+    texts.teacher[rows] = env.distiller.outputs(texts.tokens.take(rows))[0].logits * (1 + 1e-7)
     observation = env.lanes.observe()[0]
     assert env.observation_space.contains(observation)
     assert column(env, observation, "kl").max() < 1e-6
