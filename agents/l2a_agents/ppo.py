@@ -7,9 +7,8 @@ permutation equivariant. The reward is paired with the uniform rule on the same 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,9 +20,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from l2a_agents.rule import BOUND, COLUMNS, RuleEnv, apply_rule, positions, summary
+from l2a_agents.episodes import RuleEpisodes
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
+from l2a_agents.sb3 import GymnasiumVecEnv
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, begins
 
 PRESET: dict[str, Any] = {
@@ -48,7 +48,7 @@ class PPOSelector:
     env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces) -> None:
-        self.where = positions(spaces)
+        self.spaces, self.where = spaces, positions(spaces)
         self.policy: ActorCriticPolicy | None = None
         self.theta = np.zeros(len(self.where), dtype=np.float32)
 
@@ -60,15 +60,15 @@ class PPOSelector:
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn the policy."""
-        makers: list[Callable[[], Any]] = [partial(RuleEnv, make_env, seed, control=True)] * num_envs
-        envs: VecEnv = SubprocVecEnv(makers, start_method="spawn") if num_envs > 1 else DummyVecEnv(makers)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True)
+        envs = GymnasiumVecEnv(episodes)
         with _global_generators_kept():
             rollout = max(1, ROLLOUT // num_envs)
             model = PPO("MlpPolicy", envs, n_steps=rollout, seed=seed, device="cpu", policy_kwargs=POLICY, **PRESET)
             if self.policy is not None:  # training that was interrupted goes on
                 model.policy.load_state_dict(self.policy.state_dict())
             self.policy = model.policy  # from here on, so that it can be saved meanwhile
-            meter = _Meter(budget)
+            meter = _Meter(budget, episodes)
             model.set_logger(Logger(None, [_Forward(log, meter)]))
             model.learn(total_timesteps=10**9, callback=meter, log_interval=1)
             log(meter.spent, meter.figures)  # the rollout in which the budget ends is not reported otherwise
@@ -103,20 +103,24 @@ def _global_generators_kept() -> Iterator[None]:
 
 
 class _Meter(BaseCallback):
-    """Adds up what the environments spent, and ends training when the budget is."""
+    """Reads what the episodes spent, and ends training when the budget is."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, episodes: RuleEpisodes) -> None:
         super().__init__()
-        self.budget, self.spent = budget, 0
+        self.budget, self.episodes = budget, episodes
         self.figures: dict[str, float] = {}
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
-        self.spent = sum(info["spent"] for info in infos)
-        numbers = [name for name, value in infos[0].items() if isinstance(value, int | float) and name != "spent"]
+        numbers = [name for name, value in infos[0].items() if isinstance(value, int | float)]
         self.figures = {name: float(np.mean([info[name] for info in infos])) for name in numbers}
         self.figures["reward"] = float(np.mean(self.locals["rewards"]))
         return self.spent < self.budget
+
+    @property
+    def spent(self) -> int:
+        """Student updates and dev passes so far."""
+        return self.episodes.spent
 
 
 class _Forward(KVWriter):

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from l2a_agents.population import play, rule_envs
+from l2a_agents.episodes import RuleEpisodes, play
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
@@ -78,14 +78,14 @@ class Reinforce:
     def _explore_parameters(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int) -> None:
         rng, sigma = np.random.default_rng(seed), self.config.sigma
         pairs = max(1, num_envs // 2)
-        envs = rule_envs(make_env, seed, 1 if num_envs == 1 else 2 * pairs, repeat=2 if num_envs == 1 else 1)
+        number, repeat = (1, 2) if num_envs == 1 else (2 * pairs, 1)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, number, repeat=repeat)
         differences: deque[float] = deque(maxlen=20)
-        total = 0
-        envs.reset()
-        while total < budget:
+        episodes.reset()
+        while episodes.spent < budget:
             noise = rng.normal(size=(pairs, len(self.theta)))
             thetas = np.clip(self.theta + sigma * np.concatenate([noise, -noise]), -BOUND, BOUND)
-            rewards, total, figures = play(envs, thetas.astype(np.float32))
+            rewards, figures = play(episodes, thetas)
             plus, minus = rewards[:pairs], rewards[pairs:]
             differences.extend((plus - minus) / 2)
             scale = np.sqrt(np.mean(np.square(differences))) + 1e-12
@@ -93,12 +93,12 @@ class Reinforce:
             self.theta = np.clip(self.theta + self.config.learning_rate * step, -BOUND, BOUND)
             entropy = len(self.theta) * (0.5 * np.log(2 * np.pi * np.e) + np.log(sigma))
             log(
-                total,
+                episodes.spent,
                 figures
                 | {"reward": float(rewards.mean()), "entropy": entropy, "difference": float(scale)}
                 | self._named(),
             )
-        envs.close()
+        episodes.close()
 
     def _explore_candidates(self, make_env: MakeEnv, budget: int, seed: int, log: Log) -> None:
         rng, env = np.random.default_rng(seed), make_env()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from l2a_agents.population import play, rule_envs
+from l2a_agents.episodes import RuleEpisodes, play
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces
 
@@ -25,7 +25,7 @@ class RandomSearch:
     env_options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, spaces: Spaces) -> None:
-        self.where = positions(spaces)
+        self.spaces, self.where = spaces, positions(spaces)
         self.theta, self.best = np.zeros(len(COLUMNS)), -np.inf
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
@@ -35,18 +35,17 @@ class RandomSearch:
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Search until the budget is spent."""
         rng = np.random.default_rng(seed)
-        envs = rule_envs(make_env, seed, num_envs, repeat=1)
-        envs.reset()
-        total = 0
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs)
+        episodes.reset()
         rules = np.tile(self.theta, (num_envs, 1))
-        while total < budget:
-            rounds = [play(envs, rules) for _ in range(EPISODES)]
-            means, total = np.mean([rewards for rewards, _, _ in rounds], axis=0), rounds[-1][1]
+        while episodes.spent < budget:
+            rounds = [play(episodes, rules) for _ in range(EPISODES)]
+            means = np.mean([rewards for rewards, _ in rounds], axis=0)
             if means.max() > self.best:
                 self.best, self.theta = float(means.max()), rules[means.argmax()].copy()
-            log(total, rounds[-1][2] | {"reward": float(means.mean()), "best": self.best})
+            log(episodes.spent, rounds[-1][1] | {"reward": float(means.mean()), "best": self.best})
             rules = np.clip(SIGMA * rng.normal(size=rules.shape), -BOUND, BOUND)
-        envs.close()
+        episodes.close()
 
     def save(self, folder: Path) -> None:
         """Write ``random-search.json``."""

@@ -4,22 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 Observation = dict[str, NDArray[np.float32]]
 Action = NDArray[np.float32]
-MakeEnv = Callable[..., gym.Env[Any, Any]]
-"""Makes a new environment; keyword arguments are laid over those of the run, e.g. ``make_env(control=True)``.
-
-It can be pickled, so that spawned workers can call it.
-"""
 Log = Callable[[int, dict[str, float]], None]
 """Called as ``log(spent, values)`` with the budget spent so far and named figures."""
+
+
+class MakeEnv:
+    """Makes environments of one kind; options of a call are laid over its own, e.g. ``make_env(control=True)``.
+
+    Args:
+        name: a registered environment, ``id`` or ``module:id``.
+        settings: its arguments.
+    """
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        self.name, self.settings = name, settings
+
+    def __call__(self, **options: Any) -> gym.Env[Any, Any]:
+        """One environment."""
+        return gym.make(self.name, disable_env_checker=True, **self.settings | options)
+
+    def vector(self, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
+        """Environments that step together, and wait at their episodes' ends until they are reset.
+
+        Their own way to do so, where they have one, or one after another.
+        """
+        mode = AutoresetMode.DISABLED
+        module, _, name = self.name.rpartition(":")
+        if module:
+            import_module(module)  # registers it
+        if gym.spec(name).vector_entry_point is None:
+            return SyncVectorEnv([partial(self, **options)] * num_envs, autoreset_mode=mode)
+        return gym.make_vec(self.name, num_envs, autoreset_mode=mode, **self.settings | options)
 
 
 @dataclass(frozen=True)
@@ -107,6 +134,6 @@ def begins(observation: Observation) -> bool:
     return bool(observation["student"][PROGRESS] == 0)
 
 
-def spent(info: dict[str, Any]) -> int:
-    """Student updates and dev passes of an episode so far: the unit of every budget."""
-    return int(info["updates"] + info["dev_passes"])
+def spent(info: dict[str, Any]) -> Any:
+    """Student updates and dev passes of an episode so far, or (E,) of several: the unit of every budget."""
+    return info["updates"] + info["dev_passes"]

@@ -79,7 +79,7 @@ class Ablation:
         seeds: final students of each variant, the same seeds for all.
         export_student: the final students, of the same kinds; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains one; by default 200 for l2a and 100 for the others.
-        num_envs: environments that run at a time while a selector is trained, each in a process of its own.
+        num_envs: students that learn side by side while a selector is trained.
         device: auto, cpu, cuda or cuda:<i>.
         student: that of the environment: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.

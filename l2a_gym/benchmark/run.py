@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
@@ -37,7 +35,7 @@ class Run:
         task: a task id or the path of a task file.
         budget: student updates and dev passes to spend on training.
         seed: of the selector's training.
-        num_envs: environments that run at a time, each in a process of its own.
+        num_envs: students that learn side by side while the selector is trained.
         device: auto, cpu, cuda or cuda:<i>.
         teacher: whose logits teach the student: few-shot or all-data.
         student: that of the environment: tiny, ratio, tinybert or pruned.
@@ -98,10 +96,10 @@ class Run:
         return asdict(self) | {"out": str(self.folder)}
 
     def make_env(self) -> MakeEnv:
-        """Makes this run's environment; can be pickled."""
+        """Makes this run's environments."""
         names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
         settings = {name: getattr(self, name) for name in names}
-        return partial(gym.make, ENVIRONMENT, disable_env_checker=True, **settings)
+        return MakeEnv(ENVIRONMENT, **settings)
 
     def environment(self, **options: Any) -> DistillAugEnv:
         """The run's environment without wrappers; ``options`` are laid over the run's own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -139,8 +137,6 @@ def train_selector(run: Run, selector: Selector) -> int:
 
     Where the run's folder holds a selector that was interrupted, training goes on from it.
     """
-    threads = max(1, torch.get_num_threads() // run.num_envs)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the workers that training spawns
     with Progress(run, selector) as progress:
         if progress.before < run.budget:
             seed = int(np.random.SeedSequence([run.seed, progress.before]).generate_state(1)[0])

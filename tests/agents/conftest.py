@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.selector import MakeEnv, Selector, Spaces
@@ -18,7 +16,7 @@ Share = Callable[[Selector], float]
 
 @pytest.fixture(scope="session")
 def make_toy() -> MakeEnv:
-    return functools.partial(gym.make, "l2a_gym:L2A-Toy-v0", disable_env_checker=True)
+    return MakeEnv("l2a_gym:L2A-Toy-v0")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from l2a_agents.fixed import Nothing, RandomHalf, Uniform
-from l2a_agents.selector import Spaces
+from l2a_agents.selector import MakeEnv, Spaces
 
 
 def test_uniform_gives_all_the_same_full_weight(face: Spaces, observation: dict[str, Any]) -> None:
@@ -42,9 +42,13 @@ def test_random_half_of_an_odd_number(face: Spaces, observation: dict[str, Any])
 
 
 def test_training_spends_nothing(face: Spaces) -> None:
-    def make_env(**_: object) -> Any:
-        raise AssertionError("no environment is needed")
+    class NoEnv(MakeEnv):
+        def __call__(self, **_: object) -> Any:
+            raise AssertionError("no environment is needed")
 
+        vector = __call__
+
+    make_env = NoEnv("none")
     logged: list[int] = []
     for kind in (Uniform, Nothing, RandomHalf):
         kind(face).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from l2a_agents.rule import TRAINING_SEEDS, apply_rule, positions
+from l2a_agents.episodes import TRAINING_SEEDS
+from l2a_agents.rule import apply_rule, positions
 from l2a_agents.selector import MakeEnv, Spaces
 from safetensors import safe_open
 

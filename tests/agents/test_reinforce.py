@@ -9,8 +9,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.reinforce import Config, Reinforce
-from l2a_agents.rule import RuleEnv, standardise
+from l2a_agents.rule import standardise
 from l2a_agents.selector import MakeEnv, Spaces
 from numpy.typing import NDArray
 
@@ -72,12 +73,9 @@ def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, face: Spa
         selector, log = Reinforce(face), Log()
         selector.train(make_toy, 1, seed, log)
         noise = np.random.default_rng(seed).normal(size=6)
-        env, rewards = RuleEnv(make_toy, seed), []
-        for sign in (1, -1):
-            env.reset()
-            env.episode = 0  # both halves start from the same seed
-            env._begin()
-            rewards.append(env.step((sign * 0.7 * noise).astype(np.float32))[1])
+        pair = RuleEpisodes(make_toy, face, seed, num_envs=2)
+        pair.reset()
+        rewards = pair.step(np.array([0.7 * noise, -0.7 * noise], dtype=np.float32))[1]
         expected = 0.08 * np.sign(rewards[0] - rewards[1]) * noise
         np.testing.assert_allclose(selector.theta, expected, rtol=1e-9)
         assert log.spent == [2 * EPISODE]
@@ -104,7 +102,7 @@ def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, face: Spaces, share: 
 
 
 def test_two_environments_learn_what_one_learns(make_toy: MakeEnv, face: Spaces) -> None:
-    """In two spawned environments each plays one half of every pair; the seeds and the draws are the same."""
+    """Of two environments each plays one half of every pair; the seeds and the draws are the same."""
     alone, together, log = Reinforce(face), Reinforce(face), Log()
     alone.train(make_toy, EPISODE * 40, 0, Log())
     together.train(make_toy, EPISODE * 40, 0, log, num_envs=2)
@@ -133,12 +131,13 @@ def to_go(steps: list[Any]) -> NDArray[np.float64]:
 def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make_toy: MakeEnv, face: Spaces) -> None:
     recorders: list[Recorded] = []
 
-    def make_env() -> Recorded:
-        recorders.append(Recorded(make_toy()))
-        return recorders[-1]
+    class Recording(MakeEnv):
+        def __call__(self, **options: Any) -> Recorded:
+            recorders.append(Recorded(super().__call__(**options)))
+            return recorders[-1]
 
     selector, log = Reinforce(face, CANDIDATES), Log()
-    selector.train(make_env, EPISODE * 4 - 5, 0, log)
+    selector.train(Recording(make_toy.name), EPISODE * 4 - 5, 0, log)
     [recorder] = recorders
     thetas = np.concatenate([np.zeros((1, 6)), log.thetas()])
     assert len(recorder.episodes) == 4

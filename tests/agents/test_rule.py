@@ -1,16 +1,15 @@
-"""The shared rule, and whole episodes of it as one decision."""
+"""The rule that the learning selectors share."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.ppo import PPOSelector
 from l2a_agents.registry import SELECTORS, selector_class
 from l2a_agents.reinforce import Reinforce
-from l2a_agents.rule import BOUND, COLUMNS, TRAINING_SEEDS, RuleEnv, apply_rule, positions, standardise, summary
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise, summary
 from l2a_agents.search import RandomSearch
 from l2a_agents.selector import MakeEnv, Spaces
 from numpy.typing import NDArray
@@ -18,27 +17,6 @@ from numpy.typing import NDArray
 from l2a_gym.envs.toy import ToyEnv
 
 THETA = np.array([0.3, 2.0, -0.5, 0.2, 1.0, -0.7], dtype=np.float32)
-
-
-class Counted(gym.Wrapper[Any, Any, Any, Any]):
-    """Counts what a wrapped toy was asked for."""
-
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        super().__init__(env)
-        self.seeds: list[int | None] = []
-        self.steps_taken = 0
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        self.seeds.append(seed)
-        return super().reset(seed=seed, options=options)
-
-    def step(self, action: Any) -> Any:
-        self.steps_taken += 1
-        return super().step(action)
-
-
-def counted(**options: Any) -> Counted:
-    return Counted(ToyEnv(**options))
 
 
 def by_hand(env: ToyEnv, candidates: NDArray[np.float32], theta: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -121,91 +99,7 @@ def test_summary_forgets_the_order_but_no_part_that_it_is_made_of(observation: d
         assert np.abs(summary(changed) - summary(observation)).max() > 0.05
 
 
-# Whole episodes
-
-
-def recomputed(seed: int, theta: NDArray[np.float32]) -> float:
-    """Mean gain after steps 6 to 10 of the toy, by its own formula of the gain."""
-    env = ToyEnv()
-    observation, _ = env.reset(seed=seed)
-    gain, gains = 0.0, []
-    for _ in range(10):
-        weight = np.maximum(by_hand(env, observation["candidates"], theta), 0)
-        gain += float(weight @ env.usefulness(observation)) / (32 * 10)
-        gains.append(gain)
-        observation, *_ = env.step(weight.astype(np.float32))
-    return float(np.mean(gains[5:]))
-
-
-def test_the_reward_is_the_mean_gain_of_the_second_half() -> None:
-    env = RuleEnv(counted, seed=0)
-    for theta in (THETA, -THETA, np.zeros(6, dtype=np.float32)):
-        env.reset()
-        _, reward, terminated, truncated, info = env.step(theta)
-        wrapped = env.env
-        assert isinstance(wrapped, Counted)
-        seed = wrapped.seeds[-1]
-        assert seed is not None
-        assert reward == pytest.approx(recomputed(seed, theta), abs=1e-6)
-        assert (terminated, truncated) == (True, False)
-        assert info["gain"] == pytest.approx(1 - info["dev_nll"], abs=1e-9)
-
-
-def seeds_of(seed: int, episodes: int, **options: Any) -> list[int | None]:
-    env = RuleEnv(counted, seed, **options)
-    for _ in range(episodes):
-        env.reset()
-        env.step(np.zeros(6, dtype=np.float32))
-    assert isinstance(env.env, Counted)
-    return env.env.seeds
-
-
-def test_environments_of_a_run_start_from_the_same_seeds_in_the_same_order() -> None:
-    seeds = seeds_of(3, 2 * TRAINING_SEEDS)
-    assert seeds == seeds_of(3, 2 * TRAINING_SEEDS)
-    assert len(set(seeds)) == TRAINING_SEEDS
-    assert seeds[:TRAINING_SEEDS] == seeds[TRAINING_SEEDS:]
-    assert seeds_of(3, 6, repeat=2) == [seed for seed in seeds[:3] for _ in range(2)]
-    assert not set(seeds) & set(seeds_of(4, TRAINING_SEEDS))
-
-
-def test_control_subtracts_the_uniform_rules_reward_exactly(make_toy: MakeEnv) -> None:
-    plain, paired, uniform = (RuleEnv(make_toy, 0, control=control) for control in (False, True, False))
-    for _ in range(TRAINING_SEEDS + 2):
-        for env in (plain, paired, uniform):
-            env.reset()
-        base = uniform.step(np.zeros(6, dtype=np.float32))[1]
-        assert base != 0
-        assert paired.step(THETA)[1] == plain.step(THETA)[1] - base
-
-
-def test_control_leaves_nothing_of_the_uniform_rule(make_toy: MakeEnv) -> None:
-    env = RuleEnv(make_toy, 1, control=True)
-    for _ in range(3):
-        env.reset()
-        assert env.step(np.zeros(6, dtype=np.float32))[1] == 0.0
-
-
-@pytest.mark.parametrize("control", [False, True])
-def test_spent_counts_every_update_and_dev_pass(control: bool) -> None:
-    env = RuleEnv(counted, 0, control=control)
-    wrapped = env.env
-    assert isinstance(wrapped, Counted)
-    for _ in range(TRAINING_SEEDS + 3):
-        _, info = env.reset()
-        assert info["spent"] == len(wrapped.seeds) + 2 * wrapped.steps_taken
-        *_, info = env.step(THETA)
-        assert info["spent"] == len(wrapped.seeds) + 2 * wrapped.steps_taken
-    extra = TRAINING_SEEDS if control else 0  # once a seed
-    assert wrapped.steps_taken == 10 * (TRAINING_SEEDS + 3 + extra)
-
-
-def test_observations_and_actions_lie_in_their_spaces(make_toy: MakeEnv) -> None:
-    env = RuleEnv(make_toy, 0)
-    observation, _ = env.reset()
-    assert env.observation_space.contains(observation)
-    assert env.action_space == gym.spaces.Box(-BOUND, BOUND, (6,), dtype=np.float32)
-    assert env.observation_space.contains(env.step(THETA)[0])
+# Its bound
 
 
 def test_the_bound_leaves_room_for_a_rule_near_the_optimum(face: Spaces) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from l2a_agents.rule import TRAINING_SEEDS, RuleEnv
+from l2a_agents.episodes import TRAINING_SEEDS, RuleEpisodes
 from l2a_agents.search import EPISODES, RandomSearch
 from l2a_agents.selector import MakeEnv, Spaces
 
@@ -20,10 +20,9 @@ def test_the_best_of_the_tried_rules_is_kept(make_toy: MakeEnv, face: Spaces) ->
     selector.train(make_toy, RULE * 30, 0, lambda _, values: rows.append(values))
     rewards, best = ([row[name] for row in rows] for name in ("reward", "best"))
     assert best == np.maximum.accumulate(rewards).tolist()
-    env, replayed = RuleEnv(make_toy, 0), []
-    for _ in range(TRAINING_SEEDS):
-        env.reset()
-        replayed.append(env.step(selector.theta.astype(np.float32))[1])
+    episodes = RuleEpisodes(make_toy, face, 0)
+    episodes.reset()
+    replayed = [episodes.step(selector.theta[None].astype(np.float32))[1][0] for _ in range(TRAINING_SEEDS)]
     turn = int(np.argmax(rewards)) * EPISODES % TRAINING_SEEDS
     assert best[-1] == pytest.approx(np.mean(replayed[turn : turn + EPISODES]), abs=1e-9)
 
@@ -31,10 +30,9 @@ def test_the_best_of_the_tried_rules_is_kept(make_toy: MakeEnv, face: Spaces) ->
 def test_the_uniform_rule_is_tried_first(make_toy: MakeEnv, face: Spaces) -> None:
     selector, rows = RandomSearch(face), []
     selector.train(make_toy, 1, 0, lambda spent, values: rows.append((spent, values["reward"])))
-    env, uniform = RuleEnv(make_toy, 0), []
-    for _ in range(EPISODES):
-        env.reset()
-        uniform.append(env.step(np.zeros(6, dtype=np.float32))[1])
+    episodes = RuleEpisodes(make_toy, face, 0)
+    episodes.reset()
+    uniform = [episodes.step(np.zeros((1, 6)))[1][0] for _ in range(EPISODES)]
     assert rows == [(RULE, pytest.approx(np.mean(uniform), abs=1e-12))]
     assert selector.theta.tolist() == [0.0] * 6
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +87,9 @@ def test_more_budget_is_the_same_run(run: Run) -> None:
 
 
 def test_the_environment_has_the_runs_settings(run: Run) -> None:
-    again = pickle.loads(pickle.dumps(run.make_env()))
-    for env in (run.environment(), again().unwrapped):
-        assert (env.candidates, env.steps, env.updates) == (24, 4, 2)
+    envs = (run.environment(), run.make_env()().unwrapped, run.make_env().vector(2).unwrapped)
+    for env in envs:
+        assert (env.candidates, env.steps) == (24, 4)
         assert "clean" not in env.columns
     env = run.environment(steps=7, features=["clean"])
     assert (env.steps, env.columns) == (7, ("clean",))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.reinforce import Reinforce
-from l2a_agents.rule import RuleEnv
-from l2a_agents.selector import Log, MakeEnv, Selector
+from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from l2a_gym.benchmark.evaluate import FINAL, compare, evaluate, final_student, student_seeds
@@ -283,7 +283,8 @@ def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, summary: dict[str,
 
 
 def test_training_episodes_are_not_those_of_the_evaluation(run: Run) -> None:
-    seeds = {seed for number in range(50) for seed in RuleEnv(run.make_env(), number).seeds}
+    make_env, face = run.make_env(), Spaces.of(run.environment())
+    seeds = {seed for number in range(50) for seed in RuleEpisodes(make_env, face, number).seeds}
     assert not seeds & {seed for stream in (0, 1, 2) for seed in student_seeds(stream, 50)}
 
 
