@@ -1,0 +1,136 @@
+"""One command, one table: what each part of the project costs on this machine."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.benchmark.run import Run
+from l2a_gym.cache import write_text
+from l2a_gym.distill.device import resolve_device
+from l2a_gym.distill.teacher import EMBEDDED
+from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.errors import UserError, check_choice
+from l2a_gym.speed.clock import Figures
+from l2a_gym.speed.episodes import episodes
+from l2a_gym.speed.generation import generation
+from l2a_gym.speed.peers import peers
+from l2a_gym.speed.step import steps
+from l2a_gym.speed.updates import peak, stacked
+from l2a_gym.tasks.registry import make_task
+
+STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256)}
+"""How many students at a time are timed, by the kind of the device."""
+FULL_LOAD = {"cpu": 1, "cuda": 64}
+"""How many students the update's share of the peak is measured with."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A measurement; the attributes are the command line of ``scripts/bench.py``.
+
+    Attributes:
+        parts: what is measured: step, peers, students, peak, episodes, generate; by default all.
+        task: a task id or the path of a task file.
+        student: tiny, ratio, tinybert or pruned.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        device: auto, cpu, cuda or cuda:<i>.
+        repeats: timed turns of each figure; its median counts.
+        json: file for the figures.
+    """
+
+    parts: tuple[str, ...] = ()
+    task: str = DEFAULT_TASK
+    student: str = "tiny"
+    checkpoint: str = EMBEDDED
+    device: str = "auto"
+    repeats: int = 5
+    json: Path | None = None
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            check_choice("part", part, PARTS)
+        if self.repeats < 1:
+            raise UserError(f"repeats = {self.repeats}: valid are whole numbers from 1")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Arguments of the environment."""
+        return {name: getattr(self, name) for name in ("task", "student", "checkpoint", "device")}
+
+    @property
+    def where(self) -> torch.device:
+        """The device."""
+        return resolve_device(self.device)
+
+
+def _peers(plan: Bench) -> Figures:
+    setup = Setup(**plan.settings)
+    return peers(setup.load_world().prepared, setup.distillation, plan.where, plan.repeats)
+
+
+def _students(plan: Bench) -> Figures:
+    setup = Setup(**plan.settings)
+    return stacked(setup.load_world(), setup.distillation, STUDENTS[plan.where.type], plan.repeats)
+
+
+def _peak(plan: Bench) -> Figures:
+    setup = Setup(**plan.settings | {"student": "ratio" if plan.student == "tiny" else plan.student})
+    return peak(setup.load_world(), setup.distillation, FULL_LOAD[plan.where.type], 2 * plan.repeats)
+
+
+def _episodes(plan: Bench) -> Figures:
+    return episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)
+
+
+def _generate(plan: Bench) -> Figures:
+    return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), plan.where, plan.repeats)
+
+
+PARTS: dict[str, Callable[[Bench], Figures]] = {
+    "step": lambda plan: steps(plan.settings, 4 * plan.repeats),
+    "peers": _peers,
+    "students": _students,
+    "peak": _peak,
+    "episodes": _episodes,
+    "generate": _generate,
+}
+"""What can be measured; each gives figures by name."""
+
+
+def bench(plan: Bench) -> Figures:
+    """Measure, print a table in Markdown, and write ``plan.json``.
+
+    Returns:
+        All figures, and ``machine``.
+    """
+    figures: Figures = {}
+    for part in plan.parts or PARTS:
+        figures |= PARTS[part](plan)
+    figures["machine"] = machine(plan.where)
+    print(table(figures))
+    if plan.json:
+        write_text(plan.json, json.dumps(figures, indent=1))
+    return figures
+
+
+def machine(device: torch.device) -> str:
+    """The device's name, and what else a figure depends on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def table(figures: Figures) -> str:
+    """Markdown; a figure that has a value for several numbers takes a row each."""
+    lines = ["| figure | value |", "|---|---|"]
+    for name, value in figures.items():
+        rows = {f"{name} {key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+        lines += [f"| {key} | {each if isinstance(each, str) else format(each, '.4g')} |" for key, each in rows.items()]
+    return "\n".join(lines)

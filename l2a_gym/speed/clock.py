@@ -1,0 +1,56 @@
+"""Interleaved timing: ratios hold where the machine's own speed drifts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import trange
+
+from l2a_gym.errors import UserError
+
+Figures = dict[str, Any]
+"""What a measurement found, by name; ready for JSON."""
+
+
+def interleave(
+    calls: Sequence[Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    before: Callable[[], object] = lambda: None,
+    name: str = "timing",
+) -> NDArray[np.float64]:
+    """Seconds (repeats, len(calls)) of calls that take turns; one more turn beforehand warms up.
+
+    Args:
+        calls: what is timed; their order turns round from turn to turn.
+        repeats: turns that count.
+        device: whose queue is waited for.
+        before: is called before each call, untimed.
+        name: of the progress bar.
+
+    Raises:
+        UserError: fewer than one repeat.
+    """
+    if repeats < 1:
+        raise UserError(f"repeats = {repeats}: valid are whole numbers from 1")
+    seconds = np.zeros((repeats + 1, len(calls)))
+    for turn in trange(repeats + 1, desc=name, leave=False):
+        for i in list(range(len(calls)))[:: -1 if turn % 2 else 1]:
+            before()
+            seconds[turn, i] = time_of(calls[i], device)
+    return seconds[1:]
+
+
+def time_of(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds that a call takes, with all that it puts into the device's queue."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
+    wait(device)
+    start = time.perf_counter()
+    call()
+    wait(device)
+    return time.perf_counter() - start

@@ -1,0 +1,33 @@
+"""How many episodes an hour a selector's training plays, all included."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.speed.clock import Figures
+
+
+def episodes(run: Run, number: int) -> Figures:
+    """Train a run's selector for about ``number`` episodes, from its first report on.
+
+    What comes before the first report is a start that does not grow with the budget.
+
+    Returns:
+        ``episodes_per_hour``.
+    """
+    env = run.environment()
+    cost = env.steps * (env.updates + 1) + 1
+    reports: list[tuple[float, int]] = []
+    selector = new_selector(run)
+    selector.train(
+        run.make_env(),
+        number * cost,
+        run.seed,
+        lambda spent, _: reports.append((time.perf_counter(), spent)),
+        run.num_envs,
+    )
+    seconds, spent = np.diff(np.array(reports)[[0, -1]], axis=0)[0]
+    return {"episodes_per_hour": float(spent / cost / seconds * 3600)}

@@ -1,0 +1,51 @@
+"""A step of the environment against its bare student updates and pass over dev, on the same tensors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
+from l2a_gym.envs.reward import score
+from l2a_gym.speed.clock import Figures, interleave
+
+MANY = 16
+"""Students of the batched environment."""
+
+
+def steps(settings: dict[str, Any], repeats: int) -> Figures:
+    """An environment of one student and one of many, each against its own bare work.
+
+    Args:
+        settings: arguments of the environment but for its length.
+        repeats: timed pairs.
+
+    Returns:
+        ``env_step_ratio``, ``env_step_seconds`` and ``bare_seconds``; ``env_step_ratio_batched`` of :data:`MANY`.
+    """
+    one, many = (_pairs(settings, number, repeats) for number in (1, MANY))
+    return {
+        "env_step_ratio": float(np.median(one[:, 0] / one[:, 1])),
+        "env_step_seconds": float(np.median(one[:, 0])),
+        "bare_seconds": float(np.median(one[:, 1])),
+        "env_step_ratio_batched": float(np.median(many[:, 0] / many[:, 1])),
+    }
+
+
+def _pairs(settings: dict[str, Any], number: int, repeats: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Seconds (repeats, 2) of a step and of its bare work, on the candidates that are shown at the time."""
+    envs = gym.make_vec("l2a_gym:L2A-Distill-v0", num_envs=number, steps=10**9, **settings)
+    assert isinstance(envs.unwrapped, DistillAugVectorEnv)
+    envs.reset(seed=0)
+    lanes, action = envs.unwrapped.lanes, np.ones(envs.action_space.shape or (), dtype=np.float32)
+    weights = np.ones((number, lanes.setup.candidates), dtype=np.float32)
+
+    def bare() -> None:
+        lanes.distil(weights)
+        for outputs in lanes.crew.read(lanes.world.dev.tokens):
+            score(outputs.logits, lanes.world.dev.label)
+
+    return interleave([partial(envs.step, action), bare], repeats, lanes.crew.device, name=f"steps of {number}")

@@ -1,0 +1,76 @@
+"""The bench's figures, table and file on a small task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from l2a_gym.envs.setup import Setup
+from l2a_gym.errors import UserError
+from l2a_gym.speed import bench as speed
+from l2a_gym.speed.bench import Bench, bench, table
+from l2a_gym.speed.updates import Practice
+
+
+def test_one_command_gives_a_table_and_a_file(
+    small: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "STUDENTS", {"cpu": (1, 2)})
+    plan = Bench(parts=("step", "students", "peak", "episodes"), repeats=1, json=tmp_path / "figures.json", **small)
+    figures = bench(plan)
+    assert json.loads((tmp_path / "figures.json").read_text()) == figures
+    assert list(figures) == [
+        *("env_step_ratio", "env_step_seconds", "bare_seconds", "env_step_ratio_batched"),
+        *("stacked_ratio", "student_updates_per_second", "peak_share", "peak_gflops", "update_gflops"),
+        *("episodes_per_hour", "machine"),
+    ]
+    assert list(figures["stacked_ratio"]) == ["1", "2"]
+    assert 0 < figures["peak_share"] < 1
+    assert figures["episodes_per_hour"] > 0
+    assert capsys.readouterr().out.strip() == table(figures)
+
+
+def test_the_table_has_a_row_for_each_value() -> None:
+    figures = {"ratio": 1.25, "stacked": {"1": 1.0, "16": 2.5}, "machine": "a machine"}
+    assert table(figures).splitlines()[2:] == [
+        "| ratio | 1.25 |",
+        "| stacked 1 | 1 |",
+        "| stacked 16 | 2.5 |",
+        "| machine | a machine |",
+    ]
+
+
+def test_what_is_not_valid_is_named() -> None:
+    with pytest.raises(UserError, match="unknown part 'stp': did you mean 'step'"):
+        Bench(parts=("stp",))
+    with pytest.raises(UserError, match="repeats = 0: valid are whole numbers from 1"):
+        Bench(repeats=0)
+
+
+def test_students_at_a_time_and_in_turn_do_the_same_work(small: dict[str, Any]) -> None:
+    setup = Setup(**small)
+    world = setup.load_world()
+    practice = Practice(world, setup.distillation, world.new_crew(setup.distillation, 3), updates=2)
+    alone = world.new_crew(setup.distillation)
+    losses = practice.together()
+    own = practice.in_turn(alone)
+    assert losses[0] == pytest.approx(own[0], abs=1e-6)  # the later ones find a student that has learnt
+    assert len(losses) == len(own) == 3
+
+
+def test_the_counted_arithmetic_is_that_of_the_models_products(small: dict[str, Any]) -> None:
+    """Less than three whole forward passes: the last layer is computed for first tokens alone."""
+    setup = Setup(**small)
+    world = setup.load_world()
+    practice = Practice(world, setup.distillation, world.new_crew(setup.distillation), updates=1)
+    rows = torch.cat([practice.rows, practice.anchors], dim=1)
+    tokens = int(world.texts.tokens.length[rows].sum())
+    shape = world.prepared.student().config
+    layer = 4 * shape.hidden_size**2 + 2 * shape.hidden_size * shape.intermediate_size
+    whole = 3 * 2 * tokens * layer * shape.num_hidden_layers
+    first = 3 * 2 * tokens * layer * (shape.num_hidden_layers - 1)
+    assert first < practice.arithmetic() < 1.1 * whole

@@ -1,0 +1,63 @@
+"""The peers learn the same: one update of each from the same student on the same texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from l2a_gym.distill.distiller import Distillation, Distiller
+from l2a_gym.envs.setup import Setup
+from l2a_gym.prepared import Prepared
+from l2a_gym.speed import peers
+from l2a_gym.speed.peers import PEERS, TEACHER, Lesson
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def lesson(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Lesson:
+    """Without clipping, which TextBrewer and ``Trainer`` do before the same optimiser's step as well."""
+    prepared = Setup(**small).load_world().prepared
+    monkeypatch.setattr(peers, "CHOSEN", 20)
+    monkeypatch.setattr(peers, "ANCHORS", 4)
+    return Lesson(prepared, Distillation(learning_rate=1e-2, anchors=4, anchor_share=4 / 24, temperature=2.0), CPU)
+
+
+class Few(peers.Texts):
+    """The first 24 candidates alone, so that a shuffled batch has the same texts."""
+
+    def __len__(self) -> int:
+        return 24
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "textbrewer" in peer:
+        pytest.importorskip("textbrewer", reason="the extra bench is not installed")
+    students = []
+    make = Lesson.student
+
+    def kept(self: Lesson) -> Any:
+        students.append(make(self))
+        return students[-1]
+
+    monkeypatch.setattr(Lesson, "student", kept)
+    monkeypatch.setattr(Lesson, "items", lambda self: Few(self.prepared))
+    PEERS[peer](lesson)(1)
+    ours = Distiller([make(lesson)], lesson.prepared.taught(slice(0, 24), TEACHER), lesson.config)
+    ours.students[0].load_state_dict(make(lesson).state_dict())  # with the classifier that the peer began with
+    rows = torch.arange(24)[None]
+    ours.step(rows[:, :20], torch.ones(1, 20), rows[:, 20:], 1, [1.0])
+    theirs = students[0].state_dict()
+    for name, value in ours.students[0].state_dict().items():
+        torch.testing.assert_close(theirs[name], value, rtol=0, atol=2e-4, msg=lambda text, n=name: f"{n}: {text}")
+
+
+def test_peers_report_their_ratios(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("textbrewer", reason="the extra bench is not installed")
+    assert isinstance(lesson.prepared, Prepared)
+    figures = peers.peers(lesson.prepared, lesson.config, CPU, repeats=1)
+    assert list(figures) == ["updates_per_second", *PEERS]
+    assert all(isinstance(value, float) for value in figures.values())
