@@ -51,7 +51,7 @@ class Lanes:
         checked = [lane.check(action) for lane, action in zip(self.lanes, actions, strict=True)]
         weights = np.stack([lane.weigh(action) for lane, action in zip(self.lanes, checked, strict=True)])
         controls = self._control_gains() if self.setup.control else [0.0] * len(self.lanes)
-        losses = self.distil(weights)
+        losses = self._distil(weights)
         due = [lane.due for lane in self.lanes]
         passes = self._dev_passes() if any(due) else []
         return [
@@ -61,20 +61,15 @@ class Lanes:
 
     def observe(self) -> list[Observation]:
         """Each lane's observation."""
-        looks = self.crew.look(*self._shown(), self.setup.updates)
+        looks = self.crew.look(*self.shown(), self.setup.updates)
         return [lane.observe(look) for lane, look in zip(self.lanes, looks, strict=True)]
 
-    def distil(self, weights: NDArray[np.float32]) -> list[float]:
-        """Let the students learn from the candidates shown, weights (E, N); nothing is booked.
-
-        Returns:
-            Each student's mean loss.
-        """
-        rows, anchors = self._shown()
+    def _distil(self, weights: NDArray[np.float32]) -> list[float]:
+        rows, anchors = self.shown()
         rates = [lane.rate for lane in self.lanes]
         return self.crew.step(rows, self._tensor(list(weights)), anchors, self.setup.updates, rates)
 
-    def _shown(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def shown(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The candidates (E, N) and anchors of the next step."""
         begun = [lane.begun() for lane in self.lanes]
         return self._tensor([each.rows for each in begun]), self._tensor([each.anchors for each in begun])
@@ -83,7 +78,7 @@ class Lanes:
         """What uniform weights gain from these states on these candidates; the students are left as they were."""
         numbers = range(len(self.lanes))
         before = [self.crew.state(i) for i in numbers]
-        self.distil(np.ones((len(self.lanes), self.setup.candidates), dtype=np.float32))
+        self._distil(np.ones((len(self.lanes), self.setup.candidates), dtype=np.float32))
         gains = [lane.control_gain(dev) for lane, dev in zip(self.lanes, self._dev_passes(), strict=True)]
         for i in numbers:
             self.crew.restore(before[i], i)

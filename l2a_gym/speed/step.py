@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
 from l2a_gym.envs.reward import score
@@ -36,16 +37,19 @@ def steps(settings: dict[str, Any], repeats: int) -> Figures:
 
 
 def _pairs(settings: dict[str, Any], number: int, repeats: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Seconds (repeats, 2) of a step and of its bare work, on the candidates that are shown at the time."""
+    """Seconds (repeats, 2) of a step and of its bare work by other students, on the candidates shown at the time."""
     envs = gym.make_vec("l2a_gym:L2A-Distill-v0", num_envs=number, steps=10**9, **settings)
     assert isinstance(envs.unwrapped, DistillAugVectorEnv)
     envs.reset(seed=0)
     lanes, action = envs.unwrapped.lanes, np.ones(envs.action_space.shape or (), dtype=np.float32)
-    weights = np.ones((number, lanes.setup.candidates), dtype=np.float32)
+    dev, setup = lanes.world.dev, lanes.setup
+    others = lanes.world.new_crew(setup.distillation, number)  # whom no look at candidates has saved a pass
+    weights = torch.ones(number, setup.candidates, device=others.device)
 
     def bare() -> None:
-        lanes.distil(weights)
-        for outputs in lanes.crew.read(lanes.world.dev.tokens):
-            score(outputs.logits, lanes.world.dev.label)
+        rows, anchors = lanes.shown()
+        others.step(rows, weights, anchors, setup.updates, [1.0] * number)
+        for outputs in others.read(dev.tokens):
+            score(outputs.logits, dev.label)
 
-    return interleave([partial(envs.step, action), bare], repeats, lanes.crew.device, name=f"steps of {number}")
+    return interleave([partial(envs.step, action), bare], repeats, others.device, name=f"steps of {number}")
