@@ -33,8 +33,8 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         face: what they show.
         seed: the training run's; two runs share no episode seed, all environments start each episode from the same.
         num_envs: E.
-        control: whether to subtract the uniform rule's reward; measured once a seed, as
-            many seeds at a time as there are environments.
+        control: whether to subtract the uniform rule's reward; measured once a seed, as many seeds at a time as
+            there are environments.
         repeat: how many episodes in a row start from one seed.
 
     Attributes:

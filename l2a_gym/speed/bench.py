@@ -72,8 +72,8 @@ class Bench:
 
 
 def _peers(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings)
-    return peers(setup.load_world().prepared, setup.distillation, plan.where, plan.repeats)
+    setup = Setup(**plan.settings, teacher="all-data")
+    return peers(setup.load_world(), setup.distillation, plan.repeats)
 
 
 def _students(plan: Bench) -> Figures:

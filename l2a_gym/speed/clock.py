@@ -21,8 +21,7 @@ def interleave(
     calls: Sequence[Callable[[], object]],
     repeats: int,
     device: torch.device,
-    before: Callable[[], object] = lambda: None,
-    name: str = "timing",
+    name: str,
 ) -> NDArray[np.float64]:
     """Seconds (repeats, len(calls)) of calls that take turns; one more turn beforehand warms up.
 
@@ -30,7 +29,6 @@ def interleave(
         calls: what is timed; their order turns round from turn to turn.
         repeats: turns that count.
         device: whose queue is waited for.
-        before: is called before each call, untimed.
         name: of the progress bar.
 
     Raises:
@@ -41,7 +39,6 @@ def interleave(
     seconds = np.zeros((repeats + 1, len(calls)))
     for turn in trange(repeats + 1, desc=name, leave=False):
         for i in list(range(len(calls)))[:: -1 if turn % 2 else 1]:
-            before()
             seconds[turn, i] = time_of(calls[i], device)
     return seconds[1:]
 

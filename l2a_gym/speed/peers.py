@@ -19,17 +19,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
-from transformers.modeling_outputs import SequenceClassifierOutput
 
-from l2a_gym.distill.distiller import Distillation, Distiller
+from l2a_gym.distill.distiller import Distillation
+from l2a_gym.envs.world import World
 from l2a_gym.errors import UserError
-from l2a_gym.prepared import Prepared
 from l2a_gym.speed.clock import Figures, interleave
+from l2a_gym.speed.updates import CHOSEN, Practice
 
-TEACHER = "all-data"
-"""The teacher whose student is timed."""
-CHOSEN, ANCHORS = 64, 16
-"""Candidates and shots of an update; a peer's batch is as many texts."""
 UPDATES = 6
 """Updates that are timed: the time of twice as many less that of as many, so that no start or end of a run counts."""
 
@@ -41,26 +37,34 @@ class Lesson:
     """What all peers are given.
 
     Attributes:
-        prepared: texts, teacher and student.
+        world: texts, teacher and student.
         config: losses and optimiser.
-        device: where.
     """
 
-    prepared: Prepared
+    world: World
     config: Distillation
-    device: torch.device
+
+    @property
+    def device(self) -> torch.device:
+        """Where."""
+        return self.world.texts.label.device
+
+    @property
+    def batch(self) -> int:
+        """Texts of an update: the candidates, and as many more as we add shots."""
+        return CHOSEN + self.config.anchors
 
     def student(self) -> PreTrainedModel:
         """The student at its start."""
-        return torch.nn.Module.to(self.prepared.student(), self.device)
+        return torch.nn.Module.to(self.world.prepared.student(), self.device)
 
     def teacher(self) -> PreTrainedModel:
         """The fine-tuned teacher."""
-        return torch.nn.Module.to(self.prepared.teacher(TEACHER), self.device)
+        return torch.nn.Module.to(self.world.prepared.teacher(self.world.teacher), self.device)
 
     def items(self) -> Texts:
         """The candidates as single items, without padding."""
-        return Texts(self.prepared)
+        return Texts(self.world)
 
     def optimiser(self, student: PreTrainedModel) -> torch.optim.AdamW:
         """The same for all."""
@@ -71,10 +75,9 @@ class Lesson:
 class Texts(Dataset[Item]):
     """The pool's candidates in order, each as a model's arguments with label and teacher's logits."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        rows = prepared.rows["pool"]
-        self.tokens, self.labels = prepared.tokens(rows), prepared.labels(rows)
-        self.teacher = prepared.logits(TEACHER, rows)
+    def __init__(self, world: World) -> None:
+        texts = world.prepared.taught(world.prepared.rows["pool"], world.teacher)
+        self.tokens, self.labels, self.teacher = texts.tokens, texts.label, texts.teacher
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,17 +98,8 @@ def collate(items: Sequence[Item]) -> Item:
 
 def ours(lesson: Lesson) -> Callable[[int], object]:
     """Updates by this project; a call takes as many as it is told."""
-    prepared = lesson.prepared
-    stop = prepared.rows["train"].stop
-    distiller = Distiller([lesson.student()], prepared.taught(slice(0, stop), TEACHER).to(lesson.device), lesson.config)
-    candidates = prepared.rows["pool"].stop
-
-    def run(updates: int) -> None:
-        rows = torch.arange(updates * CHOSEN, device=lesson.device)[None] % candidates
-        shots = candidates + torch.arange(updates * ANCHORS, device=lesson.device)[None] % (stop - candidates)
-        distiller.step(rows, torch.ones(rows.shape, device=lesson.device), shots, updates, [1.0])
-
-    return run
+    crew = lesson.world.new_crew(lesson.config)
+    return lambda updates: Practice(lesson.world, lesson.config, crew, updates).together()
 
 
 class DistillingTrainer(Trainer):
@@ -147,7 +141,7 @@ def trainer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
             arguments = TrainingArguments(
                 folder,
                 max_steps=updates,
-                per_device_train_batch_size=CHOSEN + ANCHORS,
+                per_device_train_batch_size=lesson.batch,
                 max_grad_norm=lesson.config.clip,
                 use_cpu=lesson.device.type == "cpu",
                 save_strategy="no",
@@ -156,14 +150,13 @@ def trainer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
                 remove_unused_columns=False,
             )
             optimisers = (lesson.optimiser(student), None)
-            texts = lesson.items()
             DistillingTrainer(
                 lesson,
                 teacher,
                 student,
                 arguments,
                 data_collator=collate,
-                train_dataset=texts,
+                train_dataset=lesson.items(),
                 optimizers=cast(Any, optimisers),
             ).train()
 
@@ -186,10 +179,10 @@ def textbrewer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
 
     def batch(items: Sequence[Item]) -> dict[str, Any]:
         inputs = collate(items)
-        known = SequenceClassifierOutput(logits=inputs.pop("teacher"))
+        known = inputs.pop("teacher")
         if not cached:
             return inputs
-        return {"teacher": inputs, "student": inputs, "teacher_cache": dict(known)}
+        return {"teacher": inputs, "student": inputs, "teacher_cache": {"logits": known}}
 
     def read(_: Item, output: Any) -> dict[str, Any]:
         return {"logits": output["logits"], "losses": output.get("loss")}
@@ -198,7 +191,7 @@ def textbrewer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
         with tempfile.TemporaryDirectory() as folder:
             settings = TrainingConfig(output_dir=folder, log_dir=folder, device=lesson.device, ckpt_steps=updates)
             distiller = GeneralDistiller(settings, losses, teacher, student, read, read)
-            loader = DataLoader(lesson.items(), CHOSEN + ANCHORS, shuffle=True, collate_fn=batch)
+            loader = DataLoader(lesson.items(), lesson.batch, shuffle=True, collate_fn=batch)
             with distiller:
                 distiller.train(lesson.optimiser(student), loader, num_steps=updates, max_grad_norm=config.clip)
 
@@ -214,16 +207,16 @@ PEERS: dict[str, Callable[[Lesson], Callable[[int], object]]] = {
 """A figure -> the peer whose seconds over ours it is."""
 
 
-def peers(prepared: Prepared, config: Distillation, device: torch.device, repeats: int) -> Figures:
+def peers(world: World, config: Distillation, repeats: int) -> Figures:
     """Seconds of each peer's updates over ours, medians.
 
     Returns:
         ``updates_per_second``, ours, and the ratios of :data:`PEERS`.
     """
-    lesson = Lesson(prepared, config, device)
+    lesson = Lesson(world, config)
     runs = [ours(lesson), *(peer(lesson) for peer in PEERS.values())]
     calls = [partial(run, updates) for run in runs for updates in (UPDATES, 2 * UPDATES)]
-    seconds = np.diff(interleave(calls, repeats, device, name="peers").reshape(repeats, -1, 2))[..., 0]
+    seconds = np.diff(interleave(calls, repeats, lesson.device, name="peers").reshape(repeats, -1, 2))[..., 0]
     ratios = np.median(seconds[:, 1:] / seconds[:, :1], axis=0)
     return {
         "updates_per_second": UPDATES / float(np.median(seconds[:, 0])),

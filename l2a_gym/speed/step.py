@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
 from l2a_gym.envs.reward import score
@@ -36,7 +37,7 @@ def steps(settings: dict[str, Any], repeats: int) -> Figures:
     }
 
 
-def _pairs(settings: dict[str, Any], number: int, repeats: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _pairs(settings: dict[str, Any], number: int, repeats: int) -> NDArray[np.float64]:
     """Seconds (repeats, 2) of a step and of its bare work by other students, on the candidates shown at the time."""
     envs = gym.make_vec("l2a_gym:L2A-Distill-v0", num_envs=number, steps=10**9, **settings)
     assert isinstance(envs.unwrapped, DistillAugVectorEnv)

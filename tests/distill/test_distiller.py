@@ -366,8 +366,9 @@ def test_the_look_at_a_steps_candidates_is_its_first_updates_forward_pass(plain:
 
 @pytest.mark.parametrize("change", ["rows", "anchors", "weights of the student", "start"])
 def test_a_look_does_not_outlive_what_it_saw(plain: Alone, change: str) -> None:
-    other = Alone(new_student(), plain.texts, CONFIG)
-    state = [run(each, 1) and each.state() for each in (plain, other)][1]
+    other, state = Alone(new_student(), plain.texts, CONFIG), plain.state()
+    for each in (plain, other):
+        run(each, 1)
     rows, anchors = ROWS, ANCHORS
     plain.look(rows, anchors, 3)
     if change == "rows":

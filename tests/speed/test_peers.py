@@ -9,20 +9,16 @@ import torch
 
 from l2a_gym.distill.distiller import Distillation, Distiller
 from l2a_gym.envs.setup import Setup
-from l2a_gym.prepared import Prepared
 from l2a_gym.speed import peers
-from l2a_gym.speed.peers import PEERS, TEACHER, Lesson
-
-CPU = torch.device("cpu")
+from l2a_gym.speed.peers import PEERS, Lesson
 
 
 @pytest.fixture
 def lesson(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Lesson:
-    """Without clipping, which TextBrewer and ``Trainer`` do before the same optimiser's step as well."""
-    prepared = Setup(**small).load_world().prepared
+    """Batches of 24 texts, each with the same share of the loss."""
     monkeypatch.setattr(peers, "CHOSEN", 20)
-    monkeypatch.setattr(peers, "ANCHORS", 4)
-    return Lesson(prepared, Distillation(learning_rate=1e-2, anchors=4, anchor_share=4 / 24, temperature=2.0), CPU)
+    config = Distillation(learning_rate=1e-2, anchors=4, anchor_share=4 / 24, temperature=2.0)
+    return Lesson(Setup(**small, teacher="all-data").load_world(), config)
 
 
 class Few(peers.Texts):
@@ -44,9 +40,9 @@ def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.M
         return students[-1]
 
     monkeypatch.setattr(Lesson, "student", kept)
-    monkeypatch.setattr(Lesson, "items", lambda self: Few(self.prepared))
+    monkeypatch.setattr(Lesson, "items", lambda self: Few(self.world))
     PEERS[peer](lesson)(1)
-    ours = Distiller([make(lesson)], lesson.prepared.taught(slice(0, 24), TEACHER), lesson.config)
+    ours = Distiller([make(lesson)], lesson.world.texts, lesson.config)
     ours.students[0].load_state_dict(make(lesson).state_dict())  # with the classifier that the peer began with
     rows = torch.arange(24)[None]
     ours.step(rows[:, :20], torch.ones(1, 20), rows[:, 20:], 1, [1.0])
@@ -57,7 +53,6 @@ def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.M
 
 def test_peers_report_their_ratios(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("textbrewer", reason="the extra bench is not installed")
-    assert isinstance(lesson.prepared, Prepared)
-    figures = peers.peers(lesson.prepared, lesson.config, CPU, repeats=1)
+    figures = peers.peers(lesson.world, lesson.config, repeats=1)
     assert list(figures) == ["updates_per_second", *PEERS]
     assert all(isinstance(value, float) for value in figures.values())
