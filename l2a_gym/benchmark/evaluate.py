@@ -18,8 +18,8 @@ from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS, Prepared
 
-FINAL = {"learning_rate": 7e-4, "alpha": 0.7}
-"""How the exported student learns: a long schedule wants a lower rate, and more of the soft labels."""
+FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
+"""How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
 FINAL_LOOKS = 20
 """Steps from one look at dev to the next in the exported student's schedule, which no reward comes from."""
 CONTROLS = ("none", "uniform", "oracle")
