@@ -17,9 +17,9 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from l2a_gym.benchmark.evaluate import final_student, score_teacher, student_seeds
-from l2a_gym.benchmark.run import SHAPING, USUAL, Run, task_slug
-from l2a_gym.benchmark.runner import check_run, open_folder, train_rounds
+from l2a_gym.benchmark.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
+from l2a_gym.benchmark.run import SHAPING, USUAL, Run, new_selector, task_slug
+from l2a_gym.benchmark.runner import check_run, open_folder, stage, train_rounds
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError, check_choice
 
@@ -49,13 +49,13 @@ class Variant:
 
 
 SOURCES = {"pool": "sources"}
-UNIFORM = {"algo": "uniform", "rounds": 1}  # without a preference there is nothing to make the pool anew from
+ALIKE = {"algo": UNIFORM, "rounds": 1}  # without a preference there is nothing to make the pool anew from
 VARIANTS = (
     Variant(FULL),
     Variant("without generator", SOURCES),
-    Variant("without selector", UNIFORM),
-    Variant("without both", {**SOURCES, **UNIFORM}),
-    Variant("without both, short", {**SOURCES, **UNIFORM, "export_steps": USUAL["export_steps"]}),
+    Variant("without selector", ALIKE),
+    Variant("without both", {**SOURCES, **ALIKE}),
+    Variant("without both, short", {**SOURCES, **ALIKE, "export_steps": USUAL["export_steps"]}),
     Variant("without general distillation", {"general_updates": 0}),
     Variant("hard labels only", distillation={"alpha": 0.0}),
     Variant("soft labels only", distillation={"alpha": 1.0}),
@@ -139,6 +139,7 @@ class Student:
         variant: the variant's name.
         seed: of the episode that trained it.
         teacher: whose logits taught it; none where only labels did.
+        policy: the name of what weighted its candidates.
         parameters: its share of the teacher's parameters.
         dev: accuracy on dev.
         test: accuracy on test.
@@ -150,6 +151,7 @@ class Student:
     variant: str
     seed: int
     teacher: str
+    policy: str
     parameters: float
     dev: float
     test: float
@@ -229,22 +231,28 @@ def read_students(file: Path) -> list[Student]:
 
 
 def students_of(variant: Variant, run: Run, seeds: Sequence[int]) -> Iterator[Student]:
-    """Train a variant's selector, as far as that was not done before, then its students, one a seed."""
+    """Train a variant's selector, as far as that was not done before, then its students, one a seed.
+
+    The run's own seed decides once whether the selector or uniform weights choose, see :func:`best_student`.
+    """
     if not seeds:
         return
     open_folder(run.folder, run.as_dict())
     last, selector, _ = train_rounds(run)
+    policy = UNIFORM
+    if run.algo != UNIFORM:
+        policy = stage(run.folder / "policy.json", lambda: best_student(last, selector)[1])["policy"]
+    chosen = selector if policy == run.algo else new_selector(last, policy)
     for seed in seeds:
         start = time.perf_counter()
-        env, scores = final_student(
-            last, selector, seed=seed, teacher=variant.teacher, distillation=variant.distillation
-        )
+        env, scores = final_student(last, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation)
         prepared = env.world.prepared
         size = prepared.manifest()["parameters"]
         yield Student(
             variant=variant.name,
             seed=seed,
             teacher="none" if variant.distillation.get("alpha") == 0 else scores["teacher"],
+            policy=policy,
             parameters=size["student"] / size["teacher"],
             dev=scores["dev_accuracy"],
             test=scores["test_accuracy"],
@@ -268,8 +276,8 @@ def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, An
         full: those of the full method, on the same seeds in the same order.
 
     Returns:
-        ``variant``, ``teacher``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and half of its
-        interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
+        ``variant``, ``teacher``, ``policy``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and
+        half of its interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
         ``less_few_shot_teacher``; the half as ``<name>_half``.
     """
     pairs = zip(students, full, strict=True)
@@ -278,7 +286,7 @@ def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, An
         "less_full": [each.test - other.test for each, other in pairs],
         "less_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
     }
-    row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "parameters")}
+    row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "policy", "parameters")}
     row["dev"] = float(np.mean([each.dev for each in students]))
     for name, values in columns.items():
         row[name], row[f"{name}_half"] = t_interval(values)
@@ -297,19 +305,21 @@ def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"# Ablation of {plan.algo} on {plan.task}",
         "",
-        "| variant | taught by | parameters % | dev % | test % | less full | less few-shot teacher |",
-        "|---|---|---|---|---|---|---|",
+        "| variant | taught by | weights by | parameters % | dev % | test % | less full | less few-shot teacher |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [row["variant"], row["teacher"], f"{100 * row['parameters']:.1f}", f"{100 * row['dev']:.1f}"]
+        cells = [row[name] for name in ("variant", "teacher", "policy")]
+        cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
         cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
         differences = ("less_full", "less_few_shot_teacher")
         cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
         f"± is half of a {LEVEL:.0%} t-interval over {plan.seeds} final students, whose seeds are the same for all "
-        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once: what "
-        "another training would change is not in the intervals."
+        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once, and "
+        "select said once whether its weights or uniform ones are used: what another training would change is not in "
+        "the intervals."
     )
     return "\n".join([*lines, "", note, ""])
 

@@ -22,7 +22,9 @@ FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
 FINAL_LOOKS = 20
 """Steps from one look at dev to the next in the exported student's schedule, which no reward comes from."""
-CONTROLS = ("none", "uniform", "oracle")
+UNIFORM = "uniform"
+"""The selector that weights all alike."""
+CONTROLS = ("none", UNIFORM, "oracle")
 """The selectors that stand in every table; the oracle where labels were flipped."""
 
 
@@ -82,6 +84,21 @@ def compare(run: Run, selector: Selector, seeds: Sequence[int]) -> dict[str, lis
     return {name: evaluate(run, each, seeds) for name, each in bar}
 
 
+def best_student(run: Run, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
+    """The final student under the selector or under uniform weights, whichever has the better metric on ``select``.
+
+    A selector learns in short episodes. In a long one, what it passes over may be worth more than what it prefers.
+
+    Returns:
+        As of :func:`final_student`, and ``policy``, the name of what chose.
+    """
+    policies = {run.algo: selector, UNIFORM: new_selector(run, UNIFORM)}
+    found = {name: final_student(run, policy) for name, policy in policies.items()}
+    best = max(found, key=lambda name: score_student(found[name][0], "select").value(run.metric))
+    env, scores = found[best]
+    return env, {**scores, "policy": best}
+
+
 def final_student(
     run: Run,
     selector: Selector,
@@ -109,7 +126,8 @@ def final_student(
     final = {**FINAL, "learning_rate": careful(run.export_student, FINAL["learning_rate"]), **distillation}
     long = {"steps": run.export_steps, "dev_every": FINAL_LOOKS, "distillation": final}
     env = run.environment(student=run.export_student, teacher=teacher, **long, **selector.env_options)
-    *_, (_, info) = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
+    steps = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
+    *_, (_, info) = tqdm(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {

@@ -54,7 +54,7 @@ def table(run: Run, summary: dict[str, Any]) -> str:
     if exported := summary.get("exported"):
         accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
         lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
-        lines.append(f"exported: {_size(exported['parameters'])}")
+        lines.append(f"exported: {_size(exported['parameters'])}, weights by {exported['policy']}")
     return "\n".join([f"task {run.task}", *lines, f"student: {_size(summary['parameters'])}"])
 
 
@@ -84,6 +84,7 @@ A small BERT ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned 
 | labels | {", ".join(manifest["labels"])} |
 | target domain, sources | {manifest["domains"][0]}; {", ".join(manifest["domains"][1:])} |
 | selector | {run.algo}, seed {run.seed}, budget {run.budget} |
+| weights of the candidates by | {scores["policy"]} |
 | student updates | {scores["updates"]} |
 | dev accuracy | {scores["dev_accuracy"]:.4f} |
 | test accuracy | {scores["test_accuracy"]:.4f} |

@@ -14,7 +14,7 @@ from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from l2a_gym.benchmark.evaluate import Row, compare, final_student, student_seeds
+from l2a_gym.benchmark.evaluate import Row, best_student, compare, student_seeds
 from l2a_gym.benchmark.report import model_card, summarise, table
 from l2a_gym.benchmark.rounds import begin_round, last_round, rounds_of
 from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
@@ -194,12 +194,12 @@ class Progress:
 
 
 def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]:
-    """Train the final student on a long episode under the selector, and write it as a Hugging Face folder.
+    """Train the final student, see :func:`best_student`, and write it as a Hugging Face folder.
 
     Returns:
-        Its scores on dev and test, and its number of updates.
+        Its teacher, policy and size, its scores on dev and test, and its number of updates.
     """
-    env, scores = final_student(run, selector)
+    env, scores = best_student(run, selector)
     prepared = env.world.prepared
     export(env.distiller.students[0], prepared.tokenizer(), model_card(run, prepared, scores), folder)
     return scores

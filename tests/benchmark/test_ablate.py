@@ -150,13 +150,18 @@ def test_the_full_methods_student_is_the_one_that_a_run_exports(plan: Ablation, 
     exported = train(run)["exported"]
     assert (run.folder / "record.jsonl").read_text() == (plan.folder / "full" / "record.jsonl").read_text()
     selector = load_selector(run)
+    assert exported == export_student(run, selector, plan.folder.parent / "student")
+    policy = exported.pop("policy")
+    assert json.loads((plan.folder / "full" / "policy.json").read_text())["policy"] == policy
+    selector = selector if policy == run.algo else new_selector(run, policy)
     _, again = final_student(run, selector, seed=student_seeds(1, 1, run.seed)[0], teacher=exported["teacher"])
-    assert again == exported == export_student(run, selector, plan.folder.parent / "student")
+    assert again == exported
     prepared = run.environment().world.prepared
     for student in [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]:
         _, scores = final_student(run, selector, seed=student.seed)
         assert (student.dev, student.test) == (scores["dev_accuracy"], scores["test_accuracy"])
         assert student.teacher == scores["teacher"] == better_teacher(prepared)
+        assert student.policy == policy
         assert student.few_shot_teacher == score_teacher(prepared, "few-shot", "test").accuracy
         assert student.all_data_teacher == score_teacher(prepared, "all-data", "test").accuracy
         size = prepared.manifest()["parameters"]
@@ -277,7 +282,7 @@ def test_more_seeds_and_other_variants_go_on_in_the_same_folder(plan: Ablation, 
 
 def made_up(variant: str, test: list[float], few_shot: float = 0.7, parameters: float = 0.12) -> list[Student]:
     return [
-        Student(variant, seed, "all-data", parameters, value + 0.1, value, few_shot, 0.8, 1.0)
+        Student(variant, seed, "all-data", "uniform", parameters, value + 0.1, value, few_shot, 0.8, 1.0)
         for seed, value in enumerate(test)
     ]
 
@@ -304,7 +309,12 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 def test_effects_are_plain_arithmetic() -> None:
     students = made_up("full", FULL) + made_up("other", OTHER, few_shot=0.69, parameters=0.11)
     full, other = effects(students, TWO)
-    assert (other["variant"], other["teacher"], other["parameters"]) == ("other", "all-data", 0.11)
+    assert [other[name] for name in ("variant", "teacher", "policy", "parameters")] == [
+        "other",
+        "all-data",
+        "uniform",
+        0.11,
+    ]
     assert other["dev"] == pytest.approx(0.805)
     assert other["test"] == pytest.approx(0.705)
     difference = np.array([-0.01, -0.02, 0.01, -0.04])
@@ -321,8 +331,8 @@ def test_the_table_in_markdown(plan: Ablation) -> None:
     lines = text.splitlines()
     assert lines[0] == f"# Ablation of reinforce on {plan.task}"
     assert lines[2].split(" | ")[-3:] == ["test %", "less full", "less few-shot teacher |"]
-    assert lines[4] == "| full | all-data | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
-    assert lines[5] == "| other | all-data | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
+    assert lines[4] == "| full | all-data | uniform | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
+    assert lines[5] == "| other | all-data | uniform | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
     assert len({line.count("|") for line in lines[2:6]}) == 1
     assert len(lines) == 8
     assert lines[7].startswith("± is half of a 95% t-interval over 4 final students, ")
@@ -335,10 +345,8 @@ def test_the_table_on_disk_is_the_one_printed(
     assert capsys.readouterr().out == (plan.folder / "ablation.md").read_text() + "\n"
     with (plan.folder / "ablation.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
-    assert [{key: float(value) for key, value in row.items() if key not in ("variant", "teacher")} for row in read] == [
-        {key: value for key, value in row.items() if key not in ("variant", "teacher")} for row in rows
-    ]
-    assert [(row["variant"], row["teacher"]) for row in read] == [(row["variant"], row["teacher"]) for row in rows]
+    names = ("variant", "teacher", "policy")
+    assert [{key: value if key in names else float(value) for key, value in row.items()} for row in read] == rows
     assert (plan.folder / "ablation.csv").read_text() == as_csv(rows)
 
 

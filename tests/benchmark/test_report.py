@@ -66,27 +66,25 @@ def test_the_table_shows_per_cent_and_range(run: Run, prepared: Prepared) -> Non
 
 def test_the_table_shows_the_exported_student(run: Run, prepared: Prepared) -> None:
     size = {"student": 1200, "teacher": 10_000}
-    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": size}
+    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": size, "policy": "uniform"}
     lines = table(run, summarise(prepared, ROWS) | {"exported": exported}).splitlines()
     assert lines[8].split() == ["exported", "student", "81.2", "79.8", "480"]
-    assert lines[9] == "exported: 1,200 parameters, 12.0% of the teacher's"
+    assert lines[9] == "exported: 1,200 parameters, 12.0% of the teacher's, weights by uniform"
 
 
 def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None:
-    card = model_card(
-        run, prepared, {"teacher": "few-shot", "dev_accuracy": 0.81234, "test_accuracy": 0.79876, "updates": 480}
-    )
+    scores = {"policy": "uniform", "dev_accuracy": 0.81234, "test_accuracy": 0.79876, "updates": 480}
+    card = model_card(run, prepared, {"teacher": "few-shot", **scores})
     assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-classification\n")
     for line in (
         "| labels | negative, positive |",
         "| target domain, sources | films; books, songs |",
         "| selector | similarity, seed 3, budget 77 |",
+        "| weights of the candidates by | uniform |",
         "| student updates | 480 |",
         "| dev accuracy | 0.8123 |",
         "| test accuracy | 0.7988 |",
     ):
         assert line in card.splitlines()
     assert f"L2A-Gym from {run.checkpoint}, fine-tuned as the few-shot teacher" in card
-    assert "fine-tuned as the all-data teacher" in model_card(
-        run, prepared, {"teacher": "all-data", "dev_accuracy": 0.8, "test_accuracy": 0.8, "updates": 1}
-    )
+    assert "fine-tuned as the all-data teacher" in model_card(run, prepared, {"teacher": "all-data", **scores})

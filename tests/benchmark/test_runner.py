@@ -13,9 +13,10 @@ import torch
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.reinforce import Reinforce
 from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from l2a_gym.benchmark.evaluate import FINAL, compare, evaluate, final_student, student_seeds
+from l2a_gym.benchmark.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
 from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
 from l2a_gym.benchmark.runner import evaluate_run, train, train_selector
 from l2a_gym.errors import UserError
@@ -162,7 +163,7 @@ def test_the_oracle_drops_exactly_the_flipped(run: Run) -> None:
 
 
 def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dict[str, Any]) -> None:
-    env, scores = final_student(run, load_selector(run))
+    env, scores = best_student(run, load_selector(run))
     assert scores == summary["exported"]
     prepared, texts = env.world.prepared, make_task(run.task).test
     rows = prepared.rows["select"]
@@ -183,6 +184,20 @@ def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dic
     assert torch.equal(found.argmax(1)[sure], expected.argmax(1)[sure])
     accuracy = (found.argmax(1).numpy() == texts.label).mean()
     assert accuracy == pytest.approx(scores["test_accuracy"], abs=float((~sure).double().mean()) + 1e-9)
+
+
+def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(run: Run) -> None:
+    prepared = run.environment().world.prepared
+    select = prepared.labelled(prepared.rows["select"])
+
+    def loss(policy: str) -> float:
+        env, _ = final_student(run, new_selector(run, policy))
+        return float(cross_entropy(env.distiller.outputs(select.tokens)[0].logits, select.label))
+
+    uniform = loss("uniform")
+    for name in ("none", "similarity", "oracle"):
+        _, scores = best_student(replace(run, algo=name), new_selector(run, name))
+        assert scores["policy"] == (name if loss(name) < uniform else "uniform")
 
 
 def test_no_student_is_exported_that_diverged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
