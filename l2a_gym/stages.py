@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from transformers import PreTrainedModel
 
 from l2a_gym.augment import generator
 from l2a_gym.augment.config import PoolConfig
+from l2a_gym.augment.nearness import nearness
 from l2a_gym.augment.operators import Tools, make_operators
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.augment.pool import draw_starts, make_pool
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import sha256_of, write_text
 from l2a_gym.distill.distiller import Labelled
-from l2a_gym.distill.encode import Tokens, encode, trim_vocabulary, used_pieces, whole_words
+from l2a_gym.distill.encode import Tokens, count_pieces, encode, trim_vocabulary, whole_words
 from l2a_gym.distill.student import (
     GeneralDistillation,
     careful,
@@ -104,7 +104,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     tokens = [pool, config.student, "pieces of the texts that may be seen"]  # no longer of select and test as well
     few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
-    signals = [answers, "sources as they are"]  # no longer with the walks from them
+    signals = [answers, "by sources as they are, up to FITTED"]
     return {
         "pool": Stage(partial(_write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(_write_tokens, task, config), _key("tokens", tokens)),
@@ -177,10 +177,10 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
     seen = [parts[name] for name in ("pool", "train", "dev")]
-    used = np.concatenate([used_pieces(full, texts, task.max_length) for texts in seen])
+    count = np.sum([count_pieces(full, texts, task.max_length) for texts in seen], axis=0)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     limit = vocabulary_limit(config.student, teacher, len(task.labels), task.max_length)
-    tokenizer, kept = trim_vocabulary(full, used, limit)
+    tokenizer, kept = trim_vocabulary(full, count, limit)
     tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts.values()])
     ids = tokens.ids.numpy().astype(np.uint16 if len(kept) <= 2**16 else np.uint32)
     label = np.concatenate([texts.label for texts in parts.values()])
@@ -194,15 +194,11 @@ def _write_base(task: Task, config: Preparation, device: torch.device, folder: P
     """Sentence vectors of the task's own texts by the teacher before any fine-tuning, so that they know no label."""
     seen = [*task.sources.values(), task.train, task.dev]
     vectors = sentence_vectors(_untuned(config, device), _encode(task, config, seen).to(device))
-    _save(folder, vectors=_half(vectors))
+    _save(folder, vectors=vectors.numpy())
 
 
 def _untuned(config: Preparation, device: torch.device) -> PreTrainedModel:
     return torch.nn.Module.to(load_teacher(config.checkpoint, 2, config.seed), device)
-
-
-def _half(vectors: torch.Tensor) -> NDArray[np.float16]:
-    return vectors.cpu().numpy().astype(np.float16)
 
 
 def _encode(task: Task, config: Preparation, parts: list[Texts]) -> Tokens:
@@ -255,7 +251,7 @@ def _write_answers(task: Task, config: Preparation, device: torch.device, folder
     made = candidates.take(np.arange(sources, len(candidates)))
 
     def add(known: str, ask: Callable[[Tokens], NDArray[Any]]) -> NDArray[Any]:
-        own = np.load(stage / f"{known}.npy", allow_pickle=False)
+        own = np.load(stage / f"{known}.npy", mmap_mode="r", allow_pickle=False)
         new = [ask(_encode(task, config, [made]).to(device))] if len(made) else []
         return np.concatenate([own[:sources], *new, own[sources:]])
 
@@ -264,40 +260,28 @@ def _write_answers(task: Task, config: Preparation, device: torch.device, folder
 
     _save(
         folder,
-        vectors=add("base/vectors", lambda tokens: _half(sentence_vectors(_untuned(config, device), tokens))),
+        vectors=add("base/vectors", lambda tokens: sentence_vectors(_untuned(config, device), tokens).numpy()),
         **{name: add(f"{name}/logits", partial(logits, name)) for name in TEACHERS},
     )
 
 
 def _write_signals(config: Preparation, folder: Path) -> None:
-    """Where each candidate stands between its domain and the target, by sentence vectors; and the labels that hold.
+    """Where each candidate stands between its domain and the target, and the labels that hold.
 
     Of the target, the texts of train and dev are looked at, without their labels.
     """
     prepared = Prepared(folder.parent)
-    vectors = prepared.array("answers/vectors").astype(np.float32)
-    pool = vectors[prepared.rows["pool"]]
-    target = np.concatenate([vectors[prepared.rows["train"]], vectors[prepared.rows["dev"]]])
-    domain, operator = (np.array(prepared.pool()[name]) for name in ("domain", "operator"))
-    centre = pool.mean(0)
-    similarity = _cosine(pool - centre, target.mean(0) - centre)
-    sources = pool[operator == 0]  # as they are: walks from them may have come to look like the target
-    classifier = LogisticRegression(class_weight="balanced", max_iter=1000)
-    classifier.fit(np.concatenate([target, sources]), np.arange(len(target) + len(sources)) < len(target))
-    origin = domain[operator == 0]
-    centroids = [target.mean(0), *(sources[origin == d].mean(0) for d in range(1, int(domain.max()) + 1))]
-    distance = np.array([1 - _cosine(centroid[None], centroids[0])[0] for centroid in centroids])
-    _save(folder, similarity=similarity, log_odds=classifier.decision_function(pool), distance=distance, domain=domain)
-    edit_share = np.array(prepared.pool()["edit_share"])
+    pool = prepared.pool()
+    domain, operator, edit_share, flipped = (
+        np.array(pool[name]) for name in ("domain", "operator", "edit_share", "flipped")
+    )
+    vectors = prepared.array("answers/vectors")
+    target = np.concatenate([vectors[prepared.rows[name]] for name in ("train", "dev")]).astype(np.float32)
+    _save(folder, **nearness(vectors[prepared.rows["pool"]], target, domain, operator))
     given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
-    flipped = np.array(prepared.pool()["flipped"]) & (label == given)
-    _save(folder, operator=operator, edit_share=edit_share, flipped=flipped, label=label, usable=usable)
-
-
-def _cosine(rows: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    cosine: NDArray[np.float32] = rows @ vector / (np.linalg.norm(rows, axis=1) * np.linalg.norm(vector))
-    return cosine
+    flipped &= label == given
+    _save(folder, domain=domain, operator=operator, edit_share=edit_share, flipped=flipped, label=label, usable=usable)
 
 
 def _write_student(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
@@ -310,7 +294,7 @@ def _write_student(task: Task, config: Preparation, device: torch.device, folder
     shape.id2label = dict(enumerate(task.labels))
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = start_student(shape, teacher, kept, tokens, config.seed)
-    vectors = torch.from_numpy(prepared.array("answers/vectors")[seen].astype(np.float32)).to(device)
+    vectors = torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
     general = replace(config.general, learning_rate=careful(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)

@@ -13,7 +13,7 @@ import torch
 
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
 from l2a_gym.cache import cache_dir, locked, write_folder, write_text
-from l2a_gym.distill.encode import Tokens, encode, used_pieces
+from l2a_gym.distill.encode import Tokens, count_pieces, encode
 from l2a_gym.distill.teacher import local_files
 from l2a_gym.tasks.task import Task, Texts
 
@@ -62,7 +62,7 @@ def _train(
 ) -> None:
     texts = [*task.sources.values(), *target]
     lm = MaskedLM(checkpoint, seed, len(task.labels) if config.conditional else 0)
-    lm.trim(np.concatenate([used_pieces(lm.tokenizer, part, task.max_length) for part in texts]))
+    lm.trim(np.sum([count_pieces(lm.tokenizer, part, task.max_length) for part in texts], axis=0))
     lm.to(device)
 
     def tokens(parts: list[Texts]) -> tuple[Tokens, torch.Tensor | None]:

@@ -99,12 +99,12 @@ class MaskedLM:
         table = torch.nn.Embedding.from_pretrained(old.weight.detach().repeat(classes, 1), freeze=False)
         embeddings.token_type_embeddings = table
 
-    def trim(self, used: NDArray[np.int64]) -> None:
-        """Forget the pieces that are not among ``used`` ids, see :func:`trim_vocabulary`; the others get new ids.
+    def trim(self, count: NDArray[np.int64]) -> None:
+        """Forget the pieces that do not occur, see :func:`trim_vocabulary`; the others get new ids.
 
         Fewer pieces to score make training and walks faster, and no walk strays to pieces that no text of the task has.
         """
-        self.tokenizer, kept = trim_vocabulary(self.tokenizer, used)
+        self.tokenizer, kept = trim_vocabulary(self.tokenizer, count)
         if len(kept) == len(self.special):
             return
         bias = cast(torch.nn.Linear, self.model.get_output_embeddings()).bias.detach()[torch.from_numpy(kept)]

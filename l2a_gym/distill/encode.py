@@ -16,6 +16,9 @@ from transformers import PreTrainedTokenizerFast
 
 from l2a_gym.tasks.task import Texts
 
+AT_ONCE = 8192
+"""Texts that are tokenised at a time."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -69,32 +72,43 @@ class Tokens:
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> Tokens:
     """Tokenise texts (or pairs), cut at ``max_length`` tokens and padded to it."""
-    rows = tokenizer(
-        list(texts.text),
-        None if texts.pair is None else list(texts.pair),
-        truncation=True,
-        max_length=max_length,
-        padding="max_length",
-        return_attention_mask=True,
-        return_token_type_ids=True,
-        return_tensors="np",
-    )
-    mask = rows["attention_mask"]
-    length = torch.from_numpy(mask.sum(1).astype(np.int64))
-    second = torch.from_numpy((rows["token_type_ids"] * mask).sum(1).astype(np.int64))
-    return Tokens(torch.from_numpy(rows["input_ids"].astype(np.int32)), length, length - second, tokenizer.pad_token_id)
+    ids = np.empty((len(texts), max_length), dtype=np.int32)
+    length, first = np.empty((2, len(texts)), dtype=np.int64)
+    for part in _parts(len(texts)):
+        rows = tokenizer(
+            list(texts.text[part]),
+            None if texts.pair is None else list(texts.pair[part]),
+            truncation=True,
+            max_length=max_length,
+            padding="max_length",
+            return_attention_mask=True,
+            return_token_type_ids=True,
+            return_tensors="np",
+        )
+        mask = rows["attention_mask"]
+        ids[part], length[part] = rows["input_ids"], mask.sum(1)
+        first[part] = length[part] - (rows["token_type_ids"] * mask).sum(1)
+    return Tokens(*(torch.from_numpy(each) for each in (ids, length, first)), pad=tokenizer.pad_token_id)
 
 
-def used_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:
-    """The ids that :func:`encode` gives, as often as they occur, without padding.
+def count_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:
+    """How often each id of the vocabulary (V,) is among those that :func:`encode` gives, padding left out.
 
     Pairs count in full: their cut depends on both whole lengths.
     """
-    if texts.pair is None:
-        tokens = encode(tokenizer, texts, max_length)
-        return tokens.ids[torch.arange(max_length) < tokens.length[:, None]].numpy().astype(np.int64)
-    sides = tokenizer([*texts.text, *texts.pair], add_special_tokens=False, verbose=False)["input_ids"]
-    return np.concatenate([np.array(ids, dtype=np.int64) for ids in sides])
+    pair = texts.pair is not None
+    settings = {"add_special_tokens": not pair, "truncation": not pair, "max_length": None if pair else max_length}
+    count = np.zeros(len(tokenizer), dtype=np.int64)
+    for side in (texts.text, texts.pair or ()):
+        for part in _parts(len(side)):
+            rows = tokenizer(list(side[part]), verbose=False, **settings)["input_ids"]
+            count += np.bincount(np.concatenate(rows).astype(np.int64), minlength=len(count))
+    return count
+
+
+def _parts(n: int) -> Iterator[slice]:
+    """Slices of n texts; the tokeniser's own objects for a text are many times as large as its tokens."""
+    return (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
 
 
 def shuffled_batches(length: Tensor, batch: int) -> Iterator[Tensor]:
@@ -115,7 +129,7 @@ def shuffled_batches(length: Tensor, batch: int) -> Iterator[Tensor]:
 
 
 def trim_vocabulary(
-    tokenizer: PreTrainedTokenizerFast, used: NDArray[np.int64], limit: int | None = None
+    tokenizer: PreTrainedTokenizerFast, count: NDArray[np.int64], limit: int | None = None
 ) -> tuple[PreTrainedTokenizerFast, NDArray[np.int64]]:
     """Keep the used pieces, the special ones and all single characters of a WordPiece vocabulary.
 
@@ -124,7 +138,7 @@ def trim_vocabulary(
 
     Args:
         tokenizer: a fast tokenizer.
-        used: ids that the texts use, as often as they do.
+        count: (V,) how often the texts use each id, see :func:`count_pieces`.
         limit: at most this many pieces are kept, the most frequent; None: all that are used.
 
     Returns:
@@ -136,9 +150,9 @@ def trim_vocabulary(
     vocabulary: dict[str, int] = state["model"]["vocab"]
     single = [old for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1]
     always = np.unique(np.array([*tokenizer.all_special_ids, *single], dtype=np.int64))
-    pieces, count = np.unique(used[~np.isin(used, always)], return_counts=True)
+    used = np.setdiff1d(np.flatnonzero(count), always)
     room = None if limit is None else max(limit - len(always), 0)
-    frequent = pieces[np.argsort(-count, kind="stable")][:room]
+    frequent = used[np.argsort(-count[used], kind="stable")][:room]
     kept = np.sort(np.concatenate([always, frequent]))
     new = {int(old): position for position, old in enumerate(kept)}
     state["model"]["vocab"] = {piece: new[old] for piece, old in vocabulary.items() if old in new}

@@ -22,6 +22,8 @@ from l2a_gym.errors import UserError, unknown
 
 RATIO = 0.133
 """The student's share of the teacher's parameters in L2A (AAAI 2021)."""
+AT_ONCE = 2**16
+"""Vectors that are widened to float32 at a time."""
 FEWEST = 8192
 """Pieces below which a vocabulary would cut too many words into letters."""
 
@@ -187,18 +189,18 @@ def new_student(config: BertConfig, embeddings: Tensor, seed: int) -> BertForSeq
 def distil_generally(
     student: PreTrainedModel, tokens: Tokens, vectors: Tensor, config: GeneralDistillation, seed: int
 ) -> None:
-    """Fit the student's sentence vector to the teacher's (n, H), in place, without any label.
+    """Fit the student's sentence vector to the teacher's (n, H), which may be float16, in place, without any label.
 
     loss = 1 - cos(W s, v) + MSE of the batch's cosine-similarity matrices, with s the student's pooled vector, v the
     teacher's, and W a linear map that is thrown away afterwards. With ``updates=0`` the student stays as it is.
     """
     if not config.updates:
         return
-    device = vectors.device
+    device = tokens.ids.device
     torch.nn.Module.to(student, device)
     stack = Stack([student])
     forward = Forward(stack)
-    vectors = F.normalize(vectors - vectors.mean(0), dim=1)
+    centre = torch.stack([part.float().sum(0) for part in vectors.split(AT_ONCE)]).sum(0) / len(vectors)
     updates = max(1, min(config.updates, config.passes * len(tokens) // config.batch))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -210,7 +212,8 @@ def distil_generally(
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             with autocast(device):
                 pooled = widen(forward.pooled(tokens.take(rows))[0])
-            own, goal = F.normalize(pooled.float(), dim=1), vectors[rows]
+            own = F.normalize(pooled.float(), dim=1)
+            goal = F.normalize((vectors[rows.to(vectors.device)].float() - centre).to(device), dim=1)
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()
             stack.hand_out()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
 from l2a_gym.speed.peers import peers
+from l2a_gym.speed.preparation import preparation
 from l2a_gym.speed.step import steps
 from l2a_gym.speed.updates import peak, stacked
 from l2a_gym.tasks.registry import make_task
@@ -37,12 +38,13 @@ class Bench:
     """A measurement; the attributes are the command line of ``scripts/bench.py``.
 
     Attributes:
-        parts: what is measured: step, peers, students, peak, episodes, generate; by default all.
+        parts: what is measured: step, peers, students, peak, prepare, episodes, generate; by default all.
         task: a task id or the path of a task file.
         student: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         device: auto, cpu, cuda or cuda:<i>.
         repeats: timed turns of each figure; its median counts.
+        sizes: numbers of candidates of the tasks that are prepared.
         json: file for the figures.
     """
 
@@ -52,6 +54,7 @@ class Bench:
     checkpoint: str = EMBEDDED
     device: str = "auto"
     repeats: int = 5
+    sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     json: Path | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +93,10 @@ def _episodes(plan: Bench) -> Figures:
     return episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)
 
 
+def _prepare(plan: Bench) -> Figures:
+    return preparation(plan.checkpoint, plan.student, plan.sizes, plan.where)
+
+
 def _generate(plan: Bench) -> Figures:
     return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), plan.where, plan.repeats)
 
@@ -99,6 +106,7 @@ PARTS: dict[str, Callable[[Bench], Figures]] = {
     "peers": _peers,
     "students": _students,
     "peak": _peak,
+    "prepare": _prepare,
     "episodes": _episodes,
     "generate": _generate,
 }
@@ -129,8 +137,12 @@ def machine(device: torch.device) -> str:
 
 def table(figures: Figures) -> str:
     """Markdown; a figure that has a value for several numbers takes a row each."""
-    lines = ["| figure | value |", "|---|---|"]
-    for name, value in figures.items():
-        rows = {f"{name} {key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
-        lines += [f"| {key} | {each if isinstance(each, str) else format(each, '.4g')} |" for key, each in rows.items()]
-    return "\n".join(lines)
+    return "\n".join(["| figure | value |", "|---|---|", *_rows("", figures)])
+
+
+def _rows(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _rows(f"{name} {key}".strip(), each)
+    else:
+        yield f"| {name} | {value if isinstance(value, str) else format(value, '.4g')} |"

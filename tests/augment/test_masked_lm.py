@@ -21,7 +21,7 @@ from l2a_gym.augment.masked_lm import (
     masked_perplexity,
     train_masked_lm,
 )
-from l2a_gym.distill.encode import Tokens, encode, used_pieces
+from l2a_gym.distill.encode import Tokens, count_pieces, encode
 from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.registry import make_task
@@ -81,7 +81,7 @@ def test_a_trimmed_model_scores_the_pieces_it_kept_as_before(small: dict[str, An
     )
     for model in (whole, lm):
         model.expect(torch.arange(whole.special.shape[0]).repeat_interleave(torch.arange(whole.special.shape[0])))
-    lm.trim(used_pieces(lm.tokenizer, task.train, task.max_length))
+    lm.trim(count_pieces(lm.tokenizer, task.train, task.max_length))
     assert len(lm.special) < len(whole.special)
     old = torch.tensor(
         whole.tokenizer.convert_tokens_to_ids(lm.tokenizer.convert_ids_to_tokens(range(len(lm.special))))

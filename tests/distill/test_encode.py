@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from l2a_gym.distill.encode import Tokens, encode, shuffled_batches, trim_vocabulary, used_pieces, whole_words
+from l2a_gym.distill.encode import Tokens, count_pieces, encode, shuffled_batches, trim_vocabulary, whole_words
 from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
@@ -41,7 +41,7 @@ def real() -> Texts:
 
 @pytest.fixture(scope="module")
 def trimmed(full: PreTrainedTokenizerFast, real: Texts) -> Trimmed:
-    return trim_vocabulary(full, used_pieces(full, real, 48))
+    return trim_vocabulary(full, count_pieces(full, real, 48))
 
 
 def test_pieces_of_the_texts_stay(full: PreTrainedTokenizerFast, real: Texts, trimmed: Trimmed) -> None:
@@ -113,25 +113,46 @@ def test_saved_and_loaded(tmp_path: Path, real: Texts, trimmed: Trimmed, load: o
 def test_pieces_of_pairs_stay_where_both_sides_are_cut(full: PreTrainedTokenizerFast, real: Texts, limit: int) -> None:
     """Which side loses the odd token depends on the lengths that both had before the cut."""
     pairs = texts(*real.text[:700], pair=real.text[1:701])
-    tokenizer, _ = trim_vocabulary(full, used_pieces(full, pairs, limit))
+    tokenizer, _ = trim_vocabulary(full, count_pieces(full, pairs, limit))
     old, new = encode(full, pairs, limit), encode(tokenizer, pairs, limit)
     assert pieces(tokenizer, new) == pieces(full, old)
     assert torch.equal(new.first, old.first)
 
 
 def test_the_most_frequent_pieces_stay_where_there_is_a_limit(full: PreTrainedTokenizerFast, real: Texts) -> None:
-    used = used_pieces(full, real, 48)
-    always = len(trim_vocabulary(full, used, 0)[1])
-    tokenizer, kept = trim_vocabulary(full, used, always + 500)
-    count = np.bincount(used, minlength=len(full))
+    count = count_pieces(full, real, 48)
+    always = len(trim_vocabulary(full, count, 0)[1])
+    tokenizer, kept = trim_vocabulary(full, count, always + 500)
     single = np.array([len(piece.removeprefix("##")) == 1 for piece in full.convert_ids_to_tokens(range(len(full)))])
     others = np.setdiff1d(np.flatnonzero(~single), full.all_special_ids)
     stay = np.intersect1d(others, kept)
     assert (len(kept), len(stay)) == (always + 500, 500)
     assert count[stay].min() >= count[np.setdiff1d(others, kept)].max()
     lost = {piece for row in pieces(tokenizer, encode(tokenizer, real, 200)) for piece in row}
-    assert ("[UNK]" in lost) is bool((used == full.unk_token_id).any())
-    assert np.array_equal(trim_vocabulary(full, used, len(full))[1], trim_vocabulary(full, used)[1])
+    assert ("[UNK]" in lost) is bool(count[full.unk_token_id])
+    assert np.array_equal(trim_vocabulary(full, count, len(full))[1], trim_vocabulary(full, count)[1])
+
+
+def test_pieces_are_counted(full: PreTrainedTokenizerFast) -> None:
+    names = full.convert_tokens_to_ids(["good", "film", "[CLS]", "[SEP]"])
+    single = count_pieces(full, texts("Good good film", "a film of films"), 4)  # the second is cut after "film"
+    assert single[names].tolist() == [2, 1, 2, 2]
+    pairs = count_pieces(full, texts("Good good film", "film", pair=("good", "good good film")), 4)
+    assert pairs[names].tolist() == [5, 3, 0, 0]
+    assert len(single) == len(pairs) == len(full)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_texts_are_tokenised_part_by_part(
+    full: PreTrainedTokenizerFast, real: Texts, monkeypatch: pytest.MonkeyPatch, paired: bool
+) -> None:
+    some = texts(*real.text[:100], pair=real.text[100:200] if paired else None)
+    whole, count = encode(full, some, 24), count_pieces(full, some, 24)
+    monkeypatch.setattr("l2a_gym.distill.encode.AT_ONCE", 7)
+    tokens = encode(full, some, 24)
+    for one, two in ((whole.ids, tokens.ids), (whole.length, tokens.length), (whole.first, tokens.first)):
+        assert torch.equal(one, two)
+    assert np.array_equal(count_pieces(full, some, 24), count)
 
 
 def test_one_text(full: PreTrainedTokenizerFast) -> None:
