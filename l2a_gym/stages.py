@@ -53,6 +53,8 @@ from l2a_gym.tasks.task import Task, Texts
 
 FORMAT = 4
 """Rises whenever the same configuration gives other files."""
+TARGET_PIECES = 10
+"""How often a piece of train and dev counts against one of the pool, where a student has no room for all."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
 
@@ -101,7 +103,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     asked = [fingerprint(task), config.checkpoint, local_files(config.checkpoint), config.seed]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
-    tokens = [pool, config.student, "pieces of the texts that may be seen"]  # no longer of select and test as well
+    tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first"]
     few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
     signals = [answers, "by sources as they are, up to FITTED"]
@@ -173,11 +175,14 @@ def _word_vectors(task: Task, config: Preparation) -> WordVectors:
 
 
 def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
-    """All texts in the pieces of those that may be seen: what others alone have is cut into smaller ones."""
+    """All texts in the pieces of those that may be seen: what others alone have is cut into smaller ones.
+
+    Where not all have room, the target's come first: they count :data:`TARGET_PIECES` times.
+    """
     parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
-    seen = [parts[name] for name in ("pool", "train", "dev")]
-    count = np.sum([count_pieces(full, texts, task.max_length) for texts in seen], axis=0)
+    weight = {"pool": 1, "train": TARGET_PIECES, "dev": TARGET_PIECES}
+    count = np.sum([n * count_pieces(full, parts[name], task.max_length) for name, n in weight.items()], axis=0)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     limit = vocabulary_limit(config.student, teacher, len(task.labels), task.max_length)
     tokenizer, kept = trim_vocabulary(full, count, limit)

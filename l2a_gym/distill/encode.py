@@ -134,11 +134,12 @@ def trim_vocabulary(
     """Keep the used pieces, the special ones and all single characters of a WordPiece vocabulary.
 
     WordPiece takes the longest piece that matches, so texts made of kept pieces are cut as before; any other text is
-    cut into smaller pieces. Other kinds of vocabulary are kept whole.
+    cut into smaller pieces. Where there is a limit, single characters beyond ASCII have to be in use as well: a word
+    with another one becomes unknown. Other kinds of vocabulary are kept whole.
 
     Args:
         tokenizer: a fast tokenizer.
-        count: (V,) how often the texts use each id, see :func:`count_pieces`.
+        count: (V,) >= 0, how often the texts use each id, see :func:`count_pieces`.
         limit: at most this many pieces are kept, the most frequent; None: all that are used.
 
     Returns:
@@ -148,8 +149,9 @@ def trim_vocabulary(
     if state["model"]["type"] != "WordPiece":
         return tokenizer, np.arange(len(tokenizer), dtype=np.int64)
     vocabulary: dict[str, int] = state["model"]["vocab"]
-    single = [old for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1]
-    always = np.unique(np.array([*tokenizer.all_special_ids, *single], dtype=np.int64))
+    single = {old: piece.removeprefix("##") for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1}
+    letters = [old for old, character in single.items() if limit is None or character.isascii() or count[old]]
+    always = np.unique(np.array([*tokenizer.all_special_ids, *letters], dtype=np.int64))
     used = np.setdiff1d(np.flatnonzero(count), always)
     room = None if limit is None else max(limit - len(always), 0)
     frequent = used[np.argsort(-count[used], kind="stable")][:room]

@@ -122,6 +122,7 @@ def test_pieces_of_pairs_stay_where_both_sides_are_cut(full: PreTrainedTokenizer
 def test_the_most_frequent_pieces_stay_where_there_is_a_limit(full: PreTrainedTokenizerFast, real: Texts) -> None:
     count = count_pieces(full, real, 48)
     always = len(trim_vocabulary(full, count, 0)[1])
+    assert always < 200
     tokenizer, kept = trim_vocabulary(full, count, always + 500)
     single = np.array([len(piece.removeprefix("##")) == 1 for piece in full.convert_ids_to_tokens(range(len(full)))])
     others = np.setdiff1d(np.flatnonzero(~single), full.all_special_ids)
@@ -130,7 +131,19 @@ def test_the_most_frequent_pieces_stay_where_there_is_a_limit(full: PreTrainedTo
     assert count[stay].min() >= count[np.setdiff1d(others, kept)].max()
     lost = {piece for row in pieces(tokenizer, encode(tokenizer, real, 200)) for piece in row}
     assert ("[UNK]" in lost) is bool(count[full.unk_token_id])
-    assert np.array_equal(trim_vocabulary(full, count, len(full))[1], trim_vocabulary(full, count)[1])
+    whole = trim_vocabulary(full, count, len(full))[1]
+    without = np.setdiff1d(trim_vocabulary(full, count)[1], whole)
+    assert (single & (count == 0))[without].all()
+    assert set(np.flatnonzero(count)) <= set(whole)
+
+
+def test_with_a_limit_characters_stay_that_are_in_use_or_ascii(full: PreTrainedTokenizerFast) -> None:
+    count = count_pieces(full, texts("日 good"), 8)
+    tokenizer, _ = trim_vocabulary(full, count, 0)
+    assert pieces(tokenizer, encode(tokenizer, texts("日 ab山", "good"), 8)) == [
+        ["[CLS]", "日", "a", "##b", "[UNK]", "[SEP]"],
+        ["[CLS]", "g", "##o", "##o", "##d", "[SEP]"],
+    ]
 
 
 def test_pieces_are_counted(full: PreTrainedTokenizerFast) -> None:
