@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -70,15 +69,12 @@ def _damaged(folder: Path) -> list[str]:
 def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Preparation) -> None:
     for left in folder.glob(".*"):  # by a process that was killed
         shutil.rmtree(left) if left.is_dir() else left.unlink()
-    seconds = {}
     for number, (name, stage) in enumerate(parts.items(), start=1):
         if (folder / name).is_dir():
             continue
         twin = _twin(folder, name, stage.key)
         log.info("  %d/%d %s%s", number, len(parts), name, f", as in {twin.parent.name}" if twin else "")
-        start = time.perf_counter()
         write_folder(folder / name, partial(_share, twin) if twin else stage.write)
-        seconds[name] = time.perf_counter() - start
     manifest = {
         "task": task.id,
         "domains": task.domains,
@@ -88,7 +84,6 @@ def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Prepara
         "parameters": json.loads((folder / "student" / "parameters.json").read_text(encoding="utf-8")),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
         "stages": {name: stage.key for name, stage in parts.items()},
-        "seconds": seconds,
         "files": {
             str(file.relative_to(folder)): sha256_of(file) for file in sorted(folder.rglob("*")) if file.is_file()
         },

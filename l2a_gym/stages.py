@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.augment import generator
 from l2a_gym.augment.config import PoolConfig
@@ -175,14 +175,10 @@ def _word_vectors(task: Task, config: Preparation) -> WordVectors:
 
 
 def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
-    """All texts in the pieces of those that may be seen: what others alone have is cut into smaller ones.
-
-    Where not all have room, the target's come first: they count :data:`TARGET_PIECES` times.
-    """
+    """All texts in the pieces of those that may be seen: what others alone have is cut into smaller ones."""
     parts = {"pool": read_candidates(folder.parent / "pool"), **splits(task)}
     full = load_tokenizer(config.checkpoint)
-    weight = {"pool": 1, "train": TARGET_PIECES, "dev": TARGET_PIECES}
-    count = np.sum([n * count_pieces(full, parts[name], task.max_length) for name, n in weight.items()], axis=0)
+    count = seen_pieces(full, parts, task.max_length)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     limit = vocabulary_limit(config.student, teacher, len(task.labels), task.max_length)
     tokenizer, kept = trim_vocabulary(full, count, limit)
@@ -193,6 +189,15 @@ def _write_tokens(task: Task, config: Preparation, folder: Path) -> None:
     layout = {"rows": {name: len(texts) for name, texts in parts.items()}, "pad": tokens.pad}
     write_text(folder / "layout.json", json.dumps(layout))
     tokenizer.save_pretrained(folder)
+
+
+def seen_pieces(tokenizer: PreTrainedTokenizerFast, parts: Mapping[str, Texts], max_length: int) -> NDArray[np.int64]:
+    """How often pool, train and dev use each id (V,); what the target uses counts :data:`TARGET_PIECES` times."""
+    weight = {"pool": 1, "train": TARGET_PIECES, "dev": TARGET_PIECES}
+    count: NDArray[np.int64] = np.sum(
+        [times * count_pieces(tokenizer, parts[name], max_length) for name, times in weight.items()], axis=0
+    )
+    return count
 
 
 def _write_base(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:

@@ -29,7 +29,7 @@ from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
-from l2a_gym.stages import Preparation
+from l2a_gym.stages import Preparation, seen_pieces
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
@@ -540,6 +540,15 @@ def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(
         whole = encode(tokenizer, getattr(task, name), 99).ids
         texts = tokenizer.batch_decode(whole, skip_special_tokens=True)
         assert texts == list(getattr(task, name).text)
+
+
+def test_the_targets_pieces_count_more_and_unseen_ones_not(small: dict[str, Any]) -> None:
+    tokenizer = load_tokenizer(small["checkpoint"])
+    words = {"pool": "story story book", "train": "book", "dev": "book film", "select": "film song", "test": "song"}
+    parts = {name: Texts((text,), np.zeros(1, dtype=np.int64)) for name, text in words.items()}
+    count = seen_pieces(tokenizer, parts, 16)
+    ids = tokenizer.convert_tokens_to_ids(["story", "book", "film", "song"])
+    assert count[ids].tolist() == [2, 21, 10, 0]
 
 
 def test_preparations_share_the_stages_that_they_agree_on(

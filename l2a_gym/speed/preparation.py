@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -42,7 +43,8 @@ def preparation(checkpoint: str, student: str, sizes: Sequence[int], device: tor
     the memory that grows with the pool.
 
     Returns:
-        ``prepare``: number of candidates -> stage -> texts/s, with ``peak_mib`` of the process and ``step_seconds``;
+        ``prepare``: number of candidates -> stage -> texts/s (of the first, with the reading of the task), ``peak_mib``
+        of the process, and ``step_seconds``;
         ``teacher_texts_per_second`` that the whole checkpoint labels.
     """
     figures = {}
@@ -98,15 +100,19 @@ def _measure(task: Path, checkpoint: str, student: str, device: str) -> Figures:
     env = gym.make(
         "l2a_gym:L2A-Distill-v0", task=str(task), pool="sources", checkpoint=checkpoint, student=student, device=device
     )
+    start = time.time()
     env.reset(seed=0)
     assert isinstance(env.unwrapped, DistillAugEnv)
     step = partial(env.step, np.ones(env.action_space.shape or (), dtype=np.float32))
     seconds = [time_of(step, torch.device(device)) for _ in range(STEPS)]
     prepared = env.unwrapped.world.prepared
-    candidates = prepared.rows["pool"].stop
+    names, candidates = list(prepared.manifest()["stages"]), prepared.rows["pool"].stop
+    ends = [
+        (prepared.folder / name).stat().st_ctime for name in names
+    ]  # a stage's folder gets its name when it is done
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return {
-        **{name: candidates / spent for name, spent in prepared.manifest()["seconds"].items()},
+        **dict(zip(names, (candidates / np.diff([start, *ends])).tolist(), strict=True)),
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20,
         "step_seconds": float(np.median(seconds)),
     }
