@@ -72,8 +72,8 @@ class Tokens:
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> Tokens:
     """Tokenise texts (or pairs), cut at ``max_length`` tokens and padded to it."""
-    ids = np.empty((len(texts), max_length), dtype=np.int32)
-    length, first = np.empty((2, len(texts)), dtype=np.int64)
+    ids = torch.empty(len(texts), max_length, dtype=torch.int32)
+    length, first = torch.empty(2, len(texts), dtype=torch.int64)
     for part in _parts(len(texts)):
         rows = tokenizer(
             list(texts.text[part]),
@@ -83,12 +83,12 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) ->
             padding="max_length",
             return_attention_mask=True,
             return_token_type_ids=True,
-            return_tensors="np",
+            return_tensors="pt",
         )
         mask = rows["attention_mask"]
-        ids[part], length[part] = rows["input_ids"], mask.sum(1)
+        ids[part], length[part] = rows["input_ids"].int(), mask.sum(1)
         first[part] = length[part] - (rows["token_type_ids"] * mask).sum(1)
-    return Tokens(*(torch.from_numpy(each) for each in (ids, length, first)), pad=tokenizer.pad_token_id)
+    return Tokens(ids, length, first, tokenizer.pad_token_id)
 
 
 def count_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) -> NDArray[np.int64]:

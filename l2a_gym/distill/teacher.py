@@ -162,7 +162,7 @@ def fine_tune(
 
 def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
     """Logits (n, C), float32 on the model's device, in the order of ``tokens``."""
-    logits = torch.empty(len(tokens), model.config.num_labels, device=tokens.ids.device)
+    logits = torch.empty(len(tokens), cast(int, model.config.num_labels), device=tokens.ids.device)
     return _ask(model, lambda inputs: model(**inputs).logits, tokens, batch, logits)
 
 
