@@ -53,3 +53,10 @@ def _random_checkpoint(folder: Path) -> None:
         torch.manual_seed(0)
         shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
         BertModel(BertConfig(vocab_size=len(pieces), max_position_embeddings=32, **shape)).save_pretrained(folder)
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a processor without fast bfloat16, so that formulas can be compared closely."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)

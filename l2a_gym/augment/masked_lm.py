@@ -19,7 +19,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from l2a_gym.augment.chain import ChainConfig, Sites, walk
 from l2a_gym.cache import write_array
-from l2a_gym.distill.device import attention, autocast
+from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import checkpoint_folder, keep_pieces, load_tokenizer, no_checkpoint
@@ -129,7 +129,7 @@ class MaskedLM:
 
     def logits(self, tokens: Tokens, sites: Sites, label: Tensor | None = None) -> Tensor:
         """Logits (n, V), float32, at n sites of the texts; ``label`` is for a model that sees it."""
-        with autocast(tokens.ids.device):
+        with teacher_precision(tokens.ids.device):
             hidden = self.model.base_model(**self.inputs(tokens, label)).last_hidden_state
             return self.head(hidden[sites]).float()
 

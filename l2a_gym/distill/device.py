@@ -25,9 +25,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def autocast(device: torch.device, enabled: bool = True) -> torch.autocast:
-    """bfloat16 where the processor multiplies it faster than float32, float32 elsewhere."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled and _fast_bfloat16(device))
+def teacher_precision(device: torch.device) -> torch.autocast:
+    """Autocast for wide models: bfloat16 where the processor multiplies it faster than float32, else float32."""
+    return _autocast(device, _fast_bfloat16(device))
+
+
+def student_precision(device: torch.device) -> torch.autocast:
+    """Autocast for students: float32 on a CPU, where so small products lose more by conversion than they gain."""
+    return _autocast(device, device.type == "cuda" and _fast_bfloat16(device))
+
+
+def _autocast(device: torch.device, enabled: bool) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

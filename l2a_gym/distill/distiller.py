@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import student_precision
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, Stack
 from l2a_gym.distill.layers import LAYER_MAPS, set_attention, states
@@ -239,7 +239,7 @@ class Distiller:
         return self._label_losses(ahead[1].logits, rows.flatten()).view_as(rows)
 
     def _forward(self, rows: Tensor) -> Outputs:
-        with autocast(self.device):
+        with student_precision(self.device):
             return self.forward(self.texts.tokens.take(rows.flatten()))
 
     def _label_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
@@ -249,7 +249,7 @@ class Distiller:
     def _layer_losses(self, i: int, rows: Tensor) -> Tensor:
         """The losses (n,) of student i with those between layers, which need the whole pass of ``transformers``."""
         student, matching, tokens = self.students[i], self.matchings[i], self.texts.tokens.take(rows)
-        with autocast(self.device):
+        with student_precision(self.device):
             output, own = states(student.base_model, tokens.inputs(), matching.layers)
             logits = student.classifier(output.pooler_output)
         return self._label_losses(logits.float(), rows) + matching(own, rows, tokens.length)
@@ -305,7 +305,7 @@ class Distiller:
         length = tokens.length.view(students, -1)
         order = length.argsort(dim=1, stable=True)
         first = torch.arange(students, device=self.device)[:, None] * length.shape[1]
-        with autocast(self.device):
+        with student_precision(self.device):
             parts = [self.forward(tokens.take((first + rows).flatten())) for rows in order.split(batch, dim=1)]
         each = [part.of(students) for part in parts]
         back = order.argsort(dim=1)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.cache import cache_dir, locked, write_folder
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.distiller import Distillation
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.layers import TOKEN_AXES, Layers, match_layers, set_attention, states, value_projection
@@ -143,7 +143,7 @@ def _fill(folder: Path, shapes: Shapes, model: PreTrainedModel, tokens: Tokens, 
     order = tokens.length.argsort(stable=True)
     for rows in tqdm(order.split(BATCH), desc="the teacher's features", leave=False):
         inputs = tokens.take(rows).inputs()
-        with autocast(tokens.ids.device):
+        with teacher_precision(tokens.ids.device):
             _, found = states(model.base_model, inputs, layers)
         for loss, numbers in layers.items():
             index = token_index(loss, rows.cpu().numpy(), inputs["input_ids"].shape[1])

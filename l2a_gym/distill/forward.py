@@ -59,6 +59,9 @@ ALBERT = Names(
 KINDS = {BertForSequenceClassification: BERT, AlbertForSequenceClassification: ALBERT}
 """The classes of students that there are."""
 
+MULTIPLE = 64
+"""M is a multiple of this: few shapes, so that the memory of a pass fits the next one."""
+
 
 class Stack:
     """The parameters of E students of one shape, one tensor for all.
@@ -139,12 +142,11 @@ class Layout:
     @staticmethod
     def of(mask: Tensor, students: int) -> Layout:
         """The layout of texts, a student's after another's."""
-        place = mask.flatten().nonzero()[:, 0]
-        if students > 1:
-            count = mask.view(students, -1).sum(1)
-            filled = torch.arange(int(count.max()), device=mask.device) < count[:, None]
-            place = torch.full(filled.shape, mask.numel(), device=mask.device).masked_scatter(filled, place)
-        return Layout(place.view(students, -1), mask)
+        count = mask.view(students, -1).sum(1)
+        most = -(-int(count.max()) // MULTIPLE) * MULTIPLE
+        filled = torch.arange(most, device=mask.device) < count[:, None]
+        place = torch.full(filled.shape, mask.numel(), device=mask.device)
+        return Layout(place.masked_scatter(filled, mask.flatten().nonzero()[:, 0]), mask)
 
     @cached_property
     def read(self) -> Tensor:
@@ -188,9 +190,11 @@ class Layer:
 
     def __call__(self, x: Tensor, layout: Layout) -> Tensor:
         """All tokens (E, M, H), after the layer."""
-        query, key, value = (self._heads(layout.pad(part(x))) for part in (self.query, self.key, self.value))
-        attention = layout.attend(query @ key.mT / sqrt(query.shape[3]))
-        return self._finish(x, layout.pack((attention @ value).transpose(1, 2).flatten(2)))
+        parts = (self.query, self.key, self.value)
+        as_one = Affine(torch.cat([part.weight for part in parts], 1), torch.cat([part.bias for part in parts], 1))
+        query, key, value = (self._heads(each) for each in layout.pad(as_one(x)).chunk(3, dim=2))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask[:, None, None])
+        return self._finish(x, layout.pack(mixed.transpose(1, 2).flatten(2)))
 
     def first(self, x: Tensor, layout: Layout) -> Tensor:
         """The first token of each text, (E, n, H), after the layer."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tqdm import trange
 from transformers import AlbertConfig, BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from l2a_gym.distill.device import autocast
+from l2a_gym.distill.device import student_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches
 from l2a_gym.distill.forward import Forward, Stack
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
@@ -210,7 +210,7 @@ def distil_generally(
         rate = one_cycle(optimiser, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
-            with autocast(device):
+            with student_precision(device):
                 pooled = widen(forward.pooled(tokens.take(rows))[0])
             own = F.normalize(pooled.float(), dim=1)
             goal = F.normalize((vectors[rows.to(vectors.device)].float() - centre).to(device), dim=1)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.assets import TEACHER, asset_folder
-from l2a_gym.distill.device import attention, autocast
+from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, shuffled_batches
 from l2a_gym.errors import UserError
@@ -139,7 +139,7 @@ def fine_tune(
             range(1, config.updates + 1), shuffled_batches(train.tokens.length, config.batch), strict=False
         ):
             model.train()
-            with autocast(device):
+            with teacher_precision(device):
                 logits = model(**train.tokens.take(rows).inputs()).logits
             loss = F.cross_entropy(logits.float(), train.label[rows])
             loss.backward()
@@ -185,7 +185,7 @@ def _ask(
     model.eval()
     model.set_attn_implementation(attention(tokens.ids.device))
     batches = tokens.length.argsort(stable=True).split(batch)
-    with autocast(tokens.ids.device):
+    with teacher_precision(tokens.ids.device):
         for rows in tqdm(batches, desc="asking the teacher", delay=2, leave=False):
             answers[rows.to(answers.device)] = answer(tokens.take(rows).inputs()).to(answers)
     return answers

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from l2a_gym.distill.device import attention, autocast, resolve_device
+from l2a_gym.distill.device import attention, resolve_device, student_precision, teacher_precision
 from l2a_gym.errors import UserError
 
 GPUS = torch.cuda.device_count()
@@ -41,16 +43,20 @@ def test_gpu_by_number() -> None:
         resolve_device(f"cuda:{GPUS}")
 
 
-def test_precision() -> None:
+@pytest.mark.parametrize("precision", [teacher_precision, student_precision])
+def test_precision(precision: Callable[[torch.device], torch.autocast]) -> None:
     device = resolve_device("auto")
     layer, x = torch.nn.Linear(4, 4, device=device), torch.ones(2, 4, device=device)
-    with autocast(device, enabled=False):
-        assert layer(x).dtype == torch.float32
-    with autocast(device):
+    with precision(device):
         assert layer(x).dtype in (torch.float32, torch.bfloat16)
         loss = torch.nn.functional.cross_entropy(layer(x).float(), torch.zeros(2, dtype=torch.long, device=device))
     loss.backward()
     assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_students_are_in_float32_on_every_cpu() -> None:
+    with student_precision(torch.device("cpu")):
+        assert torch.nn.Linear(4, 4)(torch.ones(2, 4)).dtype == torch.float32
 
 
 def test_attention_is_one_that_transformers_knows() -> None:

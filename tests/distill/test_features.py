@@ -45,10 +45,9 @@ def prepared(small: dict[str, Any], deep: str) -> Prepared:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: Prepared) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: Prepared, in_float32: None) -> Path:
     """A cache without any features, and float32 on every processor."""
     monkeypatch.setenv("L2A_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("l2a_gym.distill.device._fast_bfloat16", lambda device: False)
     return tmp_path / "cache"
 
 

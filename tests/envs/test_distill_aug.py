@@ -22,7 +22,6 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from transformers import AutoConfig, BertConfig, BertModel
 
-from l2a_gym.distill.device import autocast
 from l2a_gym.distill.distiller import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -297,25 +296,24 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
     anchors = torch.from_numpy(reference.save_state().episode.anchors)
     assert len(anchors) == K * config.anchors
     assert (anchors >= reference.world.candidates).all()
-    with torch.no_grad(), autocast(distiller.device):
-        before = torch.nn.functional.cross_entropy(student(**dev.tokens.inputs()).logits.float(), dev.label)
+    with torch.no_grad():
+        before = torch.nn.functional.cross_entropy(student(**dev.tokens.inputs()).logits, dev.label)
     losses = []
     for rows in anchors[texts.tokens.length[anchors].argsort(stable=True)].chunk(K):
-        with autocast(distiller.device):
-            logits = student(**texts.tokens.take(rows).inputs()).logits
+        logits = student(**texts.tokens.take(rows).inputs()).logits
         assert texts.teacher is not None
         loss = distillation_loss(
-            logits.float(), texts.label[rows], texts.teacher[rows], config.alpha, config.temperature
+            logits, texts.label[rows], texts.teacher[rows], config.alpha, config.temperature
         ).mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), config.clip)
         optimiser.step()
         losses.append(loss.item())
-    with torch.no_grad(), autocast(distiller.device):
-        after = torch.nn.functional.cross_entropy(student(**dev.tokens.inputs()).logits.float(), dev.label)
-    assert info["train_loss"] == pytest.approx(np.mean(losses), abs=2e-3)
-    assert reward == pytest.approx(float(before - after), abs=2e-3)
+    with torch.no_grad():
+        after = torch.nn.functional.cross_entropy(student(**dev.tokens.inputs()).logits, dev.label)
+    assert info["train_loss"] == pytest.approx(np.mean(losses), abs=1e-4)
+    assert reward == pytest.approx(float(before - after), abs=1e-4)
 
 
 @pytest.mark.parametrize("action", [ALL, -ALL, actions(1)[0]], ids=["all", "none", "some"])

@@ -47,13 +47,6 @@ def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @pytest.fixture
-def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand for a processor without fast bfloat16, so that formulas can be compared closely."""
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-
-
-@pytest.fixture
 def moment(in_float32: None, small: dict[str, Any]) -> tuple[DistillAugEnv, Observation]:
     """Step twice in an environment with every feature after two steps, and what it shows."""
     env = DistillAugEnv(**small, features=EVERY)
