@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import torch
@@ -14,93 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import student_precision
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, Stack
-from l2a_gym.distill.layers import LAYER_MAPS, set_attention, states
-from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES, distillation_loss
+from l2a_gym.distill.layers import set_attention, states
+from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.distill.matching import Features, Matching
-from l2a_gym.errors import UserError, check_choice, unknown
-
-_RANGES = {
-    "learning_rate": (0, 1e38),
-    "alpha": (0, 1),
-    "temperature": (0.01, 100),
-    "anchors": (1, 1024),
-    "anchor_share": (0, 1),
-    "weight_decay": (0, 1),
-    "clip": (1e-6, 1e6),
-} | dict.fromkeys(EXTRA_LOSSES, (0, 1e6))
-"""Lowest and highest value of each number in :class:`Distillation`."""
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """How the student learns.
-
-    Attributes:
-        learning_rate: of AdamW, at its highest.
-        alpha: the soft targets' share of the loss, in [0, 1].
-        temperature: T of the soft targets.
-        anchors: target shots in each update, drawn with replacement.
-        anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
-        weight_decay: of AdamW.
-        clip: largest norm of a gradient.
-        hidden: weight of the loss between hidden states, >= 0; like the four that follow, 0 switches it off.
-        attention: weight of the loss between attention probabilities.
-        embedding: weight of the loss between the embeddings' outputs.
-        patience: weight of the loss between [CLS] states.
-        relation: weight of the loss between the value relations of the last layers.
-        layer_map: which layers ``hidden``, ``attention`` and ``patience`` compare: ``uniform``, ``skip`` or ``last``,
-            see :func:`l2a_gym.distill.layers.layer_map`.
-        attention_loss: ``mse`` or ``kl``.
-
-    Raises:
-        UserError: a value out of its range.
-    """
-
-    learning_rate: float = 1.5e-3
-    alpha: float = 0.25
-    temperature: float = 2.0
-    anchors: int = 16
-    anchor_share: float = 0.2
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    hidden: float = 0.0
-    attention: float = 0.0
-    embedding: float = 0.0
-    patience: float = 0.0
-    relation: float = 0.0
-    layer_map: str = "uniform"
-    attention_loss: str = "mse"
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and low <= float(value) <= high):
-                raise UserError(f"{name} = {value}: valid are numbers from {low:g} to {high:g}")
-        if not isinstance(self.anchors, int):
-            raise UserError(f"anchors = {self.anchors}: valid are whole numbers")
-        check_choice("layer_map", self.layer_map, LAYER_MAPS)
-        check_choice("attention_loss", self.attention_loss, ATTENTION_LOSSES)
-
-    @property
-    def extra(self) -> dict[str, float]:
-        """The losses between layers that are on -> their weights."""
-        return {name: getattr(self, name) for name in EXTRA_LOSSES if getattr(self, name) > 0}
-
-    @staticmethod
-    def of(values: Mapping[str, Any]) -> Distillation:
-        """The defaults with ``values`` in their place.
-
-        Raises:
-            UserError: an unknown name, or a value out of its range.
-        """
-        names = [field.name for field in fields(Distillation)]
-        for name in values:
-            if name not in names:
-                raise unknown("distillation value", name, names)
-        return replace(Distillation(), **values)
 
 
 @dataclass(frozen=True)
@@ -150,6 +69,8 @@ class Distiller:
     ) -> None:
         self.device = texts.label.device
         self.students = [torch.nn.Module.to(student, self.device).eval() for student in students]  # without dropout
+        for student in self.students:
+            student.get_input_embeddings().weight.requires_grad_(not config.frozen_embeddings)
         self.stack = Stack(self.students)
         self.forward = Forward(self.stack)
         self.texts = texts
@@ -227,7 +148,8 @@ class Distiller:
         return loss.detach()
 
     def _learnt(self, i: int) -> list[torch.nn.Parameter]:
-        return [*self.students[i].parameters(), *self.matchings[i].parameters()]
+        both = (*self.students[i].parameters(), *self.matchings[i].parameters())
+        return [parameter for parameter in both if parameter.requires_grad]
 
     def _losses(self, rows: Tensor) -> Tensor:
         """Each text's loss, (E, n)."""

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.cache import cache_dir, locked, write_folder
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import teacher_precision
-from l2a_gym.distill.distiller import Distillation
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.layers import TOKEN_AXES, Layers, match_layers, set_attention, states, value_projection
 from l2a_gym.distill.matching import Features, token_index

@@ -84,8 +84,8 @@ class Stack:
         for i, each in enumerate(named):
             for name, parameter in each.items():
                 parameter.data = self.tensors[name][i]
-        for tensor in self.tensors.values():
-            tensor.requires_grad_()
+        for name, tensor in self.tensors.items():
+            tensor.requires_grad_(named[0][name].requires_grad)
 
     def hand_out(self) -> None:
         """Give each student its part of the gradients, and begin to gather anew."""

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.crew import Crew, sizes
-from l2a_gym.distill.distiller import Distillation, Distiller, Labelled, Taught
+from l2a_gym.distill.distiller import Distiller, Labelled, Taught
 from l2a_gym.distill.features import teacher_features
 from l2a_gym.envs.observation import DYNAMIC
 from l2a_gym.prepared import TEACHERS, Prepared

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from l2a_gym.distill.distiller import Distillation
+from l2a_gym.distill.config import Distillation
 from l2a_gym.envs.world import World
 from l2a_gym.errors import UserError
 from l2a_gym.speed.clock import Figures, interleave

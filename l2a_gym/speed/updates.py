@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.crew import Crew
-from l2a_gym.distill.distiller import Distillation
 from l2a_gym.envs.world import World
 from l2a_gym.speed.clock import Figures, interleave
 

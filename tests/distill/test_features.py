@@ -14,7 +14,7 @@ import torch
 from transformers import AutoConfig, BertConfig, BertModel
 
 from l2a_gym.distill import features as module
-from l2a_gym.distill.distiller import Distillation
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.features import check_layers, teacher_features
 from l2a_gym.distill.matching import Features
 from l2a_gym.envs.distill_aug import DistillAugEnv

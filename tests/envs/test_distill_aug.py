@@ -22,7 +22,7 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from transformers import AutoConfig, BertConfig, BertModel
 
-from l2a_gym.distill.distiller import Distillation
+from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.observation import STUDENT

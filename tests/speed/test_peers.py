@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from l2a_gym.distill.distiller import Distillation, Distiller
+from l2a_gym.distill.config import Distillation
+from l2a_gym.distill.distiller import Distiller
 from l2a_gym.envs.setup import Setup
 from l2a_gym.speed import peers
 from l2a_gym.speed.peers import PEERS, Lesson

@@ -1,0 +1,96 @@
+"""How a student learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from numbers import Real
+from typing import Any
+
+from l2a_gym.distill.layers import LAYER_MAPS
+from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES
+from l2a_gym.errors import UserError, check_choice, unknown
+
+_RANGES = {
+    "learning_rate": (0, 1e38),
+    "alpha": (0, 1),
+    "temperature": (0.01, 100),
+    "anchors": (1, 1024),
+    "anchor_share": (0, 1),
+    "weight_decay": (0, 1),
+    "clip": (1e-6, 1e6),
+} | dict.fromkeys(EXTRA_LOSSES, (0, 1e6))
+"""Lowest and highest value of each number in :class:`Distillation`."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How the student learns.
+
+    Attributes:
+        learning_rate: of AdamW, at its highest.
+        alpha: the soft targets' share of the loss, in [0, 1].
+        temperature: T of the soft targets.
+        anchors: target shots in each update, drawn with replacement.
+        anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
+        weight_decay: of AdamW.
+        clip: largest norm of a gradient.
+        hidden: weight of the loss between hidden states, >= 0; like the four that follow, 0 switches it off.
+        attention: weight of the loss between attention probabilities.
+        embedding: weight of the loss between the embeddings' outputs.
+        patience: weight of the loss between [CLS] states.
+        relation: weight of the loss between the value relations of the last layers.
+        layer_map: which layers ``hidden``, ``attention`` and ``patience`` compare: ``uniform``, ``skip`` or ``last``,
+            see :func:`l2a_gym.distill.layers.layer_map`.
+        attention_loss: ``mse`` or ``kl``.
+        frozen_embeddings: leave the word embeddings as they are, which saves their gradients and their optimiser.
+
+    Raises:
+        UserError: a value out of its range.
+    """
+
+    learning_rate: float = 1.5e-3
+    alpha: float = 0.25
+    temperature: float = 2.0
+    anchors: int = 16
+    anchor_share: float = 0.2
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    hidden: float = 0.0
+    attention: float = 0.0
+    embedding: float = 0.0
+    patience: float = 0.0
+    relation: float = 0.0
+    layer_map: str = "uniform"
+    attention_loss: str = "mse"
+    frozen_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and low <= float(value) <= high):
+                raise UserError(f"{name} = {value}: valid are numbers from {low:g} to {high:g}")
+        if not isinstance(self.anchors, int):
+            raise UserError(f"anchors = {self.anchors}: valid are whole numbers")
+        if not isinstance(self.frozen_embeddings, bool):
+            raise UserError(f"frozen_embeddings = {self.frozen_embeddings}: valid are True and False")
+        check_choice("layer_map", self.layer_map, LAYER_MAPS)
+        check_choice("attention_loss", self.attention_loss, ATTENTION_LOSSES)
+
+    @property
+    def extra(self) -> dict[str, float]:
+        """The losses between layers that are on -> their weights."""
+        return {name: getattr(self, name) for name in EXTRA_LOSSES if getattr(self, name) > 0}
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Distillation:
+        """The defaults with ``values`` in their place.
+
+        Raises:
+            UserError: an unknown name, or a value out of its range.
+        """
+        names = [field.name for field in fields(Distillation)]
+        for name in values:
+            if name not in names:
+                raise unknown("distillation value", name, names)
+        return replace(Distillation(), **values)
