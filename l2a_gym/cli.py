@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -34,7 +35,7 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; what was finished is kept", file=sys.stderr)
         sys.exit(130)
 
 
@@ -53,4 +54,4 @@ def _parse(config: type[T]) -> T:
             raise
         lines = [line.strip("│|╭╮╰╯+ ") for line in box.getvalue().splitlines()]
         said = [line for line in lines if line.strip("─-") and not line.startswith(("─", "For full helptext"))]
-        raise UserError(" ".join(said)) from None
+        raise UserError(re.sub(r"^Value error Error parsing \w+: ", "", " ".join(said))) from None

@@ -6,10 +6,12 @@ from pathlib import Path
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.benchmark.generator import diagnose
 from l2a_gym.benchmark.generator_report import make_folder, write
+from l2a_gym.benchmark.run import task_slug
 from l2a_gym.cli import run_cli
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
 from l2a_gym.stages import Preparation
+from l2a_gym.tasks.registry import outline
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Arguments:
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         pool: what is prepared, and how the chain draws: lexical, generated, or the path of a .json file.
         device: auto, cpu, cuda or cuda:<i>.
-        out: the folder to write to.
+        out: the folder to write to; by default one of the task's own in runs/.
     """
 
     task: str = DEFAULT_TASK
@@ -34,14 +36,16 @@ class Arguments:
     checkpoint: str = EMBEDDED
     pool: str = "generated"
     device: str = "auto"
-    out: Path = Path("runs/generator")
+    out: Path | None = None
 
 
 def main(arguments: Arguments) -> None:
     config = Preparation(checkpoint=arguments.checkpoint, pool=PoolConfig.of(arguments.pool))
-    make_folder(arguments.out)
+    outline(arguments.task)  # a mistake in its name or file is found before a folder is made
+    folder = arguments.out or Path("runs") / f"{task_slug(arguments.task)}-generator"
+    make_folder(folder)
     rows = diagnose(arguments.task, config, arguments.device, arguments.texts, arguments.sweeps, arguments.seed)
-    write(rows, arguments.task, arguments.out)
+    write(rows, arguments.task, folder)
 
 
 if __name__ == "__main__":

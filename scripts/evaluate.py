@@ -8,6 +8,7 @@ import tyro
 
 from l2a_gym.benchmark.runner import evaluate_run
 from l2a_gym.cli import run_cli
+from l2a_gym.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class Arguments:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     students: int = 5
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise UserError("no run is given: name one or more run folders")
+        if self.students < 1:
+            raise UserError(f"students = {self.students}: valid are whole numbers from 1")
 
 
 def main(arguments: Arguments) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from l2a_gym.cache import cache_dir
 
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
@@ -22,6 +25,17 @@ def reviews(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
         word, label = (rng.choice(GOOD), "positive") if rng.random() < 0.5 else (rng.choice(BAD), "negative")
         rows.add((f"the {rng.choice(THINGS)} and the {rng.choice(THINGS)} of {rng.integers(50)} was {word}", label))
     return sorted(rows)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, with the downloads of the user's: what tests prepare is gone with them."""
+    folder, assets = tmp_path_factory.mktemp("l2a-cache"), cache_dir() / "assets"
+    assets.mkdir(exist_ok=True)
+    (folder / "assets").symlink_to(assets, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("L2A_CACHE", str(folder))
+        yield
 
 
 @pytest.fixture(scope="session")

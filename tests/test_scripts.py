@@ -110,6 +110,24 @@ def test_a_command_line_that_cannot_be_read_names_the_option(
     assert list(Path().iterdir()) == []
 
 
+def test_an_evaluation_of_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, errors = call("evaluate", [], monkeypatch, capsys)
+    assert errors == "error: no run is given: name one or more run folders\n"
+    _, _, errors = call("evaluate", ["run", "--students", "0"], monkeypatch, capsys)
+    assert errors == "error: students = 0: valid are whole numbers from 1\n"
+
+
+def test_a_diagnosis_of_an_unknown_task_makes_no_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, errors = call("diagnose", ["--task", "hutto/nit-64"], monkeypatch, capsys)
+    assert code == 2
+    assert "did you mean" in errors
+    assert list(Path().iterdir()) == []
+
+
 @pytest.mark.parametrize("script", ["evaluate", "export_student"])
 def test_what_is_not_a_run_folder_is_named(
     script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -132,6 +150,13 @@ def test_the_scripts_take_up_a_finished_run(
     assert f"copy: dev accuracy {summary['exported']['dev_accuracy']:.4f}" in out
     one, two = (Path(folder, "model.safetensors").read_bytes() for folder in ("run/student", "copy"))
     assert one == two
+
+    Path("other").mkdir()
+    Path("other", "letter.txt").write_text("dear all")
+    code, _, errors = call("export_student", ["run", "--to", "other"], monkeypatch, capsys)
+    assert code == 2
+    assert errors == "error: other is neither empty nor a student's folder, and would be replaced: give a new folder\n"
+    assert Path("other", "letter.txt").read_text() == "dear all"
 
     code, out, _ = call("evaluate", ["run", "--students", "1"], monkeypatch, capsys)
     assert code is None

@@ -66,8 +66,20 @@ class PoolConfig:
         return (SOURCE, *self.copies)
 
     def preferred(self) -> NDArray[np.float64] | None:
-        """The weights in the file ``preference``; None without one."""
-        return np.load(self.preference, allow_pickle=False).astype(np.float64) if self.preference else None
+        """The weights in the file ``preference``; None without one.
+
+        Raises:
+            UserError: the file holds no row of numbers.
+        """
+        if not self.preference:
+            return None
+        try:
+            weights = np.load(self.preference, allow_pickle=False).astype(np.float64)
+        except ValueError as error:
+            raise UserError(f"the preference {self.preference} can't be read: {error}") from error
+        if weights.ndim != 1 or not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise UserError(f"the preference {self.preference} is not valid: valid is one row of numbers from 0")
+        return weights
 
     @staticmethod
     def of(pool: str | Mapping[str, Any]) -> PoolConfig:

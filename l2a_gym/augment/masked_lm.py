@@ -49,6 +49,14 @@ class MaskedTraining:
     share: float = 0.15
     conditional: bool = False
 
+    def __post_init__(self) -> None:
+        for name, least in (("updates", 0), ("adapt_updates", 0), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from {least}")
+        for name in ("learning_rate", "adapt_rate", "share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UserError(f"{name} = {getattr(self, name)}: valid are numbers above 0, up to 1")
+
 
 class MaskedLM:
     """A checkpoint with a masked-language-model head; where it has none, a new one, tied to its embeddings.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from l2a_gym.augment.config import OPERATORS, PoolConfig
 from l2a_gym.augment.operator import Operator, Sides, sides_of
+from l2a_gym.errors import UserError
 from l2a_gym.tasks.task import Task, Texts
 
 
@@ -59,9 +60,17 @@ def make_pool(
         operators: name -> operator, for each name in ``config.copies``.
         seed: of every draw.
         preference: weight of each source text, then of each shot, to start from; None: all alike.
+
+    Raises:
+        UserError: another number of weights.
     """
     sources = _concatenate([_source(task, d, name) for d, name in enumerate(task.domains) if name != task.target])
     starts = {"sources": sources, "shots": _as_they_are(task.train, 0)}
+    size = len(sources) + len(task.train)
+    if preference is not None and len(preference) != size:
+        raise UserError(
+            f"the preference has {len(preference)} weights: valid is one for each text to start from, {size}"
+        )
     weights = (None, None) if preference is None else np.split(preference, [len(sources)])
     weight = dict(zip(starts, weights, strict=True))
     seen = {_key(sides) for part in starts.values() for sides in sides_of(part.texts)}
@@ -133,7 +142,7 @@ def _made(
         operator=np.full(len(new), position),
         parent=origin.parent,
         edit_share=np.array(share, dtype=np.float32),
-        flipped=np.zeros(len(new), dtype=np.bool_),
+        flipped=origin.flipped,
     )
 
 

@@ -125,7 +125,8 @@ def final_student(
     teacher = teacher or better_teacher(run.environment().world.prepared)
     final = {**FINAL, "learning_rate": careful(run.export_student, FINAL["learning_rate"]), **distillation}
     long = {"steps": run.export_steps, "dev_every": FINAL_LOOKS, "distillation": final}
-    env = run.environment(student=run.export_student, teacher=teacher, **long, **selector.env_options)
+    options = {**selector.env_options, "student": run.export_student, "teacher": teacher, **long}
+    env = run.environment(**options)
     steps = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
     *_, (_, info) = tqdm(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     if info["diverged"]:

@@ -77,7 +77,7 @@ tags: [knowledge-distillation, l2a-gym]
 
 # {run.task}: a distilled student
 
-A small BERT ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
+A small student ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
 
 | | |
 |---|---|
@@ -89,6 +89,6 @@ A small BERT ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned 
 | dev accuracy | {scores["dev_accuracy"]:.4f} |
 | test accuracy | {scores["test_accuracy"]:.4f} |
 
-The vocabulary is trimmed to the pieces that the task's texts use; other words are cut into smaller pieces. The
+The vocabulary is trimmed to pieces of the candidates, train and dev; other words are cut into smaller pieces. The
 accuracies are of one student; expect other seeds to differ by a point or two.
 """

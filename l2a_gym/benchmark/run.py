@@ -95,15 +95,15 @@ class Run:
         """For JSON."""
         return asdict(self) | {"out": str(self.folder)}
 
-    def make_env(self) -> MakeEnv:
-        """Makes this run's environments."""
+    def make_env(self, **options: Any) -> MakeEnv:
+        """Makes this run's environments; ``options`` are laid over the run's own."""
         names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
         settings = {name: getattr(self, name) for name in names}
-        return MakeEnv(ENVIRONMENT, **settings)
+        return MakeEnv(ENVIRONMENT, **settings | options)
 
     def environment(self, **options: Any) -> DistillAugEnv:
         """The run's environment without wrappers; ``options`` are laid over the run's own."""
-        env = self.make_env()(**options).unwrapped
+        env = self.make_env(**options)().unwrapped
         assert isinstance(env, DistillAugEnv)
         return env
 
@@ -141,7 +141,20 @@ def check_same_run(run: Run) -> None:
 
 
 def load_selector(run: Run) -> Selector:
-    """The trained selector of a run."""
+    """The trained selector of a run.
+
+    Raises:
+        UserError: its training has not come to its end.
+    """
+    try:
+        progress = json.loads((run.folder / "progress.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.folder} holds no trained selector: its progress.json can't be read ({error})") from error
+    if not progress["finished"]:
+        raise UserError(
+            f"the training in {run.folder} stopped after {progress['spent']} of {run.budget} units: "
+            "finish it with the command that began it"
+        )
     selector = new_selector(run)
     selector.load(run.folder / "selector")
     return selector

@@ -18,8 +18,8 @@ from l2a_gym.benchmark.evaluate import Row, best_student, compare, student_seeds
 from l2a_gym.benchmark.report import model_card, summarise, table
 from l2a_gym.benchmark.rounds import begin_round, last_round, rounds_of
 from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
-from l2a_gym.cache import write_text
-from l2a_gym.distill.export import export
+from l2a_gym.cache import write_folder, write_text
+from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student
 from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
@@ -140,7 +140,9 @@ def train_selector(run: Run, selector: Selector) -> int:
     with Progress(run, selector) as progress:
         if progress.before < run.budget:
             seed = int(np.random.SeedSequence([run.seed, progress.before]).generate_state(1)[0])
-            selector.train(run.make_env(), run.budget - progress.before, seed, progress.log, run.num_envs)
+            selector.train(
+                run.make_env(**selector.env_options), run.budget - progress.before, seed, progress.log, run.num_envs
+            )
     return progress.spent
 
 
@@ -157,7 +159,7 @@ class Progress:
         self.saved_at = time.monotonic()
         self.file = run.folder / "progress.json"
         self.before = self.spent = 0
-        (run.folder / "selector").mkdir(parents=True, exist_ok=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
         if self.file.is_file():
             self.before = self.spent = json.loads(self.file.read_text(encoding="utf-8"))["spent"]
             selector.load(run.folder / "selector")
@@ -179,15 +181,15 @@ class Progress:
         if time.monotonic() - self.saved_at > SAVE_EVERY:
             self.save()
 
-    def save(self) -> None:
-        """Save the selector, then what it cost so far."""
-        self.selector.save(self.run.folder / "selector")
-        write_text(self.file, json.dumps({"spent": self.spent}))
+    def save(self, finished: bool = False) -> None:
+        """Save the selector, then what it cost so far, and whether its training came to its end."""
+        write_folder(self.run.folder / "selector", self.selector.save)
+        write_text(self.file, json.dumps({"spent": self.spent, "finished": finished}))
         self.record.flush()
         self.saved_at = time.monotonic()
 
-    def __exit__(self, *_: object) -> None:
-        self.save()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.save(finished=error is None)
         self.record.close()
         self.writer.close()
         self.bar.close()
@@ -198,7 +200,11 @@ def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]
 
     Returns:
         Its teacher, policy and size, its scores on dev and test, and its number of updates.
+
+    Raises:
+        UserError: something else than a student stands at ``folder``.
     """
+    check_export(folder)
     env, scores = best_student(run, selector)
     prepared = env.world.prepared
     export(env.distiller.students[0], prepared.tokenizer(), model_card(run, prepared, scores), folder)

@@ -114,7 +114,7 @@ class Distiller:
 
         Args:
             rows: (E, N) candidates of each student.
-            weights: (E, N) float32, >= 0; zero drops a candidate. Normalised over a student's candidates of a step.
+            weights: (E, N) float32, >= 0; zero drops a candidate. Normalised over a student's candidates of an update.
             anchors: (E, updates * config.anchors) rows of target shots.
             updates: K, divides N.
             rates: (E,) factors of the learning rate.

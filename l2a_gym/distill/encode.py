@@ -159,7 +159,7 @@ def trim_vocabulary(
     new = {int(old): position for position, old in enumerate(kept)}
     state["model"]["vocab"] = {piece: new[old] for piece, old in vocabulary.items() if old in new}
     state["truncation"] = state["padding"] = None
-    state["added_tokens"] = [{**token, "id": new[token["id"]]} for token in state["added_tokens"]]
+    state["added_tokens"] = [{**token, "id": new[token["id"]]} for token in state["added_tokens"] if token["id"] in new]
     _renumber(state["post_processor"], new)
     trimmed = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),

@@ -7,6 +7,21 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.cache import write_folder
+from l2a_gym.errors import UserError
+
+
+def check_export(folder: Path) -> None:
+    """Refuse to replace what is no student's folder.
+
+    Raises:
+        UserError: something else stands at ``folder``.
+    """
+    if folder.exists() and not (folder / "model.safetensors").is_file() and not _empty(folder):
+        raise UserError(f"{folder} is neither empty nor a student's folder, and would be replaced: give a new folder")
+
+
+def _empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def export(student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:

@@ -23,7 +23,7 @@ def episodes(run: Run, number: int) -> Figures:
     reports: list[tuple[float, int]] = []
     selector = new_selector(run)
     selector.train(
-        run.make_env(),
+        run.make_env(**selector.env_options),
         number * cost,
         run.seed,
         lambda spent, _: reports.append((time.perf_counter(), spent)),

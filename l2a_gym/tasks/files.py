@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,11 +14,6 @@ from l2a_gym.errors import UserError, unknown
 from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.read import Columns, Example, read_examples, read_utf8
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a text in quotes"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from l2a_gym.augment.config import LEXICAL, OPERATORS, POOLS, PoolConfig
 from l2a_gym.augment.lexical import EDITS, Lexical
 from l2a_gym.augment.mix import Mix
-from l2a_gym.augment.operator import Operator
+from l2a_gym.augment.operator import Operator, Sides
 from l2a_gym.augment.operators import MAKERS
 from l2a_gym.augment.pool import CandidatePool, draw_starts
 from l2a_gym.augment.pool import make_pool as pool_of
@@ -67,6 +69,16 @@ def vectors() -> WordVectors:
     """All words but ``film`` and ``book`` have neighbours."""
     known = [word for word in WORDS if word not in ("film", "book")]
     return WordVectors(known, np.random.default_rng(0).normal(size=(len(known), 8)).astype(np.float32), 4)
+
+
+class Numbered:
+    """An operator that puts the number of the copy before a text."""
+
+    def units(self, text: str) -> list[str]:
+        return text.split()
+
+    def __call__(self, given: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
+        return [(f"{i} {given.text[row]}",) for i, row in enumerate(rows)]
 
 
 def make_pool(given: Task, config: PoolConfig, vectors: WordVectors, **options: Any) -> CandidatePool:
@@ -251,6 +263,17 @@ def test_starts_are_drawn_in_proportion() -> None:
     assert np.array_equal(draw_starts(3, 2, np.zeros(3), rng(0)), [0, 0, 1, 1, 2, 2])
 
 
+def test_what_is_made_of_a_flipped_text_is_flipped() -> None:
+    config = PoolConfig(copies={"mlm-source": 2})
+    pool = pool_of(task(), config, {"mlm-source": Numbered()})
+    sources = pool.operator == 0
+    assert pool.flipped[sources].sum() == 5
+    assert len(pool.texts.text) == 3 * 35
+    keys = list(zip(pool.domain.tolist(), pool.parent.tolist(), strict=True))
+    flipped = dict(zip(keys[:35], pool.flipped[:35].tolist(), strict=True))
+    assert pool.flipped[35:].tolist() == [flipped[key] for key in keys[35:]]
+
+
 def test_every_operator_has_a_maker() -> None:
     assert list(MAKERS) == list(OPERATORS)
 
@@ -267,6 +290,22 @@ def test_settings_that_are_not_valid() -> None:
         PoolConfig(labels="teach")
     with pytest.raises(UserError, match=r"there is no file nowhere.npy: preference names a .npy file, or is empty"):
         PoolConfig(preference="nowhere.npy")
+    for name, value in (("batch", 0), ("updates", -1), ("share", 0.0), ("adapt_rate", float("nan"))):
+        with pytest.raises(UserError, match=rf"{name} = {value}: valid are "):
+            PoolConfig.of({"masked_lm": {name: value}})
+
+
+@pytest.mark.parametrize("content", [b"weights", [[1.0]], [1.0, -1.0], [float("nan")]], ids=str)
+def test_a_preference_that_is_no_row_of_weights_is_named(content: bytes | list[float], tmp_path: Path) -> None:
+    file = tmp_path / "preference.npy"
+    file.write_bytes(content) if isinstance(content, bytes) else np.save(file, np.array(content))
+    with pytest.raises(UserError, match=f"^the preference {file} "):
+        PoolConfig(preference=str(file)).preferred()
+
+
+def test_a_preference_has_a_weight_for_each_start(vectors: WordVectors) -> None:
+    with pytest.raises(UserError, match="the preference has 46 weights: valid is one for each text to start from, 47"):
+        make_pool(task(), PoolConfig(), vectors, preference=np.ones(46))
 
 
 def test_a_pool_by_name_and_by_values() -> None:

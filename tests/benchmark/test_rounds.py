@@ -88,7 +88,7 @@ def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: R
     assert (pool.labels, pool.masked_lm) == (PoolConfig.of(POOL).labels, PoolConfig.of(POOL).masked_lm)
     assert summary["spent"] == 8 * EPISODE
     first = json.loads((run.folder / "round-1" / "progress.json").read_text())
-    assert first == {"spent": 4 * EPISODE}
+    assert first == {"spent": 4 * EPISODE, "finished": True}
 
 
 def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from l2a_agents.fixed import Uniform
 from l2a_agents.heuristic import Oracle
+from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
 
+from l2a_gym.benchmark.evaluate import final_student
 from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.benchmark.runner import train_selector
 from l2a_gym.errors import UserError
 
 
@@ -95,6 +98,28 @@ def test_the_environment_has_the_runs_settings(run: Run) -> None:
     assert (env.steps, env.columns) == (7, ("clean",))
 
 
+class Asking(Fixed):
+    """A selector with options of its own, which keeps the columns that it was trained on."""
+
+    env_options: ClassVar[dict[str, Any]] = {"features": ["kl", "clean"], "steps": 2, "dev_every": 2}
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        self.trained_on = [make_env().get_wrapper_attr("columns"), make_env.vector(2).unwrapped.columns]
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        return np.ones(self.spaces.candidates, dtype=np.float32)
+
+
+def test_a_selectors_own_options_hold_in_training_and_give_way_in_the_final_students(run: Run) -> None:
+    run = replace(run, export_steps=3)
+    selector = Asking(Spaces.of(run.environment(**Asking.env_options)))
+    train_selector(run, selector)
+    assert selector.spaces.columns == ("kl", "clean")
+    assert selector.trained_on == [("kl", "clean"), ("kl", "clean")]
+    env, _ = final_student(run, selector)
+    assert (env.steps, env.columns) == (3, ("kl", "clean"))
+
+
 def test_selectors_get_the_columns_they_ask_for(run: Run) -> None:
     assert isinstance(new_selector(run), Uniform)
     oracle = new_selector(run, "oracle")
@@ -116,12 +141,19 @@ def test_a_selector_that_is_not_there_is_named(run: Run, algo: str, message: str
         new_selector(replace(run, algo=algo))
 
 
-def test_a_saved_selector_is_loaded(run: Run) -> None:
+def test_a_trained_selector_is_loaded(run: Run) -> None:
     run = replace(run, algo="reinforce")
     selector = new_selector(run)
     selector.theta = np.array([0.1, 0.2, 0.3, -0.4, 0.5, -0.6])  # type: ignore[attr-defined]
     (written(run) / "selector").mkdir()
     selector.save(run.folder / "selector")
+    with pytest.raises(UserError, match=rf"^{run.folder} holds no trained selector: its progress.json can't be read"):
+        load_selector(run)
+    progress = run.folder / "progress.json"
+    progress.write_text(json.dumps({"spent": 12, "finished": False}))
+    with pytest.raises(UserError, match=rf"^the training in {run.folder} stopped after 12 of 30 units: finish it"):
+        load_selector(run)
+    progress.write_text(json.dumps({"spent": 30, "finished": True}))
     assert load_selector(run).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
 
 

@@ -244,14 +244,20 @@ def spaces_of(selector: Selector) -> Any:
     return selector.spaces  # type: ignore[attr-defined]
 
 
+def stored(run: Run) -> Any:
+    """The selector as the run's folder has it, finished or not."""
+    selector = new_selector(run)
+    selector.load(run.folder / "selector")
+    return selector
+
+
 def test_interrupted_training_goes_on_with_the_rest(run: Run) -> None:
     run = replace(run, budget=4 * PAIR, out=run.folder.parent / "interrupted")
-    (run.folder / "selector").mkdir(parents=True)
     first = Stopped(spaces_of(new_selector(run)))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, first)
-    assert json.loads((run.folder / "progress.json").read_text()) == {"spent": 2 * PAIR}
-    assert np.array_equal(load_selector(run).theta, first.theta)  # type: ignore[attr-defined]
+    assert json.loads((run.folder / "progress.json").read_text()) == {"spent": 2 * PAIR, "finished": False}
+    assert np.array_equal(stored(run).theta, first.theta)
 
     second = new_selector(run)
     assert train_selector(run, second) == 4 * PAIR
@@ -277,13 +283,12 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
             super().train(make_env, budget, seed, stop, num_envs)
 
     run = replace(run, algo="ppo", budget=10**6, out=run.folder.parent / "interrupted-ppo")
-    (run.folder / "selector").mkdir(parents=True)
     selector = StoppedPPO(spaces_of(new_selector(replace(run, algo="uniform"))))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, selector)
     spent = json.loads((run.folder / "progress.json").read_text())["spent"]
     assert spent >= ppo.ROLLOUT * EPISODE
-    loaded = load_selector(run)
+    loaded = stored(run)
     start, _ = run.environment().reset(seed=0)
     assert np.array_equal(loaded.act(start), selector.act(start))
     assert train_selector(replace(run, budget=spent), new_selector(run)) == spent

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
@@ -43,20 +41,20 @@ def test_gpu_by_number() -> None:
         resolve_device(f"cuda:{GPUS}")
 
 
-@pytest.mark.parametrize("precision", [teacher_precision, student_precision])
-def test_precision(precision: Callable[[torch.device], torch.autocast]) -> None:
-    device = resolve_device("auto")
-    layer, x = torch.nn.Linear(4, 4, device=device), torch.ones(2, 4, device=device)
-    with precision(device):
-        assert layer(x).dtype in (torch.float32, torch.bfloat16)
-        loss = torch.nn.functional.cross_entropy(layer(x).float(), torch.zeros(2, dtype=torch.long, device=device))
-    loss.backward()
-    assert layer.weight.dtype == layer.weight.grad.dtype == torch.float32
-
-
-def test_students_are_in_float32_on_every_cpu() -> None:
-    with student_precision(torch.device("cpu")):
-        assert torch.nn.Linear(4, 4)(torch.ones(2, 4)).dtype == torch.float32
+@pytest.mark.parametrize("fast", [False, True])
+def test_precision_on_a_cpu(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 for teachers where the processor is fast at it, never for students; parameters stay float32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    device, layer = torch.device("cpu"), torch.nn.Linear(4, 4)
+    with teacher_precision(device):
+        output = layer(torch.ones(2, 4))
+    assert output.dtype == (torch.bfloat16 if fast else torch.float32)
+    output.sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == torch.float32
+    with student_precision(device):
+        assert layer(torch.ones(2, 4)).dtype == torch.float32
 
 
 def test_attention_is_one_that_transformers_knows() -> None:

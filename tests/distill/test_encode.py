@@ -146,6 +146,15 @@ def test_with_a_limit_characters_stay_that_are_in_use_or_ascii(full: PreTrainedT
     ]
 
 
+def test_an_added_word_that_no_text_has_goes() -> None:
+    tokenizer = load_tokenizer("embedded")
+    tokenizer.add_tokens(["covid", "zoom"])
+    tokenizer, _ = trim_vocabulary(tokenizer, count_pieces(tokenizer, texts("a zoom call"), 8))
+    assert tokenizer.convert_tokens_to_ids("zoom") not in (None, tokenizer.unk_token_id)
+    assert pieces(tokenizer, encode(tokenizer, texts("covid zoom"), 16))[0][-2:] == ["zoom", "[SEP]"]
+    assert "covid" not in tokenizer.get_vocab()
+
+
 def test_pieces_are_counted(full: PreTrainedTokenizerFast) -> None:
     names = full.convert_tokens_to_ids(["good", "film", "[CLS]", "[SEP]"])
     single = count_pieces(full, texts("Good good film", "a film of films"), 4)  # the second is cut after "film"

@@ -63,11 +63,19 @@ def column(env: DistillAugEnv, observation: Observation, name: str) -> NDArray[n
 # The table
 
 
-def test_every_column_is_documented() -> None:
+def documented(part: str) -> dict[str, tuple[float, float, str]]:
+    """Name -> low, high and formula, as the page's table of ``candidates``, ``student``, ... has them."""
     page = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
-    first_cells = set(re.findall(r"^\|\s*`([^`]+)`\s*\|", page, flags=re.MULTILINE))
-    names = {*FEATURES, *STUDENT, *DOMAIN, *OPERATOR}
-    assert names - first_cells == set()
+    section = page.split(f"\n### `{part}`,")[1].split("\n#")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (-?\d) \.\. (\d) \| (.+) \|$", section, flags=re.MULTILINE)
+    return {name: (float(low), float(high), formula.replace("\\|", "|")) for name, low, high, formula in rows}
+
+
+def test_the_pages_tables_are_those_of_the_code() -> None:
+    features = {name: (each.low, each.high, each.formula) for name, each in FEATURES.items()}
+    tables = {"candidates": features, "student": STUDENT, "domains": DOMAIN, "operators": OPERATOR}
+    for part, table in tables.items():
+        assert list(documented(part).items()) == list(table.items())
 
 
 def test_the_oracle_is_off_unless_asked_for() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from l2a_gym.distill.forward import MULTIPLE
 from l2a_gym.envs.setup import Setup
 from l2a_gym.errors import UserError
 from l2a_gym.speed import bench as speed
@@ -63,14 +64,16 @@ def test_students_at_a_time_and_in_turn_do_the_same_work(small: dict[str, Any]) 
 
 
 def test_the_counted_arithmetic_is_that_of_the_models_products(small: dict[str, Any]) -> None:
-    """Less than three whole forward passes: the last layer is computed for first tokens alone."""
+    """Forward, and twice that backward: a whole layer, then the last one for first tokens alone."""
     setup = Setup(**small)
     world = setup.load_world()
     practice = Practice(world, setup.distillation, world.new_crew(setup.distillation), updates=1)
-    rows = torch.cat([practice.rows, practice.anchors], dim=1)
-    tokens = int(world.texts.tokens.length[rows].sum())
+    length = world.texts.tokens.length[torch.cat([practice.rows, practice.anchors], dim=1)][0]
+    n, longest, tokens = len(length), int(length.max()), -(-int(length.sum()) // MULTIPLE) * MULTIPLE
     shape = world.prepared.student().config
-    layer = 4 * shape.hidden_size**2 + 2 * shape.hidden_size * shape.intermediate_size
-    whole = 3 * 2 * tokens * layer * shape.num_hidden_layers
-    first = 3 * 2 * tokens * layer * (shape.num_hidden_layers - 1)
-    assert first < practice.arithmetic() < 1.1 * whole
+    width, inner, heads = shape.hidden_size, shape.intermediate_size, shape.num_attention_heads
+    assert shape.num_hidden_layers == 2
+    layer = tokens * (4 * width**2 + 2 * width * inner) + 2 * n * longest**2 * width
+    last = n * (4 * width**2 + 2 * width * inner) + 2 * n * heads * longest * width
+    classifier = n * width * (width + shape.num_labels)
+    assert practice.arithmetic() == 3 * 2 * (layer + last + classifier)
