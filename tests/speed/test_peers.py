@@ -47,9 +47,10 @@ def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.M
     ours.students[0].load_state_dict(make(lesson).state_dict())  # with the classifier that the peer began with
     rows = torch.arange(24)[None]
     ours.step(rows[:, :20], torch.ones(1, 20), rows[:, 20:], 1, [1.0])
-    theirs = students[0].state_dict()  # a tenth of a step apart at most: AdamW enlarges rounding of gradients near zero
+    theirs = students[0].state_dict()
     for name, value in ours.students[0].state_dict().items():
-        torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-3, msg=lambda text, n=name: f"{n}: {text}")
+        if not name.endswith("key.bias"):  # softmax takes it out: its gradient is rounding, which AdamW enlarges
+            assert float((theirs[name] - value).abs().mean()) < 1e-3 * lesson.config.learning_rate, name
 
 
 def test_peers_report_their_ratios(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
