@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -92,6 +94,16 @@ def test_the_parameters_are_the_models_own() -> None:
     after = forward.pooled(tokens)[0]
     assert not torch.allclose(before, after)
     torch.testing.assert_close(after, model.base_model(**tokens.inputs()).pooler_output, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["bert", "albert"])
+def test_one_of_several_students_is_saved_as_its_class_in_transformers(kind: str, tmp_path: Path) -> None:
+    models, tokens = [student(kind, 2, seed) for seed in range(3)], texts(pairs=True)
+    forward = Forward(Stack(models))
+    own = forward(Tokens.cat([tokens] * 3)).of(3)[1].logits
+    models[1].save_pretrained(tmp_path)
+    loaded = type(models[1]).from_pretrained(tmp_path, dtype=torch.float64).eval()
+    torch.testing.assert_close(loaded(**tokens.inputs()).logits.float(), own)
 
 
 @pytest.mark.parametrize("kind", ["bert", "albert"])
