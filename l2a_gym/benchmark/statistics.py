@@ -1,0 +1,101 @@
+"""Statistics over runs and tasks, after Agarwal et al. (2021), *Deep RL at the Edge of the Statistical Precipice*.
+
+Scores of a method are an array (R, T): R runs, each a whole training with a seed of its own, on T tasks. Run r of two
+methods has the same seed, so their differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Scores = NDArray[np.float64]
+"""(R, T), finite."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic and the bounds of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def interquartile_mean(scores: Scores) -> float:
+    """Mean of the middle half of all runs on all tasks."""
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def stratified_bootstrap(
+    scores: Scores,
+    statistic: Callable[[Scores], float],
+    rng: np.random.Generator,
+    samples: int = 2000,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of a statistic of scores (R, T): each sample draws R runs with repetition, task by task."""
+    runs, tasks = scores.shape
+    rows = rng.integers(runs, size=(samples, runs, tasks))
+    drawn = [statistic(scores[each, np.arange(tasks)]) for each in rows]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(statistic(scores), float(low), float(high))
+
+
+def performance_profile(scores: Scores, thresholds: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of all runs on all tasks that score above each threshold."""
+    return (scores[..., None] > np.asarray(thresholds)).mean(axis=(0, 1))
+
+
+def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
+    """Chance that a run of one method beats one of another on the same task, ties for half; mean over tasks.
+
+    Args:
+        ours: (R, T).
+        theirs: (S, T), the same tasks.
+    """
+    difference = ours[:, None] - theirs[None]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def sign_flip(differences: NDArray[np.float64], rng: np.random.Generator, samples: int = 2**16) -> float:
+    """Two-sided p-value of a mean of zero, by flipping the signs of paired differences (n,).
+
+    Exact where there are at most ``samples`` ways to flip (n <= 16), else of that many draws. All zero gives 1.
+    """
+    found = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", vectorized=True, n_resamples=samples, rng=rng
+    )
+    return float(found.pvalue)
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """P-values of several tests, adjusted so that the chance of any false rejection stays below the level (Holm)."""
+    ordered = sorted(p, key=lambda name: p[name])
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for i, name in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(p) - i) * p[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p}
+
+
+def anytime(
+    spent: Sequence[NDArray[np.float64]], values: Sequence[NDArray[np.float64]], grid: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What runs had at common budgets: the last value reported by then, nan before the first; (R, len(grid)).
+
+    Args:
+        spent: budgets at which each run reported, ascending.
+        values: what it reported.
+        grid: budgets, ascending.
+    """
+    rows = []
+    for when, what in zip(spent, values, strict=True):
+        last = np.searchsorted(when, grid, side="right") - 1
+        rows.append(np.where(last >= 0, np.asarray(what, dtype=np.float64)[np.maximum(last, 0)], np.nan))
+    return np.array(rows)
