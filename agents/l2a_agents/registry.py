@@ -15,6 +15,7 @@ SELECTORS = {
     "similarity": "l2a_agents.heuristic:Similarity",
     "oracle": "l2a_agents.heuristic:Oracle",
     "random-search": "l2a_agents.search:RandomSearch",
+    "cma-es": "l2a_agents.evolution:CMAES",
     "reinforce": "l2a_agents.reinforce:Reinforce",
     "l2a": "l2a_agents.reinforce:Reinforce",
     "reinforce-candidates": "l2a_agents.reinforce:ReinforceCandidates",
