@@ -32,3 +32,9 @@ def check_choice(kind: str, given: object, choices: Iterable[str]) -> None:
     names = list(choices)
     if given not in names:
         raise unknown(kind, given, names)
+
+
+def check_least(name: str, value: int, least: int = 1) -> None:
+    """Raise a :class:`UserError` unless the whole number ``value`` is at least ``least``."""
+    if value < least:
+        raise UserError(f"{name} = {value}: valid are whole numbers from {least}")

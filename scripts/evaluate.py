@@ -8,7 +8,7 @@ import tyro
 
 from l2a_gym.benchmark.runner import evaluate_run
 from l2a_gym.cli import run_cli
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_least
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Arguments:
     def __post_init__(self) -> None:
         if not self.runs:
             raise UserError("no run is given: name one or more run folders")
-        if self.students < 1:
-            raise UserError(f"students = {self.students}: valid are whole numbers from 1")
+        check_least("students", self.students)
 
 
 def main(arguments: Arguments) -> None:

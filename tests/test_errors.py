@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l2a_gym.errors import UserError, unknown
+from l2a_gym.errors import UserError, check_least, unknown
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ def test_whole_sentence() -> None:
     assert isinstance(error, UserError)
     assert isinstance(error, ValueError)
     assert str(error) == "unknown key 'nose': did you mean 'noise'? valid are noise, seed"
+
+
+def test_the_least_number_is_valid_and_one_less_is_not() -> None:
+    check_least("seed", 0, 0)
+    check_least("repeats", 1)
+    with pytest.raises(UserError, match="^repeats = 0: valid are whole numbers from 1$"):
+        check_least("repeats", 0)

@@ -13,7 +13,7 @@ import cma
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes, play
-from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, named, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces
 
 SIGMA = 0.5
@@ -44,8 +44,8 @@ class CMAES:
             rewards, figures = play(episodes, rules)
             search.tell(list(rules), (-rewards).tolist())
             self.theta, self.sigma = np.array(search.result.xfavorite), float(search.sigma)
-            thetas = {f"theta/{name}": float(each) for name, each in zip(COLUMNS, self.theta, strict=True)}
-            log(episodes.spent, {**figures, "reward": float(rewards.mean()), "sigma": self.sigma, **thetas})
+            values = {**figures, "reward": float(rewards.mean()), "sigma": self.sigma}
+            log(episodes.spent, values | named(self.theta))
         episodes.close()
 
     def _search(self, size: int, rng: np.random.Generator) -> Any:

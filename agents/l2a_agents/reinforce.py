@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes, play
-from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, named, positions, standardise
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
 
@@ -96,7 +96,7 @@ class Reinforce:
                 episodes.spent,
                 figures
                 | {"reward": float(rewards.mean()), "entropy": entropy, "difference": float(scale)}
-                | self._named(),
+                | named(self.theta),
             )
         episodes.close()
 
@@ -127,7 +127,8 @@ class Reinforce:
             self.theta = np.clip(self.theta, -BOUND, BOUND)
             total, episode = total + spent(info), episode + 1
             binary = float(np.mean([-(q * np.log(q) + (1 - q) * np.log(1 - q)) for q in p]))
-            log(total, {"reward": sum(rewards), "entropy": binary, "selected": float(np.mean(kept))} | self._named())
+            values = {"reward": sum(rewards), "entropy": binary, "selected": float(np.mean(kept))}
+            log(total, values | named(self.theta))
         env.close()
 
     def save(self, folder: Path) -> None:
@@ -138,9 +139,6 @@ class Reinforce:
     def load(self, folder: Path) -> None:
         """Read ``reinforce.json``."""
         self.theta = np.array(json.loads((folder / "reinforce.json").read_text(encoding="utf-8"))["theta"])
-
-    def _named(self) -> dict[str, float]:
-        return {f"theta/{name}": float(value) for name, value in zip(COLUMNS, self.theta, strict=True)}
 
 
 class ReinforceCandidates(Reinforce):

@@ -46,6 +46,11 @@ def apply_rule(theta: NDArray[np.floating[Any]], observation: Observation, where
     return np.clip((1 + standardise(observation["candidates"][:, where]) @ theta) / 2, -1, 1).astype(np.float32)
 
 
+def named(theta: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """A rule's entries by column, as they are logged."""
+    return {f"theta/{name}": float(value) for name, value in zip(COLUMNS, theta, strict=True)}
+
+
 def summary(observation: Observation) -> NDArray[np.float32]:
     """What a state looks like whatever the candidates' order: mean and deviation of the columns, student, domains."""
     candidates = observation["candidates"]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_least
 
 Sites = tuple[Tensor, Tensor]
 """n positions in a batch of texts: their rows and their columns, (n,) each."""
@@ -53,8 +53,7 @@ class ChainConfig:
         if not 0 < self.temperature < float("inf"):
             raise UserError(f"temperature = {self.temperature}: valid are numbers above 0")
         for name, least in (("block", 1), ("top_k", 0), ("burn_in", 0), ("thinning", 1), ("keep", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from {least}")
+            check_least(name, getattr(self, name), least)
 
     @property
     def moves(self) -> int:

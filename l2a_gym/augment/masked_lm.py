@@ -23,7 +23,7 @@ from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import checkpoint_folder, keep_pieces, load_tokenizer, no_checkpoint
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_least
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class MaskedTraining:
 
     def __post_init__(self) -> None:
         for name, least in (("updates", 0), ("adapt_updates", 0), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from {least}")
+            check_least(name, getattr(self, name), least)
         for name in ("learning_rate", "adapt_rate", "share"):
             if not 0 < getattr(self, name) <= 1:
                 raise UserError(f"{name} = {getattr(self, name)}: valid are numbers above 0, up to 1")

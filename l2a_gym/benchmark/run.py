@@ -13,7 +13,7 @@ from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.errors import UserError, check_choice
+from l2a_gym.errors import UserError, check_choice, check_least
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
 METHOD: dict[str, dict[str, Any]] = {
@@ -80,11 +80,9 @@ class Run:
         else:
             object.__setattr__(self, "export_student", self.student)
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 1")
+            check_least(name, getattr(self, name))
         for name in ("seed", "general_updates"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are whole numbers from 0")
+            check_least(name, getattr(self, name), 0)
 
     @property
     def folder(self) -> Path:

@@ -18,7 +18,7 @@ from l2a_gym.distill.forward import Forward, Stack
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces
-from l2a_gym.errors import UserError, unknown
+from l2a_gym.errors import check_least, unknown
 
 RATIO = 0.133
 """The student's share of the teacher's parameters in L2A (AAAI 2021)."""
@@ -63,8 +63,9 @@ class GeneralDistillation:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.updates < 0:  # by the name that the environment and the command line have for it
-            raise UserError(f"general_updates = {self.updates}: valid are whole numbers from 0")
+        check_least(
+            "general_updates", self.updates, 0
+        )  # the name that the environment and the command line have for it
 
 
 def student_names() -> list[str]:

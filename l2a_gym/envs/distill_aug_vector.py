@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from l2a_gym.envs.lanes import Lanes
 from l2a_gym.envs.observe import Observation
 from l2a_gym.envs.setup import Setup
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_least
 
 
 class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
@@ -37,8 +37,7 @@ class DistillAugVectorEnv(VectorEnv[Any, Any, Any]):
     def __init__(
         self, num_envs: int = 1, autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, **settings: Any
     ) -> None:
-        if num_envs < 1:
-            raise UserError(f"num_envs = {num_envs}: valid are whole numbers from 1")
+        check_least("num_envs", num_envs)
         if autoreset_mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
             raise UserError(f"autoreset_mode = {autoreset_mode}: valid are SAME_STEP and DISABLED of AutoresetMode")
         self.metadata = {"autoreset_mode": autoreset_mode, "render_modes": []}

@@ -15,7 +15,7 @@ from l2a_gym.envs.action import MODES, action_space
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.reward import METRICS
 from l2a_gym.envs.world import World, load_world
-from l2a_gym.errors import UserError, check_choice
+from l2a_gym.errors import UserError, check_choice, check_least
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.stages import Preparation
@@ -69,8 +69,7 @@ class Setup:
         check_choice("teacher", teacher, TEACHERS)
         check_choice("student", student, student_names())
         for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
-            if number < 1:
-                raise UserError(f"{name} = {number}: valid are whole numbers from 1")
+            check_least(name, number)
         if control and action == "mixture":
             raise UserError("control = True needs action = 'weights': a mixture's control would repeat the same draw")
         if control and dev_every > 1:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from l2a_gym.envs import viewer
 from l2a_gym.envs.action import action_space, check_action, weights_of
 from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, column_bounds, observation_space
-from l2a_gym.errors import UserError, check_choice
+from l2a_gym.errors import UserError, check_choice, check_least
 
 Observation = dict[str, NDArray[np.float32]]
 
@@ -137,9 +137,8 @@ class ToyEnv(gym.Env[Any, Any]):
     def __init__(
         self, *, candidates: int = 32, steps: int = 10, noise: float = 0.0, render_mode: str | None = None
     ) -> None:
-        for name, value in {"candidates": candidates, "steps": steps}.items():
-            if value < 1:
-                raise UserError(f"{name} = {value}: valid are whole numbers from 1")
+        check_least("candidates", candidates)
+        check_least("steps", steps)
         if not 0 <= noise < np.inf:
             raise UserError(f"noise = {noise}: valid are finite numbers from 0")
         if render_mode is not None:

@@ -17,7 +17,7 @@ from l2a_gym.cache import write_text
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
-from l2a_gym.errors import UserError, check_choice
+from l2a_gym.errors import check_choice, check_least
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
@@ -60,8 +60,7 @@ class Bench:
     def __post_init__(self) -> None:
         for part in self.parts:
             check_choice("part", part, PARTS)
-        if self.repeats < 1:
-            raise UserError(f"repeats = {self.repeats}: valid are whole numbers from 1")
+        check_least("repeats", self.repeats)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import trange
 
-from l2a_gym.errors import UserError
+from l2a_gym.errors import check_least
 
 Figures = dict[str, Any]
 """What a measurement found, by name; ready for JSON."""
@@ -34,8 +34,7 @@ def interleave(
     Raises:
         UserError: fewer than one repeat.
     """
-    if repeats < 1:
-        raise UserError(f"repeats = {repeats}: valid are whole numbers from 1")
+    check_least("repeats", repeats)
     seconds = np.zeros((repeats + 1, len(calls)))
     for turn in trange(repeats + 1, desc=name, leave=False):
         for i in list(range(len(calls)))[:: -1 if turn % 2 else 1]:
