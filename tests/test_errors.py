@@ -31,5 +31,5 @@ def test_whole_sentence() -> None:
 def test_the_least_number_is_valid_and_one_less_is_not() -> None:
     check_least("seed", 0, 0)
     check_least("repeats", 1)
-    with pytest.raises(UserError, match="^repeats = 0: valid are whole numbers from 1$"):
+    with pytest.raises(UserError, match=r"^repeats = 0: valid are whole numbers from 1$"):
         check_least("repeats", 0)
