@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.benchmark.generator import diagnose
-from l2a_gym.benchmark.generator_report import make_folder, write
-from l2a_gym.benchmark.run import task_slug
 from l2a_gym.cli import run_cli
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
+from l2a_gym.runs.generator import diagnose
+from l2a_gym.runs.generator_report import make_folder, write
+from l2a_gym.runs.run import task_slug
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import outline
 

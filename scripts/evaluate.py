@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from l2a_gym.benchmark.runner import evaluate_run
 from l2a_gym.cli import run_cli
 from l2a_gym.errors import UserError, check_least
+from l2a_gym.runs.runner import evaluate_run
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from l2a_gym.benchmark.rounds import last_round
-from l2a_gym.benchmark.run import load_run, load_selector
-from l2a_gym.benchmark.runner import export_student
 from l2a_gym.cli import run_cli
+from l2a_gym.runs.rounds import last_round
+from l2a_gym.runs.run import load_run, load_selector
+from l2a_gym.runs.runner import export_student
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from l2a_gym.benchmark.run import Run
-from l2a_gym.benchmark.runner import train
+from l2a_gym.runs.run import Run
+from l2a_gym.runs.runner import train
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 

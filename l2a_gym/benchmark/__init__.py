@@ -1,1 +1,1 @@
-"""Training runs, their evaluation and their reports."""
+"""Many selectors on many tasks at equal budgets: rows, statistics, report, replay."""

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from l2a_gym.augment.masked_lm import MaskedTraining
-from l2a_gym.benchmark.run import Run
 from l2a_gym.cache import write_text
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
 from l2a_gym.errors import check_choice, check_least
+from l2a_gym.runs.run import Run
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation

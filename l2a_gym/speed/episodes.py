@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.runs.run import Run, new_selector
 from l2a_gym.speed.clock import Figures
 
 

@@ -17,7 +17,7 @@ from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.benchmark.run import Run, load_selector, new_selector
+from l2a_gym.runs.run import Run, load_selector, new_selector
 from l2a_gym.cache import write_array, write_text
 
 LOOKS = 8

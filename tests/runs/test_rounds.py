@@ -16,9 +16,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.benchmark.rounds import FLOOR, last_round, mean_weight, renew_pool, rounds_of
-from l2a_gym.benchmark.run import Run, load_run, new_selector
-from l2a_gym.benchmark.runner import evaluate_run, train
+from l2a_gym.runs.rounds import FLOOR, last_round, mean_weight, renew_pool, rounds_of
+from l2a_gym.runs.run import Run, load_run, new_selector
+from l2a_gym.runs.runner import evaluate_run, train
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 EPISODE = 1 + 4 * (2 + 1)

@@ -16,9 +16,9 @@ from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from l2a_gym.benchmark.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
-from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
-from l2a_gym.benchmark.runner import evaluate_run, train, train_selector
+from l2a_gym.runs.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
+from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
+from l2a_gym.runs.runner import evaluate_run, train, train_selector
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.tasks.registry import make_task

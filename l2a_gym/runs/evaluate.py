@@ -11,7 +11,7 @@ import numpy as np
 from l2a_agents.selector import Selector
 from tqdm import tqdm
 
-from l2a_gym.benchmark.run import Run, new_selector
+from l2a_gym.runs.run import Run, new_selector
 from l2a_gym.distill.student import careful
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score

@@ -19,7 +19,7 @@ from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.config import LEXICAL, PoolConfig
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity
-from l2a_gym.benchmark.generator import (
+from l2a_gym.runs.generator import (
     EDA,
     MASKINGS,
     SELECT,
@@ -36,7 +36,7 @@ from l2a_gym.benchmark.generator import (
     references,
     walk_from,
 )
-from l2a_gym.benchmark.generator_report import make_folder, write
+from l2a_gym.runs.generator_report import make_folder, write
 from l2a_gym.distill.encode import encode
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import FineTuning, load_teacher
@@ -233,8 +233,8 @@ def test_no_walk_starts_from_a_text_that_the_classifier_of_domains_saw(
         seen[origin] = set(starts.text)
         return walk_from(origin, starts, *rest, **options)
 
-    monkeypatch.setattr("l2a_gym.benchmark.generator.load_judges", judges_of)
-    monkeypatch.setattr("l2a_gym.benchmark.generator.walk_from", walks)
+    monkeypatch.setattr("l2a_gym.runs.generator.load_judges", judges_of)
+    monkeypatch.setattr("l2a_gym.runs.generator.walk_from", walks)
     diagnose(small["task"], config, "cpu", N, 1, 0)
     assert len(seen[SOURCES]) == N
     assert not seen[SOURCES] & seen["fitted"]
@@ -269,7 +269,7 @@ def test_the_same_seed_gives_the_same_table(
 def test_mistakes_are_named_before_anything_is_prepared(
     small: dict[str, Any], config: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("l2a_gym.benchmark.generator.prepare", None)
+    monkeypatch.setattr("l2a_gym.runs.generator.prepare", None)
 
     def call(
         task: str = small["task"],

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from l2a_gym.benchmark.generator import DRAWS, EDA, SELECT, SHOTS, SOURCES, Row
+from l2a_gym.runs.generator import DRAWS, EDA, SELECT, SHOTS, SOURCES, Row
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError
 

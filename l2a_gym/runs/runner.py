@@ -14,10 +14,10 @@ from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from l2a_gym.benchmark.evaluate import Row, best_student, compare, student_seeds
-from l2a_gym.benchmark.report import model_card, summarise, table
-from l2a_gym.benchmark.rounds import begin_round, last_round, rounds_of
-from l2a_gym.benchmark.run import Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.runs.evaluate import Row, best_student, compare, student_seeds
+from l2a_gym.runs.report import model_card, summarise, table
+from l2a_gym.runs.rounds import begin_round, last_round, rounds_of
+from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_folder, write_text
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from l2a_gym.benchmark.evaluate import Row, score_teacher
-from l2a_gym.benchmark.run import Run
+from l2a_gym.runs.evaluate import Row, score_teacher
+from l2a_gym.runs.run import Run
 from l2a_gym.prepared import TEACHERS, Prepared
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2a_gym.benchmark import ablate as module
-from l2a_gym.benchmark.ablate import (
+from l2a_gym.runs import ablate as module
+from l2a_gym.runs.ablate import (
     STREAM,
     VARIANTS,
     Ablation,
@@ -28,9 +28,9 @@ from l2a_gym.benchmark.ablate import (
     t_interval,
     train_students,
 )
-from l2a_gym.benchmark.evaluate import better_teacher, final_student, score_teacher, student_seeds
-from l2a_gym.benchmark.run import Run, load_run, load_selector, new_selector
-from l2a_gym.benchmark.runner import export_student, train
+from l2a_gym.runs.evaluate import better_teacher, final_student, score_teacher, student_seeds
+from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
+from l2a_gym.runs.runner import export_student, train
 from l2a_gym.errors import UserError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"

@@ -17,9 +17,9 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from l2a_gym.benchmark.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
-from l2a_gym.benchmark.run import SHAPING, USUAL, Run, new_selector, task_slug
-from l2a_gym.benchmark.runner import check_run, open_folder, stage, train_rounds
+from l2a_gym.runs.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
+from l2a_gym.runs.run import SHAPING, USUAL, Run, new_selector, task_slug
+from l2a_gym.runs.runner import check_run, open_folder, stage, train_rounds
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError, check_choice
 
