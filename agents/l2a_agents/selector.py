@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -30,23 +30,47 @@ class MakeEnv:
 
     def __init__(self, name: str, **settings: Any) -> None:
         self.name, self.settings = name, settings
+        self.wrappers: tuple[Wrappers, ...] = ()
 
     def __call__(self, **options: Any) -> gym.Env[Any, Any]:
         """One environment."""
-        return gym.make(self.name, disable_env_checker=True, **self.settings | options)
+        env: gym.Env[Any, Any] = gym.make(self.name, disable_env_checker=True, **self.settings | options)
+        for wrappers in self.wrappers:
+            env = wrappers.one(env)
+        return env
 
     def vector(self, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
         """Environments that step together, and wait at their episodes' ends until they are reset.
 
         Their own way to do so, where they have one, or one after another.
         """
+        envs = self._vector(num_envs, **options)
+        for wrappers in self.wrappers:
+            envs = wrappers.many(envs)
+        return envs
+
+    def wrapped(self, wrappers: Wrappers) -> MakeEnv:
+        """Makes the same environments with a wrapper around each."""
+        outer = MakeEnv(self.name, **self.settings)
+        outer.wrappers = (*self.wrappers, wrappers)
+        return outer
+
+    def _vector(self, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
         mode = AutoresetMode.DISABLED
         module, _, name = self.name.rpartition(":")
         if module:
             import_module(module)  # registers it
         if gym.spec(name).vector_entry_point is None:
-            return SyncVectorEnv([partial(self, **options)] * num_envs, autoreset_mode=mode)
+            one = MakeEnv(self.name, **self.settings)
+            return SyncVectorEnv([partial(one, **options)] * num_envs, autoreset_mode=mode)
         return gym.make_vec(self.name, num_envs, autoreset_mode=mode, **self.settings | options)
+
+
+class Wrappers(NamedTuple):
+    """The same wrapper for one environment, and for several that step together."""
+
+    one: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+    many: Callable[[VectorEnv[Any, Any, Any]], VectorEnv[Any, Any, Any]]
 
 
 @dataclass(frozen=True)
