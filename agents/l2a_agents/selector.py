@@ -44,7 +44,13 @@ class MakeEnv:
 
         Their own way to do so, where they have one, or one after another.
         """
-        envs = self._vector(num_envs, **options)
+        mode = AutoresetMode.DISABLED
+        module, _, name = self.name.rpartition(":")
+        if module:
+            import_module(module)  # registers it
+        if gym.spec(name).vector_entry_point is None:
+            return SyncVectorEnv([partial(self, **options)] * num_envs, autoreset_mode=mode)
+        envs = gym.make_vec(self.name, num_envs, autoreset_mode=mode, **self.settings | options)
         for wrappers in self.wrappers:
             envs = wrappers.many(envs)
         return envs
@@ -55,19 +61,9 @@ class MakeEnv:
         outer.wrappers = (*self.wrappers, wrappers)
         return outer
 
-    def _vector(self, num_envs: int, **options: Any) -> VectorEnv[Any, Any, Any]:
-        mode = AutoresetMode.DISABLED
-        module, _, name = self.name.rpartition(":")
-        if module:
-            import_module(module)  # registers it
-        if gym.spec(name).vector_entry_point is None:
-            one = MakeEnv(self.name, **self.settings)
-            return SyncVectorEnv([partial(one, **options)] * num_envs, autoreset_mode=mode)
-        return gym.make_vec(self.name, num_envs, autoreset_mode=mode, **self.settings | options)
-
 
 class Wrappers(NamedTuple):
-    """The same wrapper for one environment, and for several that step together."""
+    """The same wrapper for one environment, and for several that are one (``vector_entry_point``)."""
 
     one: Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
     many: Callable[[VectorEnv[Any, Any, Any]], VectorEnv[Any, Any, Any]]
