@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import import_module
 
+from l2a_agents.controls import CONTROLS
 from l2a_agents.selector import Selector
 
 SELECTORS = {
@@ -19,21 +20,29 @@ SELECTORS = {
     "reinforce": "l2a_agents.reinforce:Reinforce",
     "l2a": "l2a_agents.reinforce:Reinforce",
     "reinforce-candidates": "l2a_agents.reinforce:ReinforceCandidates",
-    "ppo": "l2a_agents.ppo:PPOSelector",
+    "ppo": "l2a_agents.sb3_presets:PPOSelector",
+    "a2c": "l2a_agents.sb3_presets:A2CSelector",
+    "trpo": "l2a_agents.contrib_presets:TRPOSelector",
+    "sac": "l2a_agents.sb3_presets:SACSelector",
+    "td3": "l2a_agents.sb3_presets:TD3Selector",
+    "tqc": "l2a_agents.contrib_presets:TQCSelector",
 }
 """Where each selector's class lies; it is imported when it is asked for, so that none needs another's packages."""
 
 
 def selector_class(name: str) -> type[Selector]:
-    """The class of a registered selector, or of ``my_module:MySelector``.
+    """The class of a registered selector, or of ``my_module:MySelector``; ``name@shuffled`` is a control of it.
 
     Raises:
         ValueError: unknown name; the message names the nearest valid one.
         ModuleNotFoundError: the module, or a package that it needs, is not installed.
     """
-    if name not in SELECTORS and ":" not in name:
-        near = difflib.get_close_matches(name, SELECTORS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown selector {name!r}: did you mean {near!r}? valid are {', '.join(SELECTORS)}")
-    module, _, attribute = SELECTORS.get(name, name).partition(":")
+    plain, at, control = name.partition("@")
+    if plain not in SELECTORS and ":" not in plain:
+        near = difflib.get_close_matches(plain, SELECTORS, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown selector {plain!r}: did you mean {near!r}? valid are {', '.join(SELECTORS)}")
+    if at and control not in CONTROLS:
+        raise ValueError(f"unknown control {control!r} of {plain!r}: valid are {', '.join(CONTROLS)}")
+    module, _, attribute = SELECTORS.get(plain, plain).partition(":")
     found: type[Selector] = getattr(import_module(module), attribute)
-    return found
+    return CONTROLS[control](found) if at else found

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
 
-LEVELS = 127
-"""Actions are rounded to this many steps from 0 to 1 before they are played, so that a row holds one in a byte."""
+LEVELS = 255
+"""Weights are rounded to this many steps from 0 to 1 before they are played, so that a row holds each in a byte."""
 
 
 class Key(NamedTuple):
@@ -121,7 +121,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that came to no row, and why."""
+    """A run that came to no row, and why: a sentence, or the trace of an exception."""
 
     task: str
     selector: str
@@ -132,6 +132,11 @@ class Failure:
     def key(self) -> Key:
         """Task, selector and seed."""
         return Key(self.task, self.selector, self.seed)
+
+    @property
+    def reason(self) -> str:
+        """The last line of why."""
+        return self.error.strip().splitlines()[-1]
 
     def as_json(self) -> str:
         """One line."""
@@ -168,13 +173,13 @@ def append(file: Path, line: str) -> None:
 
 
 def rounded(action: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An action in steps of 1 / :data:`LEVELS`, cut to [-1, 1]."""
-    return (np.round(np.clip(action, -1, 1) * LEVELS) / LEVELS).astype(np.float32)
+    """An action in steps of 1 / :data:`LEVELS`, from 0 (which drops a candidate, as less does) to 1."""
+    return (np.round(np.clip(action, 0, 1) * LEVELS) / LEVELS).astype(np.float32)
 
 
 def pack(actions: Iterable[NDArray[np.float32]]) -> str:
-    """Rounded actions (T, N) as text: a signed byte each, deflated, in base 64."""
-    levels = np.round(np.stack(list(actions)) * LEVELS).astype(np.int8)
+    """Rounded actions (T, N) as text: a byte each, deflated, in base 64."""
+    levels = np.round(np.stack(list(actions)) * LEVELS).astype(np.uint8)
     return base64.b64encode(zlib.compress(levels.tobytes(), 9)).decode("ascii")
 
 
@@ -185,7 +190,7 @@ def unpack(text: str, size: int) -> NDArray[np.float32]:
         ValueError: the text is not what it gives.
     """
     try:
-        levels = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=np.int8)
+        levels = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=np.uint8)
     except zlib.error as error:
         raise ValueError(f"actions can't be unpacked ({error})") from error
     return (levels.reshape(-1, size) / LEVELS).astype(np.float32)

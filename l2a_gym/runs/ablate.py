@@ -17,11 +17,11 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
+from l2a_gym.cache import write_text
+from l2a_gym.errors import UserError, check_choice
 from l2a_gym.runs.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import SHAPING, USUAL, Run, new_selector, task_slug
 from l2a_gym.runs.runner import check_run, open_folder, stage, train_rounds
-from l2a_gym.cache import write_text
-from l2a_gym.errors import UserError, check_choice
 
 STREAM = 3
 """The stream of the ablation's student seeds; runs have the streams before it."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Action, Observation, Selector
 from tqdm import tqdm
 
-from l2a_gym.runs.run import Run, new_selector
 from l2a_gym.distill.student import careful
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS, Prepared
+from l2a_gym.runs.run import Run, new_selector
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
@@ -49,17 +50,27 @@ class Row:
         return Row(**{**values, "dev": Scores(**values["dev"]), "test": Scores(**values["test"])})
 
 
-def play(env: DistillAugEnv, selector: Selector, seed: int) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Play an episode with the selector's deterministic actions; yields each step's reward and info.
+class Move(NamedTuple):
+    """A step of an episode: what was done, and what came of it."""
+
+    action: Action
+    reward: float
+    observation: Observation
+    info: dict[str, Any]
+
+
+def play(env: gym.Env[Any, Any], act: Callable[[Observation], Action], seed: int) -> Iterator[Move]:
+    """Play an episode, step by step.
 
     After a step, the environment holds the student as it is then.
     """
     observation, _ = env.reset(seed=seed)
     done = False
     while not done:
-        observation, reward, terminated, truncated, info = env.step(selector.act(observation, deterministic=True))
+        action = act(observation)
+        observation, reward, terminated, truncated, info = env.step(action)
         done = terminated or truncated
-        yield reward, info
+        yield Move(action, float(reward), observation, info)
 
 
 def evaluate(run: Run, selector: Selector, seeds: Sequence[int]) -> list[Row]:
@@ -68,9 +79,9 @@ def evaluate(run: Run, selector: Selector, seeds: Sequence[int]) -> list[Row]:
     rows = []
     for seed in seeds:
         start = time.perf_counter()
-        steps = list(play(env, selector, seed))
+        moves = list(play(env, selector.act, seed))
         seconds = time.perf_counter() - start
-        total, updates = sum(reward for reward, _ in steps), steps[-1][1]["updates"]
+        total, updates = sum(move.reward for move in moves), moves[-1].info["updates"]
         rows.append(Row(seed, score_student(env, "dev"), score_student(env, "test"), updates, seconds, total))
     return rows
 
@@ -127,8 +138,9 @@ def final_student(
     long = {"steps": run.export_steps, "dev_every": FINAL_LOOKS, "distillation": final}
     options = {**selector.env_options, "student": run.export_student, "teacher": teacher, **long}
     env = run.environment(**options)
-    steps = play(env, selector, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
-    *_, (_, info) = tqdm(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    moves = play(env, selector.act, student_seeds(1, 1, run.seed)[0] if seed is None else seed)
+    *_, last = tqdm(moves, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from l2a_gym.runs.generator import DRAWS, EDA, SELECT, SHOTS, SOURCES, Row
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError
+from l2a_gym.runs.generator import DRAWS, EDA, SELECT, SHOTS, SOURCES, Row
 
 ENDS = ("", "_low", "_high")
 """What follows a column's name in those of its interval."""

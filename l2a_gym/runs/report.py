@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.runs.evaluate import Row, score_teacher
 from l2a_gym.runs.run import Run
-from l2a_gym.prepared import TEACHERS, Prepared
 
 
 def summarise(prepared: Prepared, rows: dict[str, list[Row]]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.runs.run import Run, load_selector, new_selector
 from l2a_gym.cache import write_array, write_text
+from l2a_gym.runs.run import Run, load_selector, new_selector
 
 LOOKS = 8
 """Episodes over whose candidates a selector's weights are averaged."""

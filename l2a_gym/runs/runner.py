@@ -14,15 +14,15 @@ from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from l2a_gym.runs.evaluate import Row, best_student, compare, student_seeds
-from l2a_gym.runs.report import model_card, summarise, table
-from l2a_gym.runs.rounds import begin_round, last_round, rounds_of
-from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.cache import write_folder, write_text
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student
 from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
+from l2a_gym.runs.evaluate import Row, best_student, compare, student_seeds
+from l2a_gym.runs.report import model_card, summarise, table
+from l2a_gym.runs.rounds import begin_round, last_round, rounds_of
+from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 
 EVALUATION = 2
 """The stream of fresh student seeds; the run itself compares on stream 0 and exports on stream 1."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l2a_gym.errors import UserError
 from l2a_gym.runs import ablate as module
 from l2a_gym.runs.ablate import (
     STREAM,
@@ -31,7 +32,6 @@ from l2a_gym.runs.ablate import (
 from l2a_gym.runs.evaluate import better_teacher, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
 from l2a_gym.runs.runner import export_student, train
-from l2a_gym.errors import UserError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + 4 * (2 + 1)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from l2a_gym.envs.reward import Scores
+from l2a_gym.prepared import Prepared
 from l2a_gym.runs.evaluate import Row
 from l2a_gym.runs.report import model_card, summarise, table
 from l2a_gym.runs.run import Run
-from l2a_gym.envs.reward import Scores
-from l2a_gym.prepared import Prepared
 
 
 @pytest.fixture(scope="module")

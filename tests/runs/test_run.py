@@ -13,10 +13,10 @@ from l2a_agents.fixed import Uniform
 from l2a_agents.heuristic import Oracle
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
 
+from l2a_gym.errors import UserError
 from l2a_gym.runs.evaluate import final_student
 from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 from l2a_gym.runs.runner import train_selector
-from l2a_gym.errors import UserError
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from l2a_gym.errors import UserError
+from l2a_gym.prepared import TEACHERS
 from l2a_gym.runs.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
 from l2a_gym.runs.runner import evaluate_run, train, train_selector
-from l2a_gym.errors import UserError
-from l2a_gym.prepared import TEACHERS
 from l2a_gym.tasks.registry import make_task
 
 EPISODE = 1 + 4 * (2 + 1)  # the small task: a dev pass, then four steps of two updates and a dev pass
@@ -272,9 +272,10 @@ def test_interrupted_training_goes_on_with_the_rest(run: Run) -> None:
 
 def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     pytest.importorskip("stable_baselines3")
-    from l2a_agents import ppo
+    from l2a_agents.sb3_presets import PPOSelector
+    from l2a_agents.sb3_rules import ROLLOUT
 
-    class StoppedPPO(ppo.PPOSelector):
+    class StoppedPPO(PPOSelector):
         def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
             def stop(spent: int, values: dict[str, float]) -> None:
                 log(spent, values)
@@ -287,7 +288,7 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, selector)
     spent = json.loads((run.folder / "progress.json").read_text())["spent"]
-    assert spent >= ppo.ROLLOUT * EPISODE
+    assert spent >= ROLLOUT * EPISODE
     loaded = stored(run)
     start, _ = run.environment().reset(seed=0)
     assert np.array_equal(loaded.act(start), selector.act(start))

@@ -1,0 +1,160 @@
+"""A benchmark from its command to its report: jobs that are not done yet, executed, and written down one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import Fixed
+from tqdm import tqdm
+
+from l2a_gym.benchmark.arena import arena_of
+from l2a_gym.benchmark.executors import EXECUTORS
+from l2a_gym.benchmark.job import LOOKS, Job
+from l2a_gym.benchmark.records import Failure, Row, append, read_rows
+from l2a_gym.benchmark.suite import BASELINES, suite_of
+from l2a_gym.cache import write_text
+from l2a_gym.errors import UserError, check_choice, check_least
+
+EPISODE = 41
+"""Units of a default episode: by these, the progress bar knows a job's length."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A benchmark's run; the attributes are the command line of ``scripts/benchmark.py``.
+
+    Attributes:
+        suite: smoke, core or full: tasks, budget, seeds and selectors, all but the tasks as the suite has them unless
+            given here.
+        tasks: in the place of the suite's; the path of a task file is one as well, and <task>@generated has a pool
+            with generated texts.
+        selectors: registered names, my_module:MySelector, or <name>@shuffled and <name>@frozen for controls.
+            ``none``, ``uniform`` and ``random-search`` are always compared.
+        seeds: training seeds in the place of the suite's.
+        tuning: the suite's tuning seeds in the place of its test seeds, for choosing settings.
+        executor: local or ray.
+        workers: jobs at a time; by default one a processor.
+        address: of a Ray cluster; by default one is begun on this machine.
+        device: auto, cpu, cuda or cuda:<i>.
+        student: tiny, ratio, tinybert or pruned.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        out: folder of rows and report; by default runs/benchmark-<suite>.
+    """
+
+    suite: str = "smoke"
+    tasks: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    tuning: bool = False
+    executor: str = "local"
+    workers: int = os.cpu_count() or 1
+    address: str = ""
+    device: str = "auto"
+    student: str = "tiny"
+    checkpoint: str = "embedded"
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        suite_of(self.suite)
+        check_choice("executor", self.executor, EXECUTORS)
+        check_least("workers", self.workers)
+        for seed in self.seeds:
+            check_least("seed", seed, 0)
+        if self.tuning and self.seeds:
+            raise UserError("--tuning names the suite's tuning seeds: valid is it or --seeds, not both")
+
+    @property
+    def folder(self) -> Path:
+        """Where rows and report lie."""
+        return self.out or Path("runs") / f"benchmark-{self.suite}{'-tuning' if self.tuning else ''}"
+
+    def jobs(self) -> list[Job]:
+        """All jobs, seed by seed, so that what there is when time runs out is complete for some seeds."""
+        suite = suite_of(self.suite)
+        seeds = self.seeds or (suite.tuning if self.tuning else suite.seeds)
+        names = dict.fromkeys([*BASELINES, *(self.selectors or suite.selectors)])
+        settings = {"device": self.device, "student": self.student, "checkpoint": self.checkpoint}
+        return [
+            Job(task, name, seed, suite.budget, suite.students, settings)
+            for seed in dict.fromkeys(seeds)
+            for task in self.tasks or suite.tasks
+            for name in names
+        ]
+
+
+def run_campaign(campaign: Campaign) -> list[Row]:
+    """Do what is not done yet of a campaign, and return all its rows.
+
+    In its folder, ``rows.jsonl`` gets a line for each job that is finished, ``failures.jsonl`` for each that failed
+    (the next run tries those again), and ``config.json`` holds the settings.
+
+    Raises:
+        UserError: a selector or a task that is not valid, or rows in the folder that other settings made.
+    """
+    jobs, file = campaign.jobs(), campaign.folder / "rows.jsonl"
+    rows = read_rows(file) if file.is_file() else []
+    check_jobs(jobs, rows)
+    campaign.folder.mkdir(parents=True, exist_ok=True)
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(campaign).items()}
+    write_text(campaign.folder / "config.json", json.dumps(settings, indent=1))
+    (campaign.folder / "failures.jsonl").unlink(missing_ok=True)
+    done = {row.key for row in rows}
+    left = [job for job in jobs if job.key not in done]
+    results = EXECUTORS[campaign.executor](left, campaign.workers, campaign.address) if left else []
+    rows += record(results, jobs, left, campaign.folder)
+    wanted = {job.key for job in jobs}
+    return [row for row in rows if row.key in wanted]
+
+
+def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], folder: Path) -> list[Row]:
+    """Write down results as they come, and show how far all is; returns the rows."""
+    cost = {job.key: units(job) for job in jobs}
+    before = sum(cost.values()) - sum(cost[job.key] for job in left)
+    rows, failed = [], 0
+    with tqdm(total=sum(cost.values()), initial=before, unit="unit", desc="benchmark") as bar:
+        for result in results:
+            if isinstance(result, Row):
+                append(folder / "rows.jsonl", result.as_json())
+                rows.append(result)
+            else:
+                append(folder / "failures.jsonl", result.as_json())
+                failed += 1
+                bar.write(f"failed: {result.selector} on {result.task}, seed {result.seed}: {result.reason}")
+            bar.set_postfix(done=len(jobs) - len(left) + len(rows), failed=failed, of=len(jobs))
+            bar.update(cost[result.key])
+    return rows
+
+
+def units(job: Job) -> int:
+    """About what a job costs, in student updates and dev passes."""
+    if issubclass(selector_class(job.selector), Fixed):
+        return job.students * EPISODE
+    return job.budget + (len(LOOKS) + 1) * job.students * EPISODE
+
+
+def check_jobs(jobs: list[Job], rows: list[Row]) -> None:
+    """Find what is wrong with a campaign before anything is run.
+
+    Raises:
+        UserError: an unknown selector or task, or a row that other settings made.
+    """
+    for task in {job.task for job in jobs}:
+        arena_of(task, jobs[0].settings)
+    for name in {job.selector for job in jobs}:
+        try:
+            selector_class(name)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise UserError(f"selector {name!r}: {error}") from error
+    made = {row.key: (row.budget, len(row.students), dict(row.settings)) for row in rows}
+    for job in jobs:
+        now = (job.budget, job.students, dict(job.settings))
+        if made.get(job.key, now) != now:
+            raise UserError(
+                f"the folder holds a row of {job.selector} on {job.task}, seed {job.seed}, that was made with budget, "
+                f"students and settings {made[job.key]}, not {now}: give another folder with --out"
+            )

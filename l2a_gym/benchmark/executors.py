@@ -1,0 +1,81 @@
+"""Where jobs are done: in processes of this machine, or on the machines of a Ray cluster. The rows are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from l2a_gym.benchmark.job import Job, attempt
+from l2a_gym.benchmark.records import Failure, Row
+from l2a_gym.errors import UserError
+
+Execute = Callable[[Sequence[Job], int, str], Iterator[Row | Failure]]
+"""Called as ``execute(jobs, workers, address)``; yields what comes of each job as soon as it is there."""
+LOST = "the worker died: out of memory, or killed from outside; the same command tries again"
+
+
+def execute_locally(jobs: Sequence[Job], workers: int, address: str) -> Iterator[Row | Failure]:
+    """Do jobs in so many processes; ``address`` plays no part. A worker that dies costs its job and no other."""
+    queue, idle = deque(jobs), [_worker() for _ in range(min(workers, len(jobs)))]
+    running: dict[Future[Row | Failure], tuple[ProcessPoolExecutor, Job]] = {}
+    try:
+        while queue or running:
+            while queue and idle:
+                worker, job = idle.pop(), queue.popleft()
+                running[worker.submit(attempt, job)] = worker, job
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                worker, job = running.pop(future)
+                try:
+                    result = future.result()
+                    idle.append(worker)
+                except BrokenProcessPool:
+                    result = Failure(*job.key, LOST)
+                    idle.append(_worker())
+                yield result
+    finally:
+        for child in multiprocessing.active_children():
+            child.terminate()  # after Ctrl-C, what is not finished need not be waited for
+
+
+def _worker() -> ProcessPoolExecutor:
+    """One process: were they in one pool, the death of one would break all."""
+    return ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[Row | Failure]:
+    """Do jobs on the Ray cluster at ``address``, one a processor; without an address, on one that is begun here.
+
+    Every machine of the cluster needs this package and a cache; a machine without the prepared tasks prepares them.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise UserError('Ray is not installed: pip install "l2a-gym[ray]", or --executor local') from error
+    try:
+        ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False)
+    except ConnectionError as error:
+        raise UserError(f"no Ray cluster answers at {address!r}: begin one with `ray start --head`") from error
+    task = ray.remote(num_cpus=1, max_retries=0)(attempt)
+    try:
+        running = {task.remote(job): job for job in jobs}
+        while running:
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(ready)
+            try:
+                yield ray.get(ready)
+            except ray.exceptions.RayError as error:
+                yield Failure(*job.key, f"{LOST} ({type(error).__name__})")
+    finally:
+        ray.shutdown()
+
+
+EXECUTORS: dict[str, Execute] = {"local": execute_locally, "ray": execute_on_ray}
