@@ -26,8 +26,7 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("l2a_gym").setLevel(logging.INFO)
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    quieten()
     sys.path.append(os.getcwd())  # where a selector named my_module:MySelector may lie
     try:
         main(_parse(config))
@@ -37,6 +36,12 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         sys.exit(130)
+
+
+def quieten() -> None:
+    """Keep transformers from talking between our own lines; a process that is begun by others starts with it too."""
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _parse(config: type[T]) -> T:

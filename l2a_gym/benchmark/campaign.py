@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -105,10 +105,24 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     (campaign.folder / "failures.jsonl").unlink(missing_ok=True)
     done = {row.key for row in rows}
     left = [job for job in jobs if job.key not in done]
-    results = EXECUTORS[campaign.executor](left, campaign.workers, campaign.address) if left else []
-    rows += record(results, jobs, left, campaign.folder)
+    rows += record(results(campaign, left), jobs, left, campaign.folder)
     wanted = {job.key for job in jobs}
     return [row for row in rows if row.key in wanted]
+
+
+def results(campaign: Campaign, jobs: list[Job]) -> Iterator[Row | Failure]:
+    """What comes of jobs; their tasks are prepared first, one after another, and one that can't be fails its jobs."""
+    unprepared: dict[str, str] = {}
+    for task in dict.fromkeys(job.task for job in jobs):
+        arena = arena_of(task, jobs[0].settings)
+        try:
+            arena.fingerprint(arena.make_env()())
+        except UserError as error:
+            unprepared[task] = str(error)
+    yield from (Failure(*job.key, unprepared[job.task]) for job in jobs if job.task in unprepared)
+    ready = [job for job in jobs if job.task not in unprepared]
+    if ready:
+        yield from EXECUTORS[campaign.executor](ready, campaign.workers, campaign.address)
 
 
 def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], folder: Path) -> list[Row]:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from l2a_gym.benchmark.job import Job, attempt
 from l2a_gym.benchmark.records import Failure, Row
+from l2a_gym.cli import quieten
 from l2a_gym.errors import UserError
 
 Execute = Callable[[Sequence[Job], int, str], Iterator[Row | Failure]]
@@ -44,7 +45,7 @@ def execute_locally(jobs: Sequence[Job], workers: int, address: str) -> Iterator
 
 def _worker() -> ProcessPoolExecutor:
     """One process: were they in one pool, the death of one would break all."""
-    return ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=quieten)
 
 
 def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[Row | Failure]:

@@ -1,0 +1,59 @@
+"""Every registered selector keeps to what is asked of users' own."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from l2a_agents.registry import SELECTORS
+from l2a_agents.selector import Fixed
+
+from l2a_gym.benchmark.conformance import SelectorConformance
+
+NEEDS = {"sb3": "stable_baselines3", "contrib": "sb3_contrib", "evolution": "cma", "bayes": "optuna"}
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+class TestEverySelector(SelectorConformance):
+    @pytest.fixture(autouse=True)
+    def _named(self, name: str) -> None:
+        module = SELECTORS[name].split(":")[0].rpartition(".")[2]
+        for part, package in NEEDS.items():
+            if module.startswith(part) and find_spec(package) is None:
+                pytest.skip(f"{name} needs {package}")
+        self.selector = name
+
+
+class Careless(Fixed):
+    """Breaks every rule."""
+
+    number = 0.5
+
+    def act(self, observation: Any, deterministic: bool = True) -> Any:
+        Careless.number += 0.1
+        return np.full(len(observation["candidates"]), self.number)
+
+    def train(self, make_env: Any, budget: int, seed: int, log: Any, num_envs: int = 1) -> None:
+        env = make_env()
+        env.reset(seed=seed)
+        env.step(env.action_space.sample())
+        np.random.random()  # noqa: NPY002 - what a selector must not do
+        log(budget, {"gain": 0.0})
+
+
+RULES = [name for name in dir(SelectorConformance) if name.startswith("test_")]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_careless_selector_is_caught(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("l2a_gym.benchmark.conformance.selector_class", lambda _: Careless)
+
+    class Check(SelectorConformance):
+        selector = "careless"
+
+    arguments = [tmp_path] if rule == "test_what_was_learnt_can_be_saved" else []
+    with pytest.raises(AssertionError):
+        getattr(Check(), rule)(*arguments)

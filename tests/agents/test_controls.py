@@ -1,0 +1,81 @@
+"""Controls: rewards that say nothing of actions teach nothing, and what is frozen stays as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from l2a_agents.controls import LAG, Bag, ShuffledRewards
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import PROGRESS, MakeEnv, Spaces
+
+from l2a_gym.envs.toy import ToyEnv
+
+BUDGET = 60 * 21
+
+
+def at(progress: float) -> Any:
+    student = np.zeros(7, dtype=np.float32)
+    student[PROGRESS] = progress
+    return student
+
+
+def test_a_reward_is_swapped_for_an_old_one_of_the_same_step() -> None:
+    bag = Bag(np.random.default_rng(0))
+    first = [bag.swap(reward, at(0.5)) for reward in range(LAG)]
+    assert first == [0.0] * LAG
+    for number in range(LAG, 200):
+        assert bag.swap(float(number), at(0.5)) <= number - LAG
+    assert bag.swap(1000.0, at(0.7)) == 0.0
+
+
+def test_swapped_rewards_keep_their_distribution_and_lose_their_order() -> None:
+    bag, rng = Bag(np.random.default_rng(0)), np.random.default_rng(1)
+    given = rng.normal(size=4000)
+    taken = np.array([bag.swap(float(reward), at(0.1)) for reward in given])[1000:]
+    assert abs(taken.mean()) < 0.1
+    assert taken.std() == pytest.approx(1, abs=0.1)
+    assert abs(np.corrcoef(given[1000:], taken)[0, 1]) < 0.06
+
+
+def test_shuffled_rewards_do_not_teach(make_toy: MakeEnv, face: Spaces) -> None:
+    """Mean return over 20 trainings; the honest learner is far above uniform weights, the control is not above."""
+
+    def gains(name: str) -> list[float]:
+        found = []
+        for seed in range(20):
+            selector = selector_class(name)(face)
+            selector.train(make_toy, BUDGET, seed, lambda *_: None)
+            env, total, over = ToyEnv(), 0.0, False
+            observation, _ = env.reset(seed=1000 + seed)
+            while not over:
+                observation, reward, over, *_ = env.step(selector.act(observation))
+                total += reward
+            found.append(total - env.uniform_return(1000 + seed))
+        return found
+
+    honest, control = gains("reinforce"), gains("reinforce@shuffled")
+    assert np.mean(honest) > 0.1
+    assert np.mean(control) < 2 * np.std(control) / np.sqrt(20)
+
+
+def test_forks_share_the_bag(make_toy: MakeEnv) -> None:
+    env = ShuffledRewards(make_toy(), Bag(np.random.default_rng(0)))
+    env.reset(seed=0)
+    twin = env.fork()
+    assert isinstance(twin, gym.Wrapper)
+    assert [each.step(np.ones(32, dtype=np.float32))[1] for each in (env, twin)] == [0.0, 0.0]
+    assert [len(rewards) for rewards in env.bag.rewards.values()] == [2]
+
+
+def test_frozen_is_the_start(make_toy: MakeEnv, face: Spaces, observation: dict[str, Any]) -> None:
+    selector = selector_class("ppo@frozen")(face)
+    selector.train(make_toy, BUDGET, 0, lambda *_: pytest.fail("it trains"))
+    assert np.array_equal(selector.act(observation), selector_class("ppo")(face).act(observation))
+
+
+def test_an_unknown_control_names_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown control 'shufled' of 'ppo': valid are shuffled, frozen"):
+        selector_class("ppo@shufled")

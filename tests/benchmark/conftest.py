@@ -1,0 +1,54 @@
+"""Made-up rows of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from l2a_gym.benchmark.records import Checkpoint, Row, Student
+
+MakeRow = Callable[..., Row]
+MakeRows = Callable[..., list[Row]]
+
+
+def row(task: str, selector: str, seed: int, score: float, **values: Any) -> Row:
+    """A row of a task on which the teacher has 0.9; other fields in place of those made up."""
+    learns = values.pop("learns", False)
+    curve = [Checkpoint(300, score / 4), Checkpoint(500, score / 2)] if learns else []
+    fields = {
+        "budget": 1000,
+        "spent": 1000 if learns else 0,
+        "top": 0.9,
+        "students": (Student(0, score - 0.01, score, ""), Student(1, score + 0.01, score, "")),
+        "curve": (*curve, Checkpoint(1000 if learns else 0, score)),
+        "chosen": {"books": [0.5, 0.25], "songs": [0.5, 0.75]},
+        "used": {"source": [1.0, 1.0], "swap": [0.0, 0.0]},
+        "settings": {"student": "tiny"},
+        "options": {},
+        "prepared": f"{task}-0",
+        "versions": {"torch": "2.13.0"},
+        "machine": "x86_64 AVX512",
+        "seconds": 90.0,
+    }
+    return Row(task, selector, seed, **(fields | values))
+
+
+@pytest.fixture
+def make_row() -> MakeRow:
+    return row
+
+
+@pytest.fixture
+def make_rows() -> MakeRows:
+    """Rows of a selector from its scores: task -> one a seed."""
+
+    def make(selector: str, scores: Mapping[str, Sequence[float]], **values: Any) -> list[Row]:
+        return [
+            row(task, selector, seed, score, **values)
+            for task, each in scores.items()
+            for seed, score in enumerate(each)
+        ]
+
+    return make
