@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,13 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from l2a_agents.rule import BOUND, apply_rule, positions, summary
-from l2a_agents.selector import MakeEnv, Observation, Spaces, spent
+from l2a_agents.selector import Action, MakeEnv, Observation, Spaces, spent
 
 TRAINING_SEEDS = 4
 """Training episodes start from this many seeds in turn, so that rules are compared on the same candidates."""
 
 Thetas = NDArray[np.floating[Any]]
+Actor = Callable[[Observation], Action]
 
 
 class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[Any]]):
@@ -49,7 +52,7 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         self.envs = make_env.vector(num_envs)
         self.num_envs, self.where, self.repeat = num_envs, positions(face), repeat
         self.half = max(1, face.steps // 2)
-        self.seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(TRAINING_SEEDS)]
+        self.seeds = training_seeds(seed)
         self.control = control
         self.uniform: dict[int, float] = {}
         self.episode, self.spent = -1, 0
@@ -107,27 +110,61 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         return self._summaries()
 
     def _summaries(self) -> NDArray[np.float32]:
-        return np.stack([summary(each) for each in self._apart()])
-
-    def _apart(self) -> list[Observation]:
-        """The observation of each environment."""
-        return [{name: part[i] for name, part in self.observations.items()} for i in range(self.num_envs)]
+        return np.stack([summary(each) for each in apart(self.observations, self.num_envs)])
 
     def _play(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """The episodes' rewards (E,) and figures; one that ends early, its student diverged, stays as it ended."""
-        gains, over = [np.zeros(self.num_envs)], np.zeros(self.num_envs, dtype=np.bool_)
-        figures: dict[str, Any] = {}
-        while not over.all():
-            actions = [apply_rule(theta, each, self.where) for theta, each in zip(thetas, self._apart(), strict=True)]
-            self.observations, rewards, terminated, truncated, infos = self.envs.step(np.stack(actions))
-            gains.append(gains[-1] + np.where(over, 0.0, rewards))
-            for name, values in infos.items():
-                figures[name] = np.where(over, figures.get(name, values), values)
-            ended, over = terminated | truncated, over | terminated | truncated
-            if ended.any() and not over.all():  # the others play on, and all take their steps together
-                self.observations, _ = self.envs.reset(options={"reset_mask": ended})
+        """The episodes' rewards (E,) and figures."""
+        rules = [partial(apply_rule, theta, where=self.where) for theta in thetas]
+        rewards, figures, self.observations = play_out(self.envs, self.observations, rules, self.half)
         self.spent += int(spent(figures).sum())
-        return np.mean(gains[-self.half :], axis=0), {**figures, "gain": gains[-1]}
+        return rewards, figures
+
+
+def apart(observations: Observation, number: int) -> list[Observation]:
+    """The observation of each of several environments."""
+    return [{name: part[i] for name, part in observations.items()} for i in range(number)]
+
+
+def play_out(
+    envs: VectorEnv[Any, Any, Any], observations: Observation, actors: Sequence[Actor], half: int
+) -> tuple[NDArray[np.float64], dict[str, Any], Observation]:
+    """Play the episodes that have begun to their ends; one that ends early, its student diverged, stays as it ended.
+
+    Args:
+        envs: E environments, which wait at their episodes' ends.
+        observations: the episodes' first.
+        actors: what acts in each.
+        half: T / 2.
+
+    Returns:
+        Gains since the start (E,), averaged over the last ``half`` states; figures at the episodes' ends, ``gain``
+        among them; the last observations.
+    """
+    gains, over = [np.zeros(envs.num_envs)], np.zeros(envs.num_envs, dtype=np.bool_)
+    idle = np.zeros(envs.single_action_space.shape or (), dtype=np.float32)
+    figures: dict[str, Any] = {}
+    while not over.all():
+        each = zip(actors, apart(observations, envs.num_envs), over, strict=True)
+        actions = np.stack([idle if ended else act(observation) for act, observation, ended in each])
+        observations, rewards, terminated, truncated, infos = envs.step(actions)
+        gains.append(gains[-1] + np.where(over, 0.0, rewards))
+        for name, values in infos.items():
+            figures[name] = np.where(over, figures.get(name, values), values)
+        ended, over = terminated | truncated, over | terminated | truncated
+        if ended.any() and not over.all():  # the others play on, and all take their steps together
+            observations, _ = envs.reset(options={"reset_mask": ended})
+    return np.mean(gains[-half:], axis=0), {**figures, "gain": gains[-1]}, observations
+
+
+def means(figures: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean of each figure at the ends of episodes."""
+    names = [name for name in figures[0] if not name.startswith("_")]
+    return {name: float(np.mean([each[name] for each in figures])) for name in names}
+
+
+def training_seeds(seed: int) -> list[int]:
+    """The seeds from which a training run's episodes start, in turn; two runs share none."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(TRAINING_SEEDS)]
 
 
 def play(episodes: RuleEpisodes, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, float]]:
@@ -141,5 +178,4 @@ def play(episodes: RuleEpisodes, thetas: Thetas) -> tuple[NDArray[np.float64], d
         _, reward, _, _, infos = episodes.step(part)
         rewards.append(reward)
         figures.append(infos["final_info"])
-    names = [name for name in figures[0] if not name.startswith("_")]
-    return np.concatenate(rewards), {name: float(np.mean([each[name] for each in figures])) for name in names}
+    return np.concatenate(rewards), means(figures)

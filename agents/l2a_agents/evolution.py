@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from math import log as ln
 from math import nan
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cma
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes, play
-from l2a_agents.rule import BOUND, COLUMNS, apply_rule, named, positions
-from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces
+from l2a_agents.rule import BOUND, COLUMNS, StaticRule, named
+from l2a_agents.selector import Log, MakeEnv, Spaces
 
 SIGMA = 0.5
 """Deviation of the first generation's rules."""
 
 
-class CMAES:
+class CMAES(StaticRule):
     """Each generation's rules play one episode from the same seed; the mean of the distribution acts."""
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
+    file, kept = "cma-es.json", ("sigma",)
 
     def __init__(self, spaces: Spaces) -> None:
-        self.spaces, self.where = spaces, positions(spaces)
-        self.theta, self.sigma = np.zeros(len(COLUMNS)), SIGMA
-
-    def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """The mean rule's weights."""
-        return apply_rule(self.theta, observation, self.where)
+        super().__init__(spaces)
+        self.sigma = SIGMA
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Evolve until the budget is spent; a later call goes on from mean and step size, with a round shape."""
@@ -57,16 +50,6 @@ class CMAES:
             "randn": lambda *shape: rng.standard_normal(shape),
         }
         return cma.CMAEvolutionStrategy(self.theta, self.sigma, settings)
-
-    def save(self, folder: Path) -> None:
-        """Write ``cma-es.json``."""
-        state = {"columns": COLUMNS, "theta": self.theta.tolist(), "sigma": self.sigma}
-        (folder / "cma-es.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-
-    def load(self, folder: Path) -> None:
-        """Read ``cma-es.json``."""
-        state = json.loads((folder / "cma-es.json").read_text(encoding="utf-8"))
-        self.theta, self.sigma = np.array(state["theta"]), state["sigma"]
 
 
 def population(dimensions: int, num_envs: int) -> int:

@@ -8,7 +8,10 @@ coin flips would drown in the noise of a step (design note in ``docs/selectors.m
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +59,36 @@ def summary(observation: Observation) -> NDArray[np.float32]:
     candidates = observation["candidates"]
     parts = [candidates.mean(0), candidates.std(0), observation["student"], observation["domains"].ravel()]
     return np.concatenate(parts).astype(np.float32)
+
+
+class StaticRule:
+    """The part of a selector that learns one theta: it acts by it, and keeps it in a JSON file.
+
+    Attributes:
+        file: the file's name.
+        kept: names of the attributes that are saved beside ``theta``.
+    """
+
+    env_options: ClassVar[Mapping[str, Any]] = {}
+    file: ClassVar[str]
+    kept: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, spaces: Spaces) -> None:
+        self.spaces, self.where = spaces, positions(spaces)
+        self.theta: NDArray[np.floating[Any]] = np.zeros(len(COLUMNS))
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """The rule's weights."""
+        return apply_rule(self.theta, observation, self.where)
+
+    def save(self, folder: Path) -> None:
+        """Write the file."""
+        state = {"columns": COLUMNS, "theta": self.theta.tolist()} | {name: getattr(self, name) for name in self.kept}
+        (folder / self.file).write_text(json.dumps(state, indent=1), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read the file."""
+        state = json.loads((folder / self.file).read_text(encoding="utf-8"))
+        self.theta = np.array(state["theta"])
+        for name in self.kept:
+            setattr(self, name, state[name])

@@ -16,6 +16,9 @@ from l2a_gym.benchmark.arena import arena_of
 from l2a_gym.benchmark.executors import EXECUTORS
 from l2a_gym.benchmark.job import LOOKS, Job
 from l2a_gym.benchmark.records import Failure, Row, append, read_rows
+from l2a_gym.benchmark.report.page import report_files
+from l2a_gym.benchmark.report.standings import standings
+from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError, check_choice, check_least
@@ -88,7 +91,7 @@ class Campaign:
 
 
 def run_campaign(campaign: Campaign) -> list[Row]:
-    """Do what is not done yet of a campaign, and return all its rows.
+    """Do what is not done yet of a campaign, write its report, and return all its rows.
 
     In its folder, ``rows.jsonl`` gets a line for each job that is finished, ``failures.jsonl`` for each that failed
     (the next run tries those again), and ``config.json`` holds the settings.
@@ -107,7 +110,11 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     left = [job for job in jobs if job.key not in done]
     rows += record(results(campaign, left), jobs, left, campaign.folder)
     wanted = {job.key for job in jobs}
-    return [row for row in rows if row.key in wanted]
+    rows = [row for row in rows if row.key in wanted]
+    page, _ = report_files([file], campaign.folder)
+    print(as_text(standings(rows)))
+    print(f"report: {page}")
+    return rows
 
 
 def results(campaign: Campaign, jobs: list[Job]) -> Iterator[Row | Failure]:

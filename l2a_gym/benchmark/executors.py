@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -45,7 +47,13 @@ def execute_locally(jobs: Sequence[Job], workers: int, address: str) -> Iterator
 
 def _worker() -> ProcessPoolExecutor:
     """One process: were they in one pool, the death of one would break all."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=quieten)
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    """Begin a worker: Ctrl-C is its parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quieten()
 
 
 def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[Row | Failure]:
@@ -61,8 +69,9 @@ def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[
         import ray
     except ModuleNotFoundError as error:
         raise UserError('Ray is not installed: pip install "l2a-gym[ray]", or --executor local') from error
+    here = {"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}}  # a user's own selector
     try:
-        ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False)
+        ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False, runtime_env=here)
     except ConnectionError as error:
         raise UserError(f"no Ray cluster answers at {address!r}: begin one with `ray start --head`") from error
     task = ray.remote(num_cpus=1, max_retries=0)(attempt)

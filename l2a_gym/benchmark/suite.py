@@ -42,7 +42,7 @@ SUITES = {
     "smoke": Suite(
         tasks=(TOY, "hutto/nyt-16"),
         selectors=(*BASELINES, "reinforce"),
-        budget=300,
+        budget=500,
         seeds=(0, 1),
         students=1,
     ),

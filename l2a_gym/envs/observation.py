@@ -38,6 +38,8 @@ FEATURES = {
         Feature("domain_log_odds", -1, 1, "tanh(x / 4), x the log-odds target : sources of a logistic regression"),
         Feature("length", 0, 1, "tokens / largest number of tokens"),
         Feature("edit_share", 0, 1, "share of words changed from its parent"),
+        Feature("importance", -1, 1, "x / (1 + |x|), x the mean of ln(p / q) over its n-grams"),
+        Feature("cross_entropy_difference", -1, 1, "x / (1 + |x|), x = cross-entropy by the shots - by the pool"),
         Feature("student_loss", 0, 1, "x / (1 + x), x the student's cross-entropy with the given label"),
         Feature("student_entropy", 0, 1, "entropy of the student's probabilities / ln C"),
         Feature("student_confidence", 0, 1, "largest probability of the student"),
@@ -49,7 +51,9 @@ FEATURES = {
 """Every feature that a candidate can have, in the order of the columns."""
 DYNAMIC = ("student_loss", "student_entropy", "student_confidence", "kl", "agreement")
 """Features that the student's learning changes."""
-DEFAULT_FEATURES = tuple(name for name in FEATURES if name != "clean")
+ON_REQUEST = ("importance", "cross_entropy_difference", "clean")
+"""Features that are shown only where they are named: two that take a pass over all texts, and the oracle's."""
+DEFAULT_FEATURES = tuple(name for name in FEATURES if name not in ON_REQUEST)
 
 STUDENT = {
     "dev_nll": (0, 1, "x / (1 + x), x the dev negative log-likelihood"),
@@ -80,7 +84,7 @@ OPERATOR = {
 
 
 def check_features(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The named features in the table's order; all but the oracle's for None.
+    """The named features in the table's order; for None all but those on request.
 
     Raises:
         UserError: unknown name, or none at all.

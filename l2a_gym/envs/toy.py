@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 
 from l2a_gym.envs import viewer
 from l2a_gym.envs.action import action_space, check_action, weights_of
-from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, column_bounds, observation_space
+from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
+from l2a_gym.envs.toy_candidates import DOMAINS, OPERATORS, ToyCandidates, draw_candidates, usefulness
 from l2a_gym.errors import UserError, check_choice, check_least
 
 Observation = dict[str, NDArray[np.float32]]
-
-DOMAINS = ("target", "near", "far")
-OPERATORS = ("source", "edit")
-LABEL_SHARE, NEAR_SHARE = 0.7, 0.3
-"""How much of a candidate's usefulness its label has, and how much its nearness to the target; they sum to one."""
 
 
 @dataclass
@@ -31,9 +27,7 @@ class ToyEpisode:
     """The mutable part of an episode.
 
     Attributes:
-        columns: (N, F) what is seen of the candidates shown.
-        usefulness: (N,) of the candidates shown, in [-1, 1].
-        group: (N,) domain x operator of each, domain-major.
+        candidates: those shown.
         curve: the skill less one after each step, more is better.
         weight: (G,) weight given to each domain x operator so far.
         shown: (G,) candidates of each that were offered so far.
@@ -43,9 +37,7 @@ class ToyEpisode:
         dev_passes: passes over dev so far.
     """
 
-    columns: NDArray[np.float32]
-    usefulness: NDArray[np.float64]
-    group: NDArray[np.int64]
+    candidates: ToyCandidates
     curve: list[float]
     weight: NDArray[np.float64]
     shown: NDArray[np.float64]
@@ -95,8 +87,8 @@ class ToyEnv(gym.Env[Any, Any]):
 
     Problem: a candidate is useful by u = 0.7 * (2 * p - 1) + 0.3 * d, in [-1, 1], where p is its column
     ``all_data_label``, near 0 or 1 more often than between, and d its column ``domain_log_odds``, around 0.5, 0, -0.5
-    in the domains target, near, far. Half of the candidates harm. The other columns are noisy signs of u, or noise. The
-    candidates shown do not depend on what was chosen before.
+    in the domains target, near, far. Half of the candidates harm. The column ``clean`` is 1 where u > 0; the others are
+    noisy signs of u, or noise. The candidates shown do not depend on what was chosen before, nor on ``features``.
 
     Observation: that of ``L2A-Distill-v0``.
 
@@ -121,6 +113,7 @@ class ToyEnv(gym.Env[Any, Any]):
         candidates: N.
         steps: T.
         noise: standard deviation of the noise in each reward; 0.01 is about half of the best reward for T = 10.
+        features: names of the candidates' features; None: the same as in ``L2A-Distill-v0``.
         render_mode: ``ansi``, ``rgb_array`` or None.
 
     Raises:
@@ -135,7 +128,13 @@ class ToyEnv(gym.Env[Any, Any]):
     action_space: spaces.Box
 
     def __init__(
-        self, *, candidates: int = 32, steps: int = 10, noise: float = 0.0, render_mode: str | None = None
+        self,
+        *,
+        candidates: int = 32,
+        steps: int = 10,
+        noise: float = 0.0,
+        features: list[str] | None = None,
+        render_mode: str | None = None,
     ) -> None:
         check_least("candidates", candidates)
         check_least("steps", steps)
@@ -144,10 +143,10 @@ class ToyEnv(gym.Env[Any, Any]):
         if render_mode is not None:
             check_choice("render mode", render_mode, self.metadata["render_modes"])
         self.candidates, self.steps, self.noise, self.render_mode = candidates, steps, noise, render_mode
-        self.columns = candidate_columns(DEFAULT_FEATURES, DOMAINS, OPERATORS)
+        self.features = features
+        self.columns = candidate_columns(check_features(features), DOMAINS, OPERATORS)
         self.observation_space = observation_space(candidates, self.columns, len(DOMAINS), len(OPERATORS))
         self.action_space = action_space("weights", candidates, len(DOMAINS) * len(OPERATORS))
-        self._column = {name: position for position, name in enumerate(self.columns)}
         self._episode: ToyEpisode | None = None
 
     def reset(
@@ -156,7 +155,7 @@ class ToyEnv(gym.Env[Any, Any]):
         """Start an episode: a student without skill, and candidates drawn from the seed."""
         super().reset(seed=seed)
         weight, shown = np.zeros((2, len(DOMAINS) * len(OPERATORS)))
-        self._episode = ToyEpisode(*self._draw(skill=0.0), [-1.0], weight, shown)
+        self._episode = ToyEpisode(self._draw(skill=0.0), [-1.0], weight, shown)
         return self._observe(), self._episode.info(DOMAINS)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -170,23 +169,30 @@ class ToyEnv(gym.Env[Any, Any]):
         if episode.t >= self.steps:
             raise ResetNeeded("the episode is over: call reset() before the next step()")
         weights = weights_of(check_action(action, self.action_space))
-        gain = float(weights @ episode.usefulness) / (self.candidates * self.steps)
+        gain = float(weights @ episode.candidates.usefulness) / (self.candidates * self.steps)
         episode.curve.append(episode.curve[-1] + gain + self.noise * float(self.np_random.standard_normal()))
         episode.t += 1
         episode.updates += self.updates
         episode.dev_passes += 1
         episode.selected = float((weights > 0).mean())
-        episode.weight += np.bincount(episode.group, weights=weights, minlength=len(episode.weight))
-        episode.shown += np.bincount(episode.group, minlength=len(episode.shown))
-        episode.columns, episode.usefulness, episode.group = self._draw(skill=1 - episode.nll)
+        group = episode.candidates.group
+        episode.weight += np.bincount(group, weights=weights, minlength=len(episode.weight))
+        episode.shown += np.bincount(group, minlength=len(episode.shown))
+        episode.candidates = self._draw(skill=1 - episode.nll)
         reward = episode.curve[-1] - episode.curve[-2]
         return self._observe(), reward, episode.t >= self.steps, False, episode.info(DOMAINS)
 
     def usefulness(self, observation: Observation) -> NDArray[np.float64]:
-        """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain_log_odds``."""
+        """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain_log_odds``.
+
+        Raises:
+            UserError: they are not shown.
+        """
         names = ("all_data_label", "domain_log_odds")
-        label, near = (observation["candidates"][:, self._column[name]].astype(np.float64) for name in names)
-        return _usefulness(label, near)
+        if hidden := [name for name in names if name not in self.columns]:
+            raise UserError(f"features = {self.features}: {' and '.join(hidden)} must be shown to compute usefulness")
+        label, near = (observation["candidates"][:, self.columns.index(name)].astype(np.float64) for name in names)
+        return usefulness(label, near)
 
     def optimal_action(self, observation: Observation) -> NDArray[np.float32]:
         """Give the best action: full weight to all that is useful, none to the rest."""
@@ -194,11 +200,11 @@ class ToyEnv(gym.Env[Any, Any]):
 
     def optimal_return(self, seed: int) -> float:
         """Give the largest sum of rewards in the episode of ``reset(seed=seed)``; with noise, the largest expected."""
-        return self._return(seed, self.optimal_action)
+        return self._return(seed, lambda shown: shown.usefulness > 0)
 
     def uniform_return(self, seed: int) -> float:
         """Give the sum of rewards of weight 1 for all in that episode; with noise, the expected."""
-        return self._return(seed, lambda _: np.ones(self.candidates, dtype=np.float32))
+        return self._return(seed, lambda shown: shown.usefulness > -np.inf)
 
     def save_state(self) -> ToyState:
         """Copy this moment: episode and random stream."""
@@ -211,7 +217,13 @@ class ToyEnv(gym.Env[Any, Any]):
 
     def fork(self) -> ToyEnv:
         """Make a second environment at the same moment."""
-        twin = self._twin(self.noise)
+        twin = ToyEnv(
+            candidates=self.candidates,
+            steps=self.steps,
+            noise=self.noise,
+            features=self.features,
+            render_mode=self.render_mode,
+        )
         twin.restore_state(self.save_state())
         return twin
 
@@ -227,56 +239,17 @@ class ToyEnv(gym.Env[Any, Any]):
             raise ResetNeeded("call reset() first: no episode has begun")
         return self._episode
 
-    def _twin(self, noise: float) -> ToyEnv:
-        return ToyEnv(candidates=self.candidates, steps=self.steps, noise=noise, render_mode=self.render_mode)
-
-    def _return(self, seed: int, policy: Callable[[Observation], NDArray[np.float32]]) -> float:
+    def _return(self, seed: int, chosen: Callable[[ToyCandidates], NDArray[np.bool_]]) -> float:
         """Play an episode without noise; its candidates are those of the episode with noise."""
-        env, over, total = self._twin(noise=0.0), False, 0.0
-        observation, _ = env.reset(seed=seed)
+        env, over, total = ToyEnv(candidates=self.candidates, steps=self.steps), False, 0.0
+        env.reset(seed=seed)
         while not over:
-            observation, reward, over, _, _ = env.step(policy(observation))
+            _, reward, over, _, _ = env.step(chosen(env._begun().candidates).astype(np.float32))
             total += reward
         return total
 
-    def _draw(self, skill: float) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
-        """Draw the candidates to show; the same random numbers are drawn whatever the student's skill."""
-        n, rng = self.candidates, self.np_random
-        domain = rng.integers(len(DOMAINS), size=n)
-        label, few_shot, agrees, similar, close, length, edited = rng.random((7, n))
-        near = 0.5 * (1 - domain) + close - 0.5
-        label = (
-            np.sin(np.pi / 2 * label) ** 2
-        )  # Beta(1/2, 1/2), like the probabilities of a teacher that is mostly sure
-        label, near = (
-            seen.astype(np.float32).astype(np.float64) for seen in (label, near)
-        )  # what is seen is what counts
-        usefulness = _usefulness(label, near)
-        few_shot = (label + few_shot) / 2
-        student = np.clip((1 + np.clip(skill, -1, 1) * usefulness) / 2, 0.01, 0.99)
-        operator = (domain == 0).astype(np.int64)  # the target's texts are edited shots, the others' are as they are
-        columns = {
-            "few_shot_label": few_shot,
-            "all_data_label": label,
-            "teacher_confidence": np.maximum(few_shot, 1 - few_shot),
-            "teacher_entropy": _cross_entropy(few_shot, few_shot) / np.log(2),
-            "similarity": 0.5 * (1 - domain) + similar - 0.5,
-            "domain_log_odds": near,
-            "length": length,
-            "edit_share": operator * edited,
-            "student_loss": _squash(-np.log(student)),
-            "student_entropy": _cross_entropy(student, student) / np.log(2),
-            "student_confidence": np.maximum(student, 1 - student),
-            "kl": _squash(_cross_entropy(few_shot, student) - _cross_entropy(few_shot, few_shot)),
-            "agreement": (usefulness + 2 * agrees - 1) / 2,
-        }
-        seen = np.zeros((n, len(self.columns)))
-        seen[np.arange(n), domain] = 1
-        seen[np.arange(n), len(DOMAINS) + operator] = 1
-        for name, column in columns.items():
-            seen[:, self._column[name]] = column
-        group = domain * len(OPERATORS) + operator
-        return seen.astype(np.float32).clip(*column_bounds(self.columns)), usefulness, group
+    def _draw(self, skill: float) -> ToyCandidates:
+        return draw_candidates(self.np_random, self.candidates, skill)
 
     def _observe(self) -> Observation:
         episode = self._begun()
@@ -293,24 +266,22 @@ class ToyEnv(gym.Env[Any, Any]):
             left / (1 + left),
         ]
         return {
-            "candidates": episode.columns.copy(),
+            "candidates": episode.candidates.seen(self.columns),
             "student": np.array(student, dtype=np.float32),
             "domains": self._domains(episode),
             "operators": self._operators(episode),
         }
 
     def _domains(self, episode: ToyEpisode) -> NDArray[np.float32]:
-        domain = episode.group // len(OPERATORS)
         weight = episode.weight.reshape(len(DOMAINS), -1).sum(1)
-        loss = _means(episode.columns[:, self._column["student_loss"]], domain, len(DOMAINS))
+        loss = _means(episode.candidates.columns["student_loss"], episode.candidates.domain, len(DOMAINS))
         columns = [[1, 0, 0], [1 / 3] * 3, [0, 0.5, 1], weight / max(weight.sum(), 1e-12), loss]
         return np.stack([np.asarray(column) for column in columns], axis=1, dtype=np.float32)
 
     def _operators(self, episode: ToyEpisode) -> NDArray[np.float32]:
-        operator = episode.group % len(OPERATORS)
         weight = episode.weight.reshape(-1, len(OPERATORS)).sum(0)
         loss, label = (
-            _means(episode.columns[:, self._column[name]], operator, len(OPERATORS))
+            _means(episode.candidates.columns[name], episode.candidates.operator, len(OPERATORS))
             for name in ("student_loss", "few_shot_label")
         )
         columns = [[1, 0], [2 / 3, 1 / 3], weight / max(weight.sum(), 1e-12), loss, label]
@@ -322,19 +293,3 @@ def _means(values: NDArray[np.float32], group: NDArray[np.int64], groups: int) -
     count = np.bincount(group, minlength=groups)
     mean: NDArray[np.float64] = np.bincount(group, weights=values, minlength=groups) / np.maximum(count, 1)
     return mean
-
-
-def _usefulness(label: NDArray[np.float64], near: NDArray[np.float64]) -> NDArray[np.float64]:
-    usefulness: NDArray[np.float64] = LABEL_SHARE * (2 * label - 1) + NEAR_SHARE * near
-    return usefulness
-
-
-def _cross_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-p ln q - (1 - p) ln(1 - q), with 0 ln 0 = 0."""
-    tiny = np.finfo(np.float64).tiny
-    result: NDArray[np.float64] = -p * np.log(np.maximum(q, tiny)) - (1 - p) * np.log(np.maximum(1 - q, tiny))
-    return result
-
-
-def _squash(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return x / (1 + x)

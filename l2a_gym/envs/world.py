@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.augment.importance import Pieces, cross_entropy_difference, log_importance
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.crew import Crew, sizes
 from l2a_gym.distill.distiller import Distiller, Labelled, Taught
@@ -113,6 +114,11 @@ def _static(prepared: Prepared, teacher: str, features: Sequence[str], domains: 
     def signal(name: str) -> Tensor:
         return torch.from_numpy(np.array(prepared.array(f"signals/{name}")))
 
+    def against_shots(score: Callable[[Pieces, Pieces], NDArray[np.float64]]) -> Tensor:
+        shots = prepared.tokens(prepared.rows["train"])
+        x = score(*(Pieces(each.ids.numpy(), each.length.numpy()) for each in (tokens, shots)))
+        return torch.nn.functional.softsign(torch.from_numpy(x))
+
     columns = {
         "domain": lambda: torch.nn.functional.one_hot(signal("domain"), domains),
         "operator": lambda: torch.nn.functional.one_hot(signal("operator"), operators),
@@ -124,6 +130,8 @@ def _static(prepared: Prepared, teacher: str, features: Sequence[str], domains: 
         "domain_log_odds": lambda: torch.tanh(signal("log_odds") / 4),
         "length": lambda: tokens.length / tokens.ids.shape[1],
         "edit_share": lambda: signal("edit_share"),
+        "importance": lambda: against_shots(log_importance),
+        "cross_entropy_difference": lambda: against_shots(cross_entropy_difference),
         "clean": lambda: ~signal("flipped"),
     } | {name: lambda: torch.zeros(len(label)) for name in DYNAMIC}
     return torch.cat([columns[name]().float().reshape(len(label), -1) for name in features], dim=1)

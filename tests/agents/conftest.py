@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_agents.registry import SELECTORS
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.envs.toy import ToyEnv
 
 Share = Callable[[Selector], float]
+PACKAGES = {
+    "evolution": "cma",
+    "bayes": "optuna",
+    "sb3_presets": "stable_baselines3",
+    "contrib_presets": "sb3_contrib",
+}
+"""What a module needs beyond the core."""
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +61,15 @@ def share() -> Share:
         return float(np.mean(shares))
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def can_be_had() -> Callable[[str], None]:
+    """Skips a test of a selector whose package is not installed."""
+
+    def check(name: str) -> None:
+        module = SELECTORS[name].partition(":")[0].rpartition(".")[2]
+        if module in PACKAGES:
+            pytest.importorskip(PACKAGES[module], reason=f"{name} needs {PACKAGES[module]}")
+
+    return check

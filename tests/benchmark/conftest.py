@@ -1,12 +1,14 @@
-"""Made-up rows of a benchmark."""
+"""Made-up rows of a benchmark, and real ones from jobs of seconds: on the toy, and on a task of made-up reviews."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from l2a_gym.benchmark.job import Job, attempt
 from l2a_gym.benchmark.records import Checkpoint, Row, Student
 
 MakeRow = Callable[..., Row]
@@ -35,12 +37,12 @@ def row(task: str, selector: str, seed: int, score: float, **values: Any) -> Row
     return Row(task, selector, seed, **(fields | values))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_row() -> MakeRow:
     return row
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_rows() -> MakeRows:
     """Rows of a selector from its scores: task -> one a seed."""
 
@@ -52,3 +54,31 @@ def make_rows() -> MakeRows:
         ]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def toy_job() -> Job:
+    return Job("toy", "reinforce", seed=0, budget=200, students=2)
+
+
+@pytest.fixture(scope="session")
+def small_job(small: dict[str, Any]) -> Job:
+    settings = {"device": "cpu", "checkpoint": small["checkpoint"]}
+    return Job(small["task"], "reinforce", seed=0, budget=60, students=2, settings=settings)
+
+
+@pytest.fixture(scope="session")
+def toy_row(toy_job: Job) -> Row:
+    return row_of(toy_job)
+
+
+@pytest.fixture(scope="session")
+def small_rows(small_job: Job) -> list[Row]:
+    """Rows of three selectors on the small task."""
+    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "reinforce")]
+
+
+def row_of(job: Job) -> Row:
+    result = attempt(job)
+    assert isinstance(result, Row), result
+    return result

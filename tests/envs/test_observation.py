@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from torch.nn import functional as F
 
+from l2a_gym.augment.importance import Pieces, cross_entropy_difference, log_importance
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.observation import (
     DEFAULT_FEATURES,
@@ -26,7 +28,9 @@ from l2a_gym.envs.observation import (
     check_features,
     observation_space,
 )
+from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
+from l2a_gym.prepared import Prepared
 
 Observation = dict[str, NDArray[np.float32]]
 N, T, K = 24, 4, 2  # the budget of the small task
@@ -78,9 +82,9 @@ def test_the_pages_tables_are_those_of_the_code() -> None:
         assert list(documented(part).items()) == list(table.items())
 
 
-def test_the_oracle_is_off_unless_asked_for() -> None:
+def test_the_oracle_and_what_takes_long_are_off_unless_asked_for() -> None:
     assert check_features(None) == DEFAULT_FEATURES
-    assert set(FEATURES) - set(DEFAULT_FEATURES) == {"clean"}
+    assert set(FEATURES) - set(DEFAULT_FEATURES) == {"clean", "importance", "cross_entropy_difference"}
     assert set(DYNAMIC) < set(DEFAULT_FEATURES)
 
 
@@ -182,6 +186,41 @@ def test_columns_of_the_sentence_vectors(moment: tuple[DistillAugEnv, Observatio
     classifier.fit(np.concatenate([target, sources]), [1] * len(target) + [0] * len(sources))
     odds = classifier.decision_function(pool[rows])
     np.testing.assert_allclose(column(env, observation, "domain_log_odds"), np.tanh(odds / 4), atol=1e-2)
+
+
+AGAINST_SHOTS = ["importance", "cross_entropy_difference"]
+
+
+def test_columns_of_counts_compare_the_pool_with_the_shots(moment: tuple[DistillAugEnv, Observation]) -> None:
+    env, observation = moment
+    prepared, rows = env.world.prepared, env.save_state().episode.rows
+    ids, length = (prepared.array(f"tokens/{name}") for name in ("ids", "length"))
+    pool, shots = (Pieces(ids[part], length[part]) for part in (prepared.rows["pool"], prepared.rows["train"]))
+    assert len(shots.ids) == 16
+    for name, measure in zip(AGAINST_SHOTS, (log_importance, cross_entropy_difference), strict=True):
+        x = measure(pool, shots)[rows]
+        np.testing.assert_allclose(column(env, observation, name), x / (1 + np.abs(x)), atol=1e-6)
+
+
+def test_columns_of_counts_look_at_no_text_of_dev_select_or_test(small: dict[str, Any], tmp_path: Path) -> None:
+    env = DistillAugEnv(**small, features=AGAINST_SHOTS)
+    env.reset(seed=0)
+    prepared = env.world.prepared
+    hidden = slice(prepared.rows["dev"].start, prepared.rows["test"].stop)
+
+    def columns_with(part: slice, name: str) -> NDArray[np.float32]:
+        """With the texts of a part in the reverse order of their pieces, and cut by one."""
+        shutil.copytree(prepared.folder, tmp_path / name)
+        ids, length = (np.array(prepared.array(f"tokens/{array}")) for array in ("ids", "length"))
+        ids[part], length[part] = ids[part, ::-1], length[part] - 1
+        for array, values in (("ids", ids), ("length", length)):
+            np.save(tmp_path / name / "tokens" / f"{array}.npy", values)
+        world = load_world(Prepared(tmp_path / name), "few-shot", AGAINST_SHOTS, 3, 5, torch.device("cpu"))
+        return world.static.numpy()
+
+    assert np.array_equal(columns_with(hidden, "hidden"), env.world.static.numpy())
+    changed = columns_with(prepared.rows["train"], "shots") != env.world.static.numpy()
+    assert changed.any(0).all()
 
 
 def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> None:

@@ -17,7 +17,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from l2a_gym.envs.observation import DEFAULT_FEATURES, candidate_columns, observation_space
+from l2a_gym.envs.observation import DEFAULT_FEATURES, FEATURES, candidate_columns, observation_space
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 
@@ -88,14 +88,58 @@ def test_spaces_are_built_like_those_of_the_real_environment() -> None:
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
-def test_observations_stay_in_their_ranges(noise: float) -> None:
-    env = ToyEnv(noise=noise)
+@pytest.mark.parametrize("features", [None, list(FEATURES)])
+def test_observations_stay_in_their_ranges(noise: float, features: list[str] | None) -> None:
+    env = ToyEnv(noise=noise, features=features)
     for seed in SEEDS:
         observation, _ = env.reset(seed=seed)
         assert env.observation_space.contains(observation)
         for action in actions(env.steps):
             observation, *_ = env.step(action)
             assert env.observation_space.contains(observation)
+
+
+def test_features_that_are_asked_for_are_columns_of_the_whole() -> None:
+    """Whatever is shown, candidates and rewards are the same."""
+    whole, some, plain = (ToyEnv(noise=0.1, features=f) for f in (list(FEATURES), ["clean", "length", "domain"], None))
+    assert some.columns == ("domain=target", "domain=near", "domain=far", "length", "clean")
+    assert some.observation_space == observation_space(32, some.columns, 3, 2)
+    seen = [env.reset(seed=4)[0] for env in (whole, some, plain)]
+    for action in [*actions(10), None]:
+        for env, observation in zip((some, plain), seen[1:], strict=True):
+            index = [whole.columns.index(name) for name in env.columns]
+            assert np.array_equal(seen[0]["candidates"][:, index], observation["candidates"])
+            assert all(np.array_equal(seen[0][n], observation[n]) for n in ("student", "domains", "operators"))
+        if action is not None:
+            steps = [env.step(action) for env in (whole, some, plain)]
+            assert steps[0][1:] == steps[1][1:] == steps[2][1:]
+            seen = [step[0] for step in steps]
+
+
+def test_features_on_request_are_signs_of_usefulness() -> None:
+    env = ToyEnv(candidates=4000, steps=1, features=list(FEATURES))
+    observation, _ = env.reset(seed=0)
+    u = useful(env, observation)
+    assert np.array_equal(column(env, observation, "clean"), u > 0)
+    importance, difference = (column(env, observation, name) for name in ("importance", "cross_entropy_difference"))
+    for noise in (2 * importance - u, -2 * difference - u):  # uniform in [-1, 1], and like no other column
+        assert abs(noise).max() <= 1 + 1e-6
+        np.testing.assert_allclose(np.quantile(noise, [0.25, 0.5, 0.75]), [-0.5, 0, 0.5], atol=0.05)
+        others = [i for i, name in enumerate(env.columns) if name not in ("importance", "cross_entropy_difference")]
+        shown = observation["candidates"][:, others].T
+        assert max(abs(np.corrcoef(noise, each)[0, 1]) for each in shown if np.ptp(each) > 0) < 0.06
+
+
+def test_the_optimum_is_known_whatever_is_shown() -> None:
+    env, few = ToyEnv(), ToyEnv(features=["importance", "clean"])
+    assert few.optimal_return(3) == env.optimal_return(3)
+    assert few.uniform_return(3) == env.uniform_return(3)
+    assert few.optimal_return(3) == pytest.approx(sum(play(few, 3, lambda seen: seen["candidates"][:, 1])), abs=1e-12)
+    both = ToyEnv(features=["domain_log_odds", "all_data_label"])
+    assert sum(play(both, 3, both.optimal_action)) == env.optimal_return(3)
+    hidden = ToyEnv(features=["all_data_label"])
+    with pytest.raises(UserError, match="domain_log_odds must be shown to compute usefulness"):
+        hidden.optimal_action(hidden.reset(seed=0)[0])
 
 
 def test_one_domain_and_one_operator_a_candidate() -> None:
@@ -242,7 +286,7 @@ def test_info_counts_the_budget_and_the_choice() -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_restoring_repeats_and_a_fork_goes_its_own_way(noise: float) -> None:
-    env = ToyEnv(noise=noise)
+    env = ToyEnv(noise=noise, features=["clean", "kl"])
     env.reset(seed=0)
     env.step(actions(1)[0])
     state, twin = env.save_state(), env.fork()
@@ -263,6 +307,8 @@ def test_restoring_repeats_and_a_fork_goes_its_own_way(noise: float) -> None:
         ({"steps": -1}, "steps = -1: valid are whole numbers from 1"),
         ({"noise": -0.1}, "noise = -0.1: valid are finite numbers from 0"),
         ({"noise": float("nan")}, "noise = nan: valid are finite numbers from 0"),
+        ({"features": ["clear"]}, "unknown feature 'clear': did you mean 'clean'"),
+        ({"features": []}, "features = .*: valid are one or more of domain"),
         ({"render_mode": "rgb"}, "unknown render mode 'rgb': did you mean 'rgb_array'"),
     ],
 )
@@ -272,7 +318,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
 
 
 def test_spec_survives_json_and_pickle() -> None:
-    spec = gym.make("l2a_gym:L2A-Toy-v0", candidates=4, noise=0.1).spec
+    spec = gym.make("l2a_gym:L2A-Toy-v0", candidates=4, noise=0.1, features=["clean"]).spec
     assert spec is not None
     for copy in (EnvSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec))):
         assert json.loads(copy.to_json()) == json.loads(spec.to_json())

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from l2a_gym.benchmark.statistics import (
+from l2a_gym.benchmark.report.statistics import (
     anytime,
     holm,
     interquartile_mean,

@@ -1,4 +1,4 @@
-"""Stable-Baselines3 PPO on the shared rule: each decision is the theta of an episode, given a summary of its start.
+"""Stable-Baselines3 on the shared rule: each decision is the theta of an episode, given a summary of its start.
 
 The summary does not depend on the candidates' order and the rule treats candidates alike, so the whole policy is
 permutation equivariant. The reward is paired with the uniform rule on the same seed.
@@ -16,40 +16,44 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from safetensors.torch import load_file, save_file
-from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.vec_env import VecNormalize
 
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
 from l2a_agents.sb3 import GymnasiumVecEnv
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, begins
 
-PRESET: dict[str, Any] = {
-    "batch_size": 8,
-    "n_epochs": 8,
-    "learning_rate": 0.001,
-    "clip_range": 0.3,
-    "ent_coef": 0.0,
-    "vf_coef": 0.1,
-    "gamma": 1.0,
-    "gae_lambda": 1.0,
-}
-"""Tuned on seeds 100 and up, which no reported result uses."""
 ROLLOUT = 8
 """Episodes between two updates of the policy."""
-POLICY: dict[str, Any] = {"net_arch": [], "log_std_init": 0.0}
 
 
-class PPOSelector:
-    """PPO over rules."""
+class OnPolicy:
+    """An algorithm that learns from the episodes just played. A subclass names it and has its preset.
+
+    Attributes:
+        algorithm: the algorithm.
+        kind: its policies' class.
+        preset: its arguments.
+        shape: its policies' arguments.
+        file: where the policy is saved.
+        mean: the policy's linear layer from the summary to the mean rule.
+    """
 
     env_options: ClassVar[Mapping[str, Any]] = {}
+    algorithm: ClassVar[type[BaseAlgorithm]]
+    kind: ClassVar[type[BasePolicy]] = ActorCriticPolicy
+    preset: ClassVar[Mapping[str, Any]]
+    shape: ClassVar[Mapping[str, Any]] = {"net_arch": [], "log_std_init": 0.0}
+    file: ClassVar[str]
+    mean: ClassVar[str] = "action_net"
 
     def __init__(self, spaces: Spaces) -> None:
         self.spaces, self.where = spaces, positions(spaces)
-        self.policy: ActorCriticPolicy | None = None
+        self.policy: BasePolicy | None = None
         self.theta = np.zeros(len(self.where), dtype=np.float32)
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
@@ -64,30 +68,69 @@ class PPOSelector:
         envs = GymnasiumVecEnv(episodes)
         with _global_generators_kept():
             rollout = max(1, ROLLOUT // num_envs)
-            model = PPO("MlpPolicy", envs, n_steps=rollout, seed=seed, device="cpu", policy_kwargs=POLICY, **PRESET)
+            model = self._model(envs, rollout, seed)
             if self.policy is not None:  # training that was interrupted goes on
                 model.policy.load_state_dict(self.policy.state_dict())
             self.policy = model.policy  # from here on, so that it can be saved meanwhile
             meter = _Meter(budget, episodes)
             model.set_logger(Logger(None, [_Forward(log, meter)]))
-            model.learn(total_timesteps=10**9, callback=meter, log_interval=1)
+            model.learn(total_timesteps=10**9, callback=meter, log_interval=self._log_interval(rollout, num_envs))
             log(meter.spent, meter.figures)  # the rollout in which the budget ends is not reported otherwise
         envs.close()
 
+    def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
+        settings = {"n_steps": rollout, **self.preset}
+        return self.algorithm(self.kind, envs, seed=seed, device="cpu", policy_kwargs=dict(self.shape), **settings)
+
+    def _log_interval(self, rollout: int, num_envs: int) -> int:
+        """A line a rollout, as the algorithm counts: rollouts."""
+        return 1
+
     def save(self, folder: Path) -> None:
-        """Write ``ppo.safetensors``, once there is a policy."""
+        """Write the policy as safetensors, once there is one."""
         if self.policy is not None:
-            save_file(self.policy.state_dict(), folder / "ppo.safetensors")
+            save_file(self.policy.state_dict(), folder / self.file)
 
     def load(self, folder: Path) -> None:
-        """Read ``ppo.safetensors``, where there is one."""
-        if not (folder / "ppo.safetensors").is_file():
+        """Read the policy, where there is one."""
+        if not (folder / self.file).is_file():
             return
-        state = load_file(folder / "ppo.safetensors")
-        size = state["action_net.weight"].shape[1]
+        state = load_file(folder / self.file)
+        size = state[f"{self.mean}.weight"].shape[1]
         spaces = Box(-np.inf, np.inf, (size,)), Box(-BOUND, BOUND, (len(COLUMNS),))
-        self.policy = ActorCriticPolicy(*spaces, lr_schedule=lambda _: 0.0, **POLICY)
+        with torch.random.fork_rng():  # the weights that are drawn first
+            self.policy = self.kind(*spaces, lr_schedule=lambda _: 0.0, **self.shape)
         self.policy.load_state_dict(state)
+
+
+class OffPolicy(OnPolicy):
+    """An algorithm that learns a critic from all episodes so far, and the policy from the critic.
+
+    Rules are drawn around the policy's from the first episode on: uniform draws of theta, which the library would begin
+    with, are most often near its bound. Rewards are divided by their running deviation, so that the preset holds
+    whatever their scale.
+
+    Attributes:
+        spread: deviation with which the policy draws rules at the start, in units of their bound, if it learns one.
+    """
+
+    spread: ClassVar[float | None] = None
+
+    def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
+        settings = {"learning_starts": 0, "train_freq": (rollout, "step"), **self.preset}
+        scaled = VecNormalize(envs, norm_obs=False)
+        model = self.algorithm(self.kind, scaled, seed=seed, device="cpu", policy_kwargs=dict(self.shape), **settings)
+        with torch.no_grad():
+            for name, value in model.policy.named_parameters():
+                if name.startswith(f"{self.mean}."):
+                    value.zero_()
+                elif self.spread and name.startswith("actor.log_std."):
+                    value.fill_(np.log(self.spread) if name.endswith("bias") else 0.0)
+        return model
+
+    def _log_interval(self, rollout: int, num_envs: int) -> int:
+        """A line a rollout, as the algorithm counts: episodes."""
+        return rollout * num_envs
 
 
 @contextmanager
@@ -111,10 +154,11 @@ class _Meter(BaseCallback):
         self.figures: dict[str, float] = {}
 
     def _on_step(self) -> bool:
-        infos = self.locals["infos"]
+        infos, envs = self.locals["infos"], self.training_env
+        rewards = envs.get_original_reward() if isinstance(envs, VecNormalize) else self.locals["rewards"]
         numbers = [name for name, value in infos[0].items() if isinstance(value, int | float)]
         self.figures = {name: float(np.mean([info[name] for info in infos])) for name in numbers}
-        self.figures["reward"] = float(np.mean(self.locals["rewards"]))
+        self.figures["reward"] = float(np.mean(rewards))
         return self.spent < self.budget
 
     @property

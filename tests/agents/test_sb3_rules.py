@@ -13,8 +13,9 @@ from l2a_agents.rule import apply_rule, positions
 from l2a_agents.selector import MakeEnv, Spaces
 from safetensors import safe_open
 
-pytest.importorskip("stable_baselines3")
-from l2a_agents.ppo import ROLLOUT, PPOSelector
+pytest.importorskip("stable_baselines3", reason="stable_baselines3 is not installed (extra sb3)")
+from l2a_agents.sb3_presets import PPOSelector
+from l2a_agents.sb3_rules import ROLLOUT
 
 EPISODE = 1 + 10 * 2
 

@@ -1,0 +1,9 @@
+"""What the benchmark asks of every selector: `python -m pytest test_my_selector.py` in this folder."""
+
+from l2a_gym.benchmark.conformance import SelectorConformance
+
+
+class TestMySelector(SelectorConformance):
+    """On the toy."""
+
+    selector = "my_selector:MySelector"

@@ -1,0 +1,75 @@
+"""Where rows come from: what lies beside their file, and the commands that make and check them again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from l2a_gym.benchmark.records import Failure
+from l2a_gym.errors import UserError
+
+FAILURES, CONFIG = "failures.jsonl", "config.json"
+"""Beside the rows: which runs came to none, and the settings of the benchmark's command."""
+
+
+def read_failures(file: Path) -> list[Failure]:
+    """The failures of a file, none where there is no such file; a last line that was cut off is left out.
+
+    Raises:
+        UserError: a line that is no failure.
+    """
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.is_file() else []
+    return [_failure(file, i, line) for i, line in enumerate(lines, start=1) if line.endswith("\n")]
+
+
+def _failure(file: Path, number: int, line: str) -> Failure:
+    try:
+        return Failure(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file}, line {number}, is no failure of a benchmark ({error})") from error
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The settings of the benchmark's command; none where there is no such file.
+
+    Raises:
+        UserError: the file holds no settings.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} holds no settings of a benchmark ({error}): mend or delete it") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file} holds no settings of a benchmark: mend or delete it")
+    return config
+
+
+def title_of(files: Sequence[Path]) -> str:
+    """The suites' names; of rows without settings beside them, the folder's."""
+    names = [str(read_config(file.parent / CONFIG).get("suite") or file.resolve().parent.name) for file in files]
+    return ", ".join(dict.fromkeys(names))
+
+
+def commands_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
+    """What a command is for -> the command, as it is typed in the project's folder."""
+    configs = [config for file in files if (config := read_config(file.parent / CONFIG))]
+    repeat = list(dict.fromkeys(shlex.join(["python", "scripts/benchmark.py", *flags(config)]) for config in configs))
+    replay = [shlex.join(["python", "scripts/replay.py", str(file)]) for file in files]
+    report = shlex.join(["python", "scripts/report.py", *map(str, files), "--out", str(folder)])
+    found = {"repeat": " && ".join(repeat), "replay": " && ".join(replay), "report": report}
+    return {purpose: command for purpose, command in found.items() if command}
+
+
+def flags(config: Mapping[str, Any]) -> list[str]:
+    """Settings as options of a command line; what is empty, false or null stays at its default."""
+    options = []
+    for name, value in config.items():
+        if value not in (None, False, "", []):
+            values = [] if value is True else value if isinstance(value, list) else [value]
+            options += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return options

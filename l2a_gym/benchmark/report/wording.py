@@ -1,0 +1,46 @@
+"""How numbers are written, the same in sentences, tables and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from l2a_gym.benchmark.records import Key
+from l2a_gym.benchmark.report.statistics import Interval
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a fixed number of digits; nothing where there is none (nan), and no minus before a zero."""
+    if value != value:
+        return ""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def between(interval: Interval) -> str:
+    """``0.21 [0.12, 0.30]``; the value alone where it has no interval."""
+    if interval.low != interval.low:
+        return number(interval.value)
+    return f"{number(interval.value)} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def p_value(p: float) -> str:
+    """Two significant digits, or that it is below 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def count(n: int, noun: str) -> str:
+    """``1 task``, ``8 tasks``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names with commas."""
+    return ", ".join(map(str, names))
+
+
+def keys(found: Iterable[Key]) -> list[str]:
+    """One line for each selector and task: ``ppo on hutto/nyt-64: seeds 1, 2``."""
+    grouped = groupby(sorted(found), key=lambda key: (key.selector, key.task))
+    lines = [(selector, task, [key.seed for key in group]) for (selector, task), group in grouped]
+    return [f"{selector} on {task}: seed{'s' * (len(seeds) > 1)} {listed(seeds)}" for selector, task, seeds in lines]

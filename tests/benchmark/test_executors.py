@@ -1,0 +1,78 @@
+"""Jobs in processes of this machine and on a Ray cluster: the same rows, and a worker's death costs its job alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from l2a_gym.benchmark.executors import EXECUTORS, LOST, execute_locally, execute_on_ray
+from l2a_gym.benchmark.job import Job
+from l2a_gym.benchmark.records import Failure, Row
+from l2a_gym.errors import UserError
+
+SUICIDE = """
+import os, signal
+from l2a_agents.fixed import Uniform
+
+class Suicidal(Uniform):
+    def train(self, make_env, budget, seed, log, num_envs=1):
+        if seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def jobs(toy_job: Job, small_job: Job) -> list[Job]:
+    return [replace(job, seed=seed) for seed in (0, 1) for job in (toy_job, small_job)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Ray cluster of two nodes on this machine."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_worker_niceness", "0")  # else its workers wait for all other work of the machine
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    yield nodes.address
+    nodes.shutdown()
+    patch.undo()
+
+
+def by_key(results: Iterator[Row | Failure]) -> dict[object, Row | Failure]:
+    """Without the wall-clock seconds, which alone may differ."""
+    return {each.key: replace(each, seconds=0.0) if isinstance(each, Row) else each for each in results}
+
+
+def test_ray_and_local_give_the_same_rows(jobs: list[Job], cluster: str) -> None:
+    here = by_key(execute_locally(jobs, 2, ""))
+    there = by_key(execute_on_ray(jobs, 2, cluster))
+    assert all(isinstance(row, Row) for row in here.values()), here
+    assert here == there
+    assert set(here) == {job.key for job in jobs}
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_a_workers_death_costs_its_job_alone(
+    name: str, toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    address = request.getfixturevalue("cluster") if name == "ray" else ""
+    (tmp_path / "suicidal.py").write_text(SUICIDE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    jobs = [replace(toy_job, selector="suicidal:Suicidal", seed=seed) for seed in range(4)]
+    results = by_key(EXECUTORS[name](jobs, 2, address))
+    lost = [each for each in results.values() if isinstance(each, Failure)]
+    assert [failure.seed for failure in lost] == [1]
+    assert lost[0].error.startswith(LOST)
+    assert len(results) == 4
+
+
+def test_no_cluster_is_said_in_a_sentence(toy_job: Job) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    with pytest.raises(UserError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'"):
+        list(execute_on_ray([toy_job], 1, "127.0.0.1:1"))
