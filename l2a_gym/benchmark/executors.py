@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -71,9 +72,14 @@ def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[
         raise UserError('Ray is not installed: pip install "l2a-gym[ray]", or --executor local') from error
     here = {"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}}  # a user's own selector
     try:
+        if ":" in address:
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for minutes
         ray.init(address or "local", num_cpus=None if address else workers, log_to_driver=False, runtime_env=here)
-    except ConnectionError as error:
-        raise UserError(f"no Ray cluster answers at {address!r}: begin one with `ray start --head`") from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"no Ray cluster answers at {address!r} ({error}): begin one with `ray start --head`"
+        ) from error
     task = ray.remote(num_cpus=1, max_retries=0)(attempt)
     try:
         running = {task.remote(job): job for job in jobs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,12 @@ from l2a_agents.selector import Fixed
 
 from l2a_gym.benchmark.conformance import SelectorConformance
 
-NEEDS = {"sb3": "stable_baselines3", "contrib": "sb3_contrib", "evolution": "cma", "bayes": "optuna"}
-
 
 @pytest.mark.parametrize("name", SELECTORS)
 class TestEverySelector(SelectorConformance):
     @pytest.fixture(autouse=True)
-    def _named(self, name: str) -> None:
-        module = SELECTORS[name].split(":")[0].rpartition(".")[2]
-        for part, package in NEEDS.items():
-            if module.startswith(part) and find_spec(package) is None:
-                pytest.skip(f"{name} needs {package}")
+    def _named(self, name: str, can_be_had: Callable[[str], None]) -> None:
+        can_be_had(name)
         self.selector = name
 
 

@@ -26,30 +26,6 @@ def toy_of(name: str) -> MakeEnv:
 
 
 @pytest.mark.parametrize("name", SELECTORS)
-def test_every_selector_learns_saves_and_acts(
-    tmp_path: Path, name: str, can_be_had: Callable[[str], None]
-) -> None:
-    can_be_had(name)
-    make_toy = toy_of(name)
-    env = make_toy()
-    selector, again = (selector_class(name)(Spaces.of(env)) for _ in range(2))
-    start, _ = env.reset(seed=5)
-    later, *_ = env.step(np.ones(32, dtype=np.float32))
-    log: list[int] = []
-    selector.train(make_toy, EPISODE * 3, 0, lambda units, _: log.append(units))
-    assert not log or log[-1] >= EPISODE * 3
-    selector.save(tmp_path)
-    again.load(tmp_path)
-    for deterministic in (True, False):
-        for seen in (start, later):
-            action = selector.act(seen, deterministic=deterministic)
-            assert (action.shape, action.dtype) == ((32,), np.float32)
-            assert np.abs(action).max() <= 1
-            if deterministic:
-                assert np.array_equal(again.act(seen), action)
-
-
-@pytest.mark.parametrize("name", SELECTORS)
 def test_every_selector_can_play_the_toy(name: str, can_be_had: Callable[[str], None]) -> None:
     can_be_had(name)
     env = toy_of(name)().unwrapped
