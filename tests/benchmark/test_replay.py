@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,8 @@ import pytest
 
 from l2a_gym.benchmark.records import Row, Student, pack, unpack
 from l2a_gym.benchmark.replay import replay
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "replay.py"
 
 
 def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) -> None:
@@ -67,3 +72,17 @@ def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -
     assert finding.confirmed
     assert finding.apart == pytest.approx(1e-5)
     assert "prepared files were others (0123456789abcdef, here " in finding.note
+
+
+def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path) -> None:
+    def call(*rows: Row) -> tuple[int, list[str]]:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{row.as_json()}\n" for row in rows), encoding="utf-8")
+        command = [sys.executable, str(SCRIPT), str(tmp_path / "rows.jsonl")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    honest = "confirmed: reinforce on toy, seed 0: exactly"
+    assert call(toy_row) == (0, [f"1/1 {honest}", "1 of 1 rows confirmed"])
+    code, lines = call(toy_row, replace(toy_row, top=0.5))
+    assert (code, lines[0], lines[2]) == (1, f"1/2 {honest}", "1 of 2 rows confirmed")
+    assert lines[1].startswith("2/2 REFUTED: reinforce on toy, seed 0: top is ")

@@ -18,7 +18,7 @@ from l2a_gym.benchmark.report.standings import standings
 from l2a_gym.benchmark.report.wording import between, number
 from l2a_gym.errors import UserError
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "report.py"
 HOSTILE = "<script>alert(1)</script>|`x`&amp;"
 
 
