@@ -11,6 +11,7 @@ early steps gain more, and the running root mean square s of what is left:
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -55,7 +56,7 @@ class Tally:
         return float(np.clip(left / scale, -1, 1)) if scale > 0 else 0.0
 
 
-class Bandit:
+class Bandit(ABC):
     """The arms, the pulls, and weights from how good the arms are thought to be."""
 
     env_options: ClassVar[Mapping[str, Any]] = {}
@@ -70,13 +71,13 @@ class Bandit:
         arms, steps = len(self.arms), spaces.steps
         self.tally = Tally([0] * arms, [0.0] * arms, [0] * steps, [0.0] * steps)
 
+    @abstractmethod
     def chances(self, shown: Shown, rng: np.random.Generator) -> Floats:
         """Probability (A,) of pulling each arm, in training; ``shown`` (A,) are those that can be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def worth(self, shown: Shown) -> Floats:
         """Shares (A,) of the arms, in acting; they sum to 1, and arms that are not shown have 0."""
-        raise NotImplementedError
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The summed shares of the arms that hold a candidate, over the largest such sum."""

@@ -16,6 +16,7 @@ from l2a_gym.benchmark.arena import arena_of
 from l2a_gym.benchmark.executors import EXECUTORS
 from l2a_gym.benchmark.job import LOOKS, Job
 from l2a_gym.benchmark.records import Failure, Row, append, read_rows
+from l2a_gym.benchmark.report.origin import CONFIG, FAILURES
 from l2a_gym.benchmark.report.page import report_files
 from l2a_gym.benchmark.report.standings import standings
 from l2a_gym.benchmark.report.terminal import as_text
@@ -104,8 +105,8 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     check_jobs(jobs, rows)
     campaign.folder.mkdir(parents=True, exist_ok=True)
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(campaign).items()}
-    write_text(campaign.folder / "config.json", json.dumps(settings, indent=1))
-    (campaign.folder / "failures.jsonl").unlink(missing_ok=True)
+    write_text(campaign.folder / CONFIG, json.dumps(settings, indent=1))
+    (campaign.folder / FAILURES).unlink(missing_ok=True)
     done = {row.key for row in rows}
     left = [job for job in jobs if job.key not in done]
     rows += record(results(campaign, left), jobs, left, campaign.folder)
@@ -143,7 +144,7 @@ def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], f
                 append(folder / "rows.jsonl", result.as_json())
                 rows.append(result)
             else:
-                append(folder / "failures.jsonl", result.as_json())
+                append(folder / FAILURES, result.as_json())
                 failed += 1
                 bar.write(f"failed: {result.selector} on {result.task}, seed {result.seed}: {result.reason}")
             bar.set_postfix(done=len(jobs) - len(left) + len(rows), failed=failed, of=len(jobs))
