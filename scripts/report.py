@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from l2a_gym.benchmark.report.page import report_files
+from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.cli import run_cli
 from l2a_gym.errors import UserError
 
@@ -29,7 +30,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    for path in report_files(arguments.files, arguments.out):
+    for path in write_report(read_report(arguments.files, arguments.out), arguments.out):
         print(path)
 
 

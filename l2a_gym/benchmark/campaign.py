@@ -17,8 +17,8 @@ from l2a_gym.benchmark.executors import EXECUTORS
 from l2a_gym.benchmark.job import LOOKS, Job
 from l2a_gym.benchmark.records import Failure, Row, append, read_rows
 from l2a_gym.benchmark.report.origin import CONFIG, FAILURES
-from l2a_gym.benchmark.report.page import report_files
-from l2a_gym.benchmark.report.standings import standings
+from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
 from l2a_gym.cache import write_text
@@ -92,7 +92,7 @@ class Campaign:
 
 
 def run_campaign(campaign: Campaign) -> list[Row]:
-    """Do what is not done yet of a campaign, write its report, and return all its rows.
+    """Do what is not done yet of a campaign, report all rows of its folder, and return them.
 
     In its folder, ``rows.jsonl`` gets a line for each job that is finished, ``failures.jsonl`` for each that failed
     (the next run tries those again), and ``config.json`` holds the settings.
@@ -110,10 +110,9 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     done = {row.key for row in rows}
     left = [job for job in jobs if job.key not in done]
     rows += record(results(campaign, left), jobs, left, campaign.folder)
-    wanted = {job.key for job in jobs}
-    rows = [row for row in rows if row.key in wanted]
-    page, _ = report_files([file], campaign.folder)
-    print(as_text(standings(rows)))
+    report = read_report([file], campaign.folder)
+    page, _ = write_report(report, campaign.folder)
+    print(as_text(report.found))
     print(f"report: {page}")
     return rows
 

@@ -8,18 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from l2a_gym.benchmark.report import explained
 from l2a_gym.benchmark.report.compared import REFERENCES, Standing
 from l2a_gym.benchmark.report.details import Cell
+from l2a_gym.benchmark.report.report import Report
 from l2a_gym.benchmark.report.standings import Standings
 from l2a_gym.benchmark.report.wording import between, number, p_value
 
 
-def as_markdown(
-    found: Standings,
-    title: str,
-    made: Mapping[str, str],
-    commands: Mapping[str, str],
-    problems: Mapping[str, Sequence[str]],
-) -> str:
+def as_markdown(report: Report) -> str:
     """All of the page but its pictures."""
+    found = report.found
     sections = {
         "What was found": _items(each.text for each in found.verdicts) or "No selector that learns can be compared.",
         "Leaderboard": "\n\n".join(
@@ -27,13 +23,13 @@ def as_markdown(
         ),
         "Task by task": f"{explained.CELLS}\n\n{_cells(found)}",
         "Controls": _items(found.controls) or "None was run.",
-        "How it was made": "\n\n".join([_made(made, commands), *explained.STATISTICS]),
-        "Missing and failed": "\n\n".join(f"{what}:\n\n{_items(lines)}" for what, lines in problems.items())
+        "How it was made": "\n\n".join([_made(report.made, report.commands), *explained.STATISTICS]),
+        "Missing and failed": "\n\n".join(f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items())
         or "Every selector has a row for every task and seed.",
     }
     facts = ", ".join(f"{what} {value}" for what, value in explained.facts(found).items())
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
-    return f"# {plain(title)}\n\n{facts}\n\n{body}\n"
+    return f"# {plain(report.title)}\n\n{facts}\n\n{body}\n"
 
 
 def plain(text: str) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from l2a_gym.benchmark.records import Failure, Row, read_rows
 from l2a_gym.benchmark.report import explained, plots
 from l2a_gym.benchmark.report.compared import REFERENCES, UNIFORM
 from l2a_gym.benchmark.report.geometry import areas, scale
 from l2a_gym.benchmark.report.markdown import as_markdown
-from l2a_gym.benchmark.report.origin import FAILURES, commands_of, read_failures, title_of
-from l2a_gym.benchmark.report.standings import Standings, standings
+from l2a_gym.benchmark.report.report import Report
+from l2a_gym.benchmark.report.standings import Standings
 from l2a_gym.benchmark.report.wording import between, listed, number, p_value
 from l2a_gym.cache import write_text
 
@@ -22,58 +20,21 @@ SIGNS = {"beats": "\N{BLACK UP-POINTING TRIANGLE}", "loses": "\N{BLACK DOWN-POIN
 )
 
 
-def report_files(files: Sequence[Path], folder: Path) -> tuple[Path, Path]:
-    """Report the rows of some files, with the failures and the settings beside them; see :func:`write_report`.
-
-    Raises:
-        UserError: a file can't be read, a line is no row, or the rows can't be compared.
-    """
-    rows = [row for file in files for row in read_rows(file)]
-    beside = dict.fromkeys(file.parent / FAILURES for file in files)
-    failures = [failure for file in beside for failure in read_failures(file)]
-    return write_report(rows, folder, failures, title_of(files), commands_of(files, folder))
-
-
-def write_report(
-    rows: Sequence[Row],
-    folder: Path,
-    failures: Sequence[Failure] = (),
-    title: str = "benchmark",
-    commands: Mapping[str, str] | None = None,
-) -> tuple[Path, Path]:
-    """Write ``report.html`` and ``report.md`` into a folder, each beside its place and renamed there.
-
-    Args:
-        rows: of one budget; ``none`` among them on each task.
-        folder: made where it is missing.
-        failures: runs that came to no row; those that have one by now are left out.
-        title: the suite's name.
-        commands: what a command is for, such as ``repeat`` -> the command.
+def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Write ``report.html`` and ``report.md`` into a folder, made where it is missing; each beside its place, renamed.
 
     Returns:
-        The page and the Markdown file. The same arguments give the same bytes.
-
-    Raises:
-        UserError: the rows can't be compared; nothing is written.
+        The page and the Markdown file. The same report gives the same bytes.
     """
-    found = standings(rows)
-    made, problems = explained.made(rows, found), explained.problems(found, failures)
-    page = as_html(found, title, made, commands or {}, problems)
-    text = as_markdown(found, title, made, commands or {}, problems)
     html, markdown = folder / "report.html", folder / "report.md"
-    write_text(html, page)
-    write_text(markdown, text)
+    write_text(html, as_html(report))
+    write_text(markdown, as_markdown(report))
     return html, markdown
 
 
-def as_html(
-    found: Standings,
-    title: str,
-    made: Mapping[str, str],
-    commands: Mapping[str, str],
-    problems: Mapping[str, Sequence[str]],
-) -> str:
+def as_html(report: Report) -> str:
     """The page: styles, script and pictures are in it, and it asks for nothing."""
+    found = report.found
     in_time = plots.in_time(found)
     colours = _colours(found)
 
@@ -87,11 +48,11 @@ def as_html(
         .get_template("page.html.jinja")
         .render(
             found=found,
-            title=title,
+            title=report.title,
             facts=explained.facts(found),
-            made=made,
-            commands=commands,
-            problems=problems,
+            made=report.made,
+            commands=report.commands,
+            problems=report.problems,
             texts=explained.TEXTS,
             kinds=explained.KINDS,
             signs=SIGNS,

@@ -11,6 +11,7 @@ import pytest
 
 from l2a_gym.benchmark.records import Failure, Row
 from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.report.report import report_on
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
@@ -59,9 +60,8 @@ def file(make_rows: Callable[..., list[Row]], tmp_path_factory: pytest.TempPathF
     rows += make_rows("reinforce@shuffled", {task: [0.49, 0.495] for task in tasks}, learns=True)
     rows += make_rows("<img src=x onerror=alert(1)>", {tasks[0]: [0.995]})
     failures = [Failure(tasks[1], "<img src=x onerror=alert(1)>", 0, "RuntimeError: out of memory")]
-    return write_report(
-        rows, tmp_path_factory.mktemp("report"), failures, "core", {"repeat": "python x.py " + 20 * "--x=1 "}
-    )[0]
+    report = report_on(rows, failures, "core", {"repeat": "python x.py " + 20 * "--x=1 "})
+    return write_report(report, tmp_path_factory.mktemp("report"))[0]
 
 
 @pytest.fixture

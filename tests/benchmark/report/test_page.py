@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.benchmark.records import Failure, Row
-from l2a_gym.benchmark.report.page import report_files, write_report
+from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.report.report import read_report, report_on
 from l2a_gym.benchmark.report.standings import standings
 from l2a_gym.benchmark.report.wording import between, number
 from l2a_gym.errors import UserError
@@ -47,7 +48,7 @@ class Page(HTMLParser):
 
 
 def test_markdown_and_page_have_the_numbers_of_the_standings(rows: list[Row], tmp_path: Path) -> None:
-    html, markdown = write_report(rows, tmp_path / "new", title="core")
+    html, markdown = write_report(report_on(rows, title="core"), tmp_path / "new")
     found, text = standings(rows), markdown.read_text(encoding="utf-8")
     cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     page = Page(html.read_text(encoding="utf-8")).text
@@ -72,20 +73,20 @@ def test_what_is_missing_or_failed_is_listed(rows: list[Row], tmp_path: Path) ->
         Failure("a/1", "uniform", 0, "was done later"),
         Failure("c/3", "uniform", 0, "no such data"),
     ]
-    for file in write_report(rows, tmp_path, failures):
+    for file in write_report(report_on(rows, failures), tmp_path):
         text = Page(file.read_text(encoding="utf-8")).text
         assert "on b/2, seed 1: RuntimeError: no memory" in text
         assert "uniform on c/3, seed 0: no such data" in text
         assert "was done later" not in text
         assert "Missing:" not in text
-    _, markdown = write_report(rows, tmp_path)
+    _, markdown = write_report(report_on(rows), tmp_path)
     assert "on b/2: seed 1" in markdown.read_text(encoding="utf-8")
-    html, _ = write_report([row for row in rows if row.selector != HOSTILE], tmp_path)
+    html, _ = write_report(report_on([row for row in rows if row.selector != HOSTILE]), tmp_path)
     assert "Every selector has a row for every task and seed." in html.read_text(encoding="utf-8")
 
 
 def test_the_page_asks_for_nothing(rows: list[Row], tmp_path: Path) -> None:
-    html, markdown = write_report(rows, tmp_path)
+    html, markdown = write_report(report_on(rows), tmp_path)
     assert sorted(tmp_path.iterdir()) == [html, markdown]
     text = html.read_text(encoding="utf-8")
     for tag, attributes in Page(text).tags:
@@ -98,7 +99,7 @@ def test_the_page_asks_for_nothing(rows: list[Row], tmp_path: Path) -> None:
 
 
 def test_names_are_text_and_nothing_else(rows: list[Row], tmp_path: Path) -> None:
-    html, markdown = write_report(rows, tmp_path, title=HOSTILE, commands={"repeat": HOSTILE})
+    html, markdown = write_report(report_on(rows, title=HOSTILE, commands={"repeat": HOSTILE}), tmp_path)
     page = Page(html.read_text(encoding="utf-8"))
     assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
     labels = [attributes.get("aria-label") or "" for tag, attributes in page.tags if tag == "svg"]
@@ -111,7 +112,7 @@ def test_names_are_text_and_nothing_else(rows: list[Row], tmp_path: Path) -> Non
 
 
 def test_the_same_rows_give_the_same_bytes(rows: list[Row], tmp_path: Path) -> None:
-    first, second = write_report(rows, tmp_path / "one"), write_report(rows, tmp_path / "two")
+    first, second = (write_report(report_on(rows), tmp_path / name) for name in ("one", "two"))
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
 
 
@@ -122,14 +123,13 @@ def test_a_large_report_is_small(make_rows: Callable[..., list[Row]], tmp_path: 
     for i in range(14):
         scores = {task: [0.6 + i / 100, 0.62 + i / 100] for task in tasks}
         rows += make_rows(f"selector-{i}", scores, learns=i % 3 == 0, used=operators)
-    html, _ = write_report(rows, tmp_path)
+    html, _ = write_report(report_on(rows), tmp_path)
     assert html.stat().st_size < 1_000_000
 
 
-def test_rows_that_cannot_be_compared_leave_nothing_behind(rows: list[Row], tmp_path: Path) -> None:
+def test_rows_that_cannot_be_compared(rows: list[Row]) -> None:
     with pytest.raises(UserError, match="has no rows of none"):
-        write_report([row for row in rows if row.selector != "none"], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
+        report_on([row for row in rows if row.selector != "none"])
 
 
 def write_rows(rows: list[Row], folder: Path) -> Path:
@@ -145,7 +145,7 @@ def test_files_bring_their_failures_and_settings(rows: list[Row], tmp_path: Path
     (tmp_path / "mine" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     failure = Failure("c/3", "uniform", 0, "no such data").as_json()
     (tmp_path / "mine" / "failures.jsonl").write_text(f"{failure}\n{failure[:9]}", encoding="utf-8")
-    html, markdown = report_files([file], tmp_path / "out")
+    html, markdown = write_report(read_report([file], tmp_path / "out"), tmp_path / "out")
     text = markdown.read_text(encoding="utf-8")
     assert text.startswith("# core\n")
     assert "uniform on c/3, seed 0: no such data" in text
@@ -159,12 +159,12 @@ def test_files_beside_rows_that_are_broken(rows: list[Row], tmp_path: Path) -> N
     beside = tmp_path / "mine" / "failures.jsonl"
     beside.write_text('{"task": "a"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"failures\.jsonl, line 1, is no failure of a benchmark"):
-        report_files([file], tmp_path / "out")
+        read_report([file], tmp_path / "out")
     beside.unlink()
     for broken in ("{", "[]"):
         (tmp_path / "mine" / "config.json").write_text(broken, encoding="utf-8")
         with pytest.raises(UserError, match=r"config\.json holds no settings of a benchmark"):
-            report_files([file], tmp_path / "out")
+            read_report([file], tmp_path / "out")
 
 
 def test_the_command(
