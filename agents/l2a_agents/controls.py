@@ -43,17 +43,12 @@ CONTROLS = {"shuffled": shuffled, "frozen": frozen}
 """What may stand behind the @ of a selector's name."""
 
 
-LAG = 16
-"""Episodes that a reward waits before it can be drawn: longer than those that a learner compares with each other."""
-
-
 class Bag:
-    """Rewards of earlier steps, by how far their episode had come.
+    """Rewards so far, by how far their episode had come.
 
-    A reward that is put in is swapped for one drawn from those that were put in for the same step at least :data:`LAG`
-    episodes before; for 0 while there are none. Rewards keep their size and their course over an episode, and say
-    nothing of the action. Without the wait they would: an early reward would soon be drawn again, for the action that
-    it is compared with.
+    A reward that is put in is swapped for one drawn from all that were put in for the same step, with a random sign.
+    Rewards keep their size by step. The sign is what makes them say nothing of actions: a reward that was given lately
+    may be drawn for the very action that earned it, or for one that it is compared with.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -64,8 +59,8 @@ class Bag:
         """Put a reward in and take one out; ``student`` (S,) is the part of the observation that came with it."""
         seen = self.rewards.setdefault(float(student[PROGRESS]), [])
         seen.append(reward)
-        old = len(seen) - LAG
-        return seen[int(self.rng.integers(old))] if old > 0 else 0.0
+        sign = 1 if self.rng.random() < 0.5 else -1
+        return sign * seen[int(self.rng.integers(len(seen)))]
 
 
 class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
+import torch
 from l2a_agents.selector import MakeEnv
 
+from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.runs.evaluate import score_student, score_teacher
@@ -24,6 +26,11 @@ Env = gym.Env[Any, Any]
 
 class Arena(Protocol):
     """What a benchmark needs of a task."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its students learn."""
+        ...
 
     def make_env(self, **options: Any) -> MakeEnv:
         """Makes the task's environments; ``options`` are laid over its own."""
@@ -54,9 +61,12 @@ class DistillArena:
     """
 
     def __init__(self, task: str, settings: Mapping[str, Any]) -> None:
-        name, _, pool = task.partition("@")
-        self.settings = {"task": name, "pool": pool or "lexical", **settings}
+        name, at, pool = task.rpartition("@")
+        if not at or "/" in pool:  # a folder's name may have an @ in it
+            name, pool = task, "lexical"
+        self.settings = {**settings, "task": name, "pool": pool}
         self.make_env()()  # cheap: it reads no text, and finds what is wrong
+        self.device = resolve_device(settings.get("device", "auto"))
 
     def make_env(self, **options: Any) -> MakeEnv:
         """Makes the task's environments; ``options`` are laid over its own."""
@@ -78,6 +88,8 @@ class DistillArena:
 
 class ToyArena:
     """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2; the best return counts as 1."""
+
+    device = torch.device("cpu")
 
     def make_env(self, **options: Any) -> MakeEnv:
         """Makes toys with noisy rewards."""

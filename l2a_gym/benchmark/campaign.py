@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import Fixed
@@ -14,15 +17,16 @@ from tqdm import tqdm
 
 from l2a_gym.benchmark.arena import arena_of
 from l2a_gym.benchmark.executors import EXECUTORS
-from l2a_gym.benchmark.job import LOOKS, Job
+from l2a_gym.benchmark.job import LOOKS, Job, options_of
 from l2a_gym.benchmark.records import Failure, Row, append, read_rows
-from l2a_gym.benchmark.report.origin import CONFIG, FAILURES
+from l2a_gym.benchmark.report.origin import CONFIG, FAILURES, ROWS, read_config, read_failures
 from l2a_gym.benchmark.report.page import write_report
 from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
-from l2a_gym.cache import write_text
+from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.runs.run import METHOD
 
 EPISODE = 41
 """Units of a default episode: by these, the progress bar knows a job's length."""
@@ -77,17 +81,28 @@ class Campaign:
         """Where rows and report lie."""
         return self.out or Path("runs") / f"benchmark-{self.suite}{'-tuning' if self.tuning else ''}"
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Arguments of the environment."""
+        return {"device": self.device, "student": self.student, "checkpoint": self.checkpoint}
+
+    def axes(self) -> dict[str, list[Any]]:
+        """Seeds, tasks and selectors, each once."""
+        suite = suite_of(self.suite)
+        seeds = self.seeds or (suite.tuning if self.tuning else suite.seeds)
+        axes = {
+            "seeds": seeds,
+            "tasks": self.tasks or suite.tasks,
+            "selectors": [*BASELINES, *(self.selectors or suite.selectors)],
+        }
+        return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
+
     def jobs(self) -> list[Job]:
         """All jobs, seed by seed, so that what there is when time runs out is complete for some seeds."""
         suite = suite_of(self.suite)
-        seeds = self.seeds or (suite.tuning if self.tuning else suite.seeds)
-        names = dict.fromkeys([*BASELINES, *(self.selectors or suite.selectors)])
-        settings = {"device": self.device, "student": self.student, "checkpoint": self.checkpoint}
         return [
-            Job(task, name, seed, suite.budget, suite.students, settings)
-            for seed in dict.fromkeys(seeds)
-            for task in self.tasks or suite.tasks
-            for name in names
+            Job(task, name, seed, suite.budget, suite.students, self.settings)
+            for seed, task, name in product(*self.axes().values())
         ]
 
 
@@ -95,37 +110,60 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     """Do what is not done yet of a campaign, report all rows of its folder, and return them.
 
     In its folder, ``rows.jsonl`` gets a line for each job that is finished, ``failures.jsonl`` for each that failed
-    (the next run tries those again), and ``config.json`` holds the settings.
+    (a run that has it among its jobs tries it again), and ``config.json`` holds the settings. A second run in the
+    folder waits for the first.
 
     Raises:
         UserError: a selector or a task that is not valid, or rows in the folder that other settings made.
     """
-    jobs, file = campaign.jobs(), campaign.folder / "rows.jsonl"
-    rows = read_rows(file) if file.is_file() else []
-    check_jobs(jobs, rows)
-    campaign.folder.mkdir(parents=True, exist_ok=True)
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(campaign).items()}
-    write_text(campaign.folder / CONFIG, json.dumps(settings, indent=1))
-    (campaign.folder / FAILURES).unlink(missing_ok=True)
-    done = {row.key for row in rows}
-    left = [job for job in jobs if job.key not in done]
-    rows += record(results(campaign, left), jobs, left, campaign.folder)
-    report = read_report([file], campaign.folder)
-    page, _ = write_report(report, campaign.folder)
+    check_names(campaign)
+    with locked(campaign.folder):
+        jobs, file = campaign.jobs(), campaign.folder / ROWS
+        rows = read_rows(file) if file.is_file() else []
+        check_rows(jobs[0], rows)
+        done = {row.key for row in rows}
+        left = [job for job in jobs if job.key not in done]
+        write_config(campaign)
+        forget_failures(campaign.folder / FAILURES, left)
+        rows += record(results(campaign, left), jobs, left, campaign.folder)
+        report = read_report([file], campaign.folder)
+        page, _ = write_report(report, campaign.folder)
     print(as_text(report.found))
     print(f"report: {page}")
     return rows
+
+
+def write_config(campaign: Campaign) -> None:
+    """Write down the settings; seeds, tasks and selectors beside those of earlier commands, whose rows are there."""
+    file = campaign.folder / CONFIG
+    out = campaign.out and str(campaign.out)
+    before, now = read_config(file), asdict(campaign) | campaign.axes() | {"tuning": False, "out": out}
+    for name in campaign.axes():
+        now[name] = list(dict.fromkeys([*before.get(name, []), *now[name]]))
+    write_text(file, json.dumps(now, indent=1))
+
+
+def forget_failures(file: Path, jobs: list[Job]) -> None:
+    """Leave out the failures of jobs that are about to be tried again."""
+    again = {job.key for job in jobs}
+    kept = [failure for failure in read_failures(file) if failure.key not in again]
+    if kept:
+        write_text(file, "".join(f"{failure.as_json()}\n" for failure in kept))
+    else:
+        file.unlink(missing_ok=True)
 
 
 def results(campaign: Campaign, jobs: list[Job]) -> Iterator[Row | Failure]:
     """What comes of jobs; their tasks are prepared first, one after another, and one that can't be fails its jobs."""
     unprepared: dict[str, str] = {}
     for task in dict.fromkeys(job.task for job in jobs):
-        arena = arena_of(task, jobs[0].settings)
+        arena = arena_of(task, campaign.settings)
         try:
             arena.fingerprint(arena.make_env()())
         except UserError as error:
             unprepared[task] = str(error)
+        except Exception as error:
+            unprepared[task] = "".join(traceback.format_exception(error))
     yield from (Failure(*job.key, unprepared[job.task]) for job in jobs if job.task in unprepared)
     ready = [job for job in jobs if job.task not in unprepared]
     if ready:
@@ -140,7 +178,7 @@ def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], f
     with tqdm(total=sum(cost.values()), initial=before, unit="unit", desc="benchmark") as bar:
         for result in results:
             if isinstance(result, Row):
-                append(folder / "rows.jsonl", result.as_json())
+                append(folder / ROWS, result.as_json())
                 rows.append(result)
             else:
                 append(folder / FAILURES, result.as_json())
@@ -158,24 +196,36 @@ def units(job: Job) -> int:
     return job.budget + (len(LOOKS) + 1) * job.students * EPISODE
 
 
-def check_jobs(jobs: list[Job], rows: list[Row]) -> None:
-    """Find what is wrong with a campaign before anything is run.
+def check_names(campaign: Campaign) -> None:
+    """Find what is wrong with a campaign's tasks and selectors before anything is run.
 
     Raises:
-        UserError: an unknown selector or task, or a row that other settings made.
+        UserError: an unknown task or selector, or one that is no selector alone.
     """
-    for task in {job.task for job in jobs}:
-        arena_of(task, jobs[0].settings)
-    for name in {job.selector for job in jobs}:
+    for task in campaign.axes()["tasks"]:
+        arena_of(task, campaign.settings)
+    for name in campaign.axes()["selectors"]:
+        if name.partition("@")[0] in METHOD:
+            raise UserError(
+                f"{name!r} is a whole method, with texts and a student of its own: its selector is reinforce"
+            )
         try:
-            selector_class(name)
+            options_of(selector_class(name))
         except (ValueError, ImportError, AttributeError) as error:
             raise UserError(f"selector {name!r}: {error}") from error
-    made = {row.key: (row.budget, len(row.students), dict(row.settings)) for row in rows}
-    for job in jobs:
-        now = (job.budget, job.students, dict(job.settings))
-        if made.get(job.key, now) != now:
+
+
+def check_rows(job: Job, rows: list[Row]) -> None:
+    """Find rows in a campaign's folder that can't be compared with those of its jobs, all of which are like ``job``.
+
+    Raises:
+        UserError: there is one.
+    """
+    now = (job.budget, job.students, dict(job.settings))
+    for row in rows:
+        made = (row.budget, len(row.students), dict(row.settings))
+        if made != now:
             raise UserError(
-                f"the folder holds a row of {job.selector} on {job.task}, seed {job.seed}, that was made with budget, "
-                f"students and settings {made[job.key]}, not {now}: give another folder with --out"
+                f"the folder holds a row of {row.selector} on {row.task}, seed {row.seed}, that was made with budget, "
+                f"students and settings {made}, not {now}: give another folder with --out"
             )

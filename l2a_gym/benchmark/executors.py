@@ -36,10 +36,11 @@ def execute_locally(jobs: Sequence[Job], workers: int, address: str) -> Iterator
                 worker, job = running.pop(future)
                 try:
                     result = future.result()
-                    idle.append(worker)
                 except BrokenProcessPool:
-                    result = Failure(*job.key, LOST)
-                    idle.append(_worker())
+                    result, worker = Failure(*job.key, LOST), _worker()
+                except Exception as error:  # what came of the job can't be brought over
+                    result = Failure(*job.key, f"{type(error).__name__}: {error}")
+                idle.append(worker)
                 yield result
     finally:
         for child in multiprocessing.active_children():
@@ -88,8 +89,10 @@ def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[
             job = running.pop(ready)
             try:
                 yield ray.get(ready)
+            except ray.exceptions.WorkerCrashedError:
+                yield Failure(*job.key, LOST)
             except ray.exceptions.RayError as error:
-                yield Failure(*job.key, f"{LOST} ({type(error).__name__})")
+                yield Failure(*job.key, f"{type(error).__name__}: {error}")
     finally:
         ray.shutdown()
 

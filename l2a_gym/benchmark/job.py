@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import tempfile
 import time
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 from l2a_gym.benchmark.arena import Arena, arena_of
 from l2a_gym.benchmark.meter import Meter
 from l2a_gym.benchmark.records import Checkpoint, Failure, Key, Row, Student, pack, rounded
+from l2a_gym.errors import UserError
 from l2a_gym.runs.evaluate import play, student_seeds
 from l2a_gym.runs.run import versions
 
 STREAM = 4
-"""The stream of the benchmark's student seeds; runs and ablations have those before it."""
+"""The first of the benchmark's streams of seeds; runs and ablations have those before it."""
 LOOKS = (0.25, 0.5)
 """Shares of the budget at which a selector is kept, to see later what it was worth by then."""
 SELECTED = {"domains": 3, "operators": 2}
@@ -42,7 +44,7 @@ class Job:
     Attributes:
         task: as for :func:`~l2a_gym.benchmark.arena.arena_of`.
         selector: its name.
-        seed: of the training.
+        seed: of the training, by which rows of different selectors are paired.
         budget: student updates and dev passes.
         students: final students.
         settings: further arguments of the environment.
@@ -62,8 +64,18 @@ class Job:
 
     @property
     def seeds(self) -> list[int]:
-        """The final students' seeds: the same for all selectors."""
-        return student_seeds(STREAM, self.students, self.seed)
+        """The final students' seeds: the same for all selectors, and others on each task."""
+        return student_seeds(self._stream, self.students, self.seed)
+
+    @property
+    def training_seed(self) -> int:
+        """What training starts from: likewise."""
+        return student_seeds(self._stream + 1, 1, self.seed)[0]
+
+    @property
+    def _stream(self) -> int:
+        """Draws on different tasks are independent, as the statistics take them to be; a file's folder is no matter."""
+        return STREAM + int.from_bytes(hashlib.sha256(Path(self.task).name.encode()).digest()[:4], "big")
 
 
 def attempt(job: Job) -> Row | Failure:
@@ -71,7 +83,7 @@ def attempt(job: Job) -> Row | Failure:
     try:
         with one_thread():
             return do(job)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a selector that exits is no reason to stop
         return Failure(*job.key, "".join(traceback.format_exception(error)))
 
 
@@ -94,11 +106,12 @@ def do(job: Job) -> Row:
     """
     start = time.perf_counter()
     arena, kind = arena_of(job.task, job.settings), selector_class(job.selector)
-    env = arena.make_env(**kind.env_options)()
+    options = options_of(kind)
+    env = arena.make_env(**options)()
     selector = kind(Spaces.of(env))
     fingerprint = arena.fingerprint(env)
     with tempfile.TemporaryDirectory() as folder:
-        spent, kept = train(job, selector, arena.make_env(**kind.env_options), Path(folder))
+        spent, kept = train(job, selector, arena.make_env(**options), Path(folder))
         curve = [Checkpoint(when, worth(arena, env, kind, path, job.seeds)) for when, path in kept.items()]
     final = [final_student(arena, env, selector.act, seed) for seed in job.seeds]
     return Row(
@@ -111,12 +124,26 @@ def do(job: Job) -> Row:
         chosen=mean_shares(final, "domains", env.get_wrapper_attr("domains")),
         used=mean_shares(final, "operators", env.get_wrapper_attr("operators")),
         settings=job.settings,
-        options=kind.env_options,
+        options=options,
         prepared=fingerprint,
         versions=versions(),
-        machine=machine(),
+        machine=machine(arena.device),
         seconds=round(time.perf_counter() - start, 1),
     )
+
+
+def options_of(kind: type[Selector]) -> Mapping[str, Any]:
+    """What a selector may ask of the environment: to see more. All else is the benchmark's, and alike for all.
+
+    Raises:
+        UserError: it asks for another thing.
+    """
+    if other := set(kind.env_options) - {"features"}:
+        raise UserError(
+            f"{kind.__name__} asks for {', '.join(sorted(other))} in its env_options, which a benchmark keeps alike "
+            f"for all: valid is features"
+        )
+    return kind.env_options
 
 
 def train(job: Job, selector: Selector, make_env: MakeEnv, folder: Path) -> tuple[int, dict[int, Path]]:
@@ -135,7 +162,7 @@ def train(job: Job, selector: Selector, make_env: MakeEnv, folder: Path) -> tupl
             kept[meter.spent].mkdir()
             selector.save(kept[meter.spent])
 
-    selector.train(meter.around(make_env), job.budget, job.seed, log)
+    selector.train(meter.around(make_env), job.budget, job.training_seed, log)
     return meter.spent, kept
 
 
@@ -189,6 +216,8 @@ def mean_shares(played: Sequence[Played], table: str, names: Sequence[str]) -> d
     return {name: [round(float(mean[i]), 4) for mean in means] for i, name in enumerate(names)}
 
 
-def machine() -> str:
-    """What the numbers of a row depend on besides the versions: the kind of processor, as torch uses it."""
+def machine(device: torch.device) -> str:
+    """What the numbers of a row depend on besides the versions: the GPU, or the kind of processor as torch uses it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

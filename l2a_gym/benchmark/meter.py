@@ -63,8 +63,14 @@ class MeteredEnv(gym.Wrapper[Any, Any, Any, Any]):
         return twin
 
     def _count(self, info: dict[str, Any]) -> None:
-        self.meter.spent += int(spent(info)) - self.before
-        self.before = int(spent(info))
+        now = int(spent(info))
+        if now < self.before:
+            raise RuntimeError(
+                "the environment went back to a moment uncounted: call env.get_wrapper_attr('restore_state'), "
+                "not env.unwrapped.restore_state"
+            )
+        self.meter.spent += now - self.before
+        self.before = now
 
 
 class MeteredVectorEnv(VectorWrapper):

@@ -64,14 +64,14 @@ class Row:
         spent: what it took, as the benchmark counted.
         top: the score that counts as 1: the all-data teacher's.
         students: the final students.
-        curve: the selector's worth before, during and after training; one point where there is nothing to train.
+        curve: the selector's worth during and after training; one point where there is nothing to train.
         chosen: domain -> share of all weight given to it by the end of each step (T,), mean over the students.
         used: operator -> the same.
         settings: arguments of the environment, but for those that the selector asked for.
         options: arguments that it asked for.
         prepared: names the prepared files by a hash of their content; empty for the toy.
         versions: of the packages.
-        machine: processor and threads that made the row.
+        machine: the processor or GPU that made the row.
         seconds: wall-clock time it took.
     """
 
@@ -116,6 +116,8 @@ class Row:
         """The row that :meth:`as_json` wrote."""
         students = tuple(Student(**each) for each in values["students"])
         curve = tuple(Checkpoint(**each) for each in values["curve"])
+        if not students or not curve:
+            raise ValueError("students or curve are empty")
         return Row(**{**values, "students": students, "curve": curve})
 
 

@@ -64,8 +64,11 @@ def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:
 
 def replay_row(row: Row, tolerance: float) -> Finding:
     """Play a row's students again."""
-    arena = arena_of(row.task, row.settings)
-    env = arena.make_env()()
+    try:
+        arena = arena_of(row.task, row.settings)
+        env = arena.make_env()()
+    except TypeError as error:
+        return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
     complaints, found = [], {"top": arena.top(env, seeds)}
     said = {"top": row.top, "curve's end": row.curve[-1].episode_return}

@@ -42,7 +42,7 @@ SUITES = {
     "smoke": Suite(
         tasks=(TOY, "hutto/nyt-16"),
         selectors=("reinforce",),
-        budget=500,
+        budget=328,
         seeds=(0, 1),
         students=1,
     ),

@@ -54,7 +54,8 @@ def test_rows_of_all_jobs_and_a_report(campaign: Campaign, capsys: pytest.Captur
     assert [row.as_json() for row in read_rows(campaign.folder / "rows.jsonl")] == [row.as_json() for row in rows]
     assert {row.budget for row in rows} == {SUITES["smoke"].budget}
     assert "<html" in (campaign.folder / "report.html").read_text(encoding="utf-8")
-    assert json.loads((campaign.folder / "config.json").read_text())["tasks"] == ["toy"]
+    config = json.loads((campaign.folder / "config.json").read_text())
+    assert [config[name] for name in ("tasks", "selectors", "seeds")] == [["toy"], names, [0]]
     assert "random-half" in capsys.readouterr().out
 
 
@@ -63,6 +64,7 @@ def test_finished_rows_are_not_done_again(campaign: Campaign) -> None:
     before = lines(campaign)
     more = run_campaign(replace(campaign, seeds=(0, 1)))
     assert lines(campaign)[:4] == before
+    assert json.loads((campaign.folder / "config.json").read_text())["seeds"] == [0, 1]
     assert len(lines(campaign)) == len(more) == 8
     assert len(run_campaign(campaign)) == 8  # all of the folder: what the report shows
     assert len(lines(campaign)) == 8
@@ -79,6 +81,8 @@ def test_a_failing_run_is_recorded_and_tried_again(
     (failure,) = map(json.loads, lines(campaign, "failures.jsonl"))
     assert (failure["selector"], failure["error"].splitlines()[-1]) == ("flaky:Flaky", "RuntimeError: not today")
     assert "not today" in (campaign.folder / "report.html").read_text(encoding="utf-8")
+    assert len(run_campaign(replace(campaign, selectors=("random-half",)))) == 4
+    assert len(lines(campaign, "failures.jsonl")) == 1  # nobody has tried again
     flag.touch()
     assert len(run_campaign(campaign)) == 5
     assert not (campaign.folder / "failures.jsonl").exists()
@@ -96,8 +100,8 @@ def test_a_task_that_cant_be_prepared_fails_its_jobs_alone(campaign: Campaign, t
 
 def test_rows_that_other_settings_made_are_refused(campaign: Campaign, toy_row: Row) -> None:
     campaign.folder.mkdir()
-    append(campaign.folder / "rows.jsonl", replace(toy_row, selector="uniform").as_json())
-    with pytest.raises(UserError, match=r"a row of uniform on toy, seed 0, that was made with budget.*200.*--out"):
+    append(campaign.folder / "rows.jsonl", replace(toy_row, selector="uniform", seed=7).as_json())
+    with pytest.raises(UserError, match=r"a row of uniform on toy, seed 7, that was made with budget.*200.*--out"):
         run_campaign(campaign)
 
 
@@ -119,6 +123,7 @@ def test_values_that_are_not_valid_are_named(values: dict[str, object], message:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"selectors": ("l2a",)}, r"'l2a' is a whole method, .*: its selector is reinforce"),
         ({"tasks": ("hutto/nyt-63",)}, r"unknown task 'hutto/nyt-63': did you mean 'hutto/nyt-64'"),
         ({"tasks": ("hutto/nyt-64@lexicl",)}, r"unknown pool 'lexicl': did you mean 'lexical'"),
         ({"selectors": ("pp",)}, r"selector 'pp': unknown selector 'pp': did you mean 'ppo'"),
@@ -132,6 +137,11 @@ def test_what_cant_be_run_is_named_before_anything_runs(
     with pytest.raises(UserError, match=message):
         run_campaign(replace(campaign, **values))  # type: ignore[arg-type]  # some are wrong on purpose
     assert not campaign.folder.exists()
+
+
+def test_what_is_named_twice_is_done_once(campaign: Campaign) -> None:
+    twice = replace(campaign, tasks=("toy", "toy"), selectors=("uniform", "uniform"), seeds=(1, 1))
+    assert [job.key for job in twice.jobs()] == [("toy", name, 1) for name in ("none", "uniform", "random-search")]
 
 
 def test_suites_keep_tuning_and_test_seeds_apart() -> None:

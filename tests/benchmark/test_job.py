@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,10 +11,12 @@ import torch
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Spaces
 
-from l2a_gym.benchmark.job import Job, attempt, one_thread
+from l2a_gym.benchmark.job import Job, attempt, one_thread, options_of
 from l2a_gym.benchmark.records import Failure, Row, rounded, unpack
+from l2a_gym.benchmark.suite import SUITES
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
+from l2a_gym.errors import UserError
 from l2a_gym.runs.evaluate import score_student, score_teacher
 
 PAIR = 2 * (1 + 4 * 3)  # two episodes of the small task: a look at dev, then four steps of two updates and a look
@@ -71,7 +73,7 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
     env = make_env()
     selector = selector_class("reinforce")(Spaces.of(env))
     with one_thread():
-        selector.train(make_env, PAIR, small_job.seed, lambda *_: None)
+        selector.train(make_env, PAIR, small_job.training_seed, lambda *_: None)
         returns = []
         for seed in small_job.seeds:
             (observation, _), total, over = env.reset(seed=seed), 0.0, False
@@ -92,6 +94,23 @@ def test_students_of_all_selectors_have_the_same_seeds(small_rows: list[Row], sm
     assert not set(small_job.seeds) & set(replace(small_job, seed=1).seeds)
 
 
+def test_every_task_and_seed_has_draws_of_its_own() -> None:
+    jobs = [Job(task, "uniform", seed, 100, 3) for task in SUITES["full"].tasks for seed in range(10)]
+    drawn = [each for job in jobs for each in (*job.seeds, job.training_seed)]
+    assert len(set(drawn)) == len(drawn)
+    here, there = (Job(f"{folder}/clinic.toml", "uniform", 0, 100, 3) for folder in ("a", "b/c"))
+    assert here.seeds == there.seeds
+
+
+def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
+    class Slow(selector_class("uniform")):  # type: ignore[misc]  # a class made at run time
+        env_options: ClassVar[dict[str, Any]] = {"features": ["kl"], "steps": 60}
+
+    assert options_of(selector_class("oracle")) == {"features": ["clean"]}
+    with pytest.raises(UserError, match=r"Slow asks for steps in its env_options, .*: valid is features"):
+        options_of(Slow)
+
+
 def test_the_toy_is_scored_by_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
     env = ToyEnv()
     expected = [(1 + env.optimal_return(seed)) / 2 for seed in toy_job.seeds]
@@ -110,6 +129,16 @@ def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Any, monkeypat
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "exits.py").write_text(
+        "from l2a_agents.fixed import Uniform\n"
+        "class Exits(Uniform):\n"
+        "    def act(self, observation, deterministic=True):\n"
+        "        raise SystemExit('enough')\n",
+        encoding="utf-8",
+    )
+    exited = attempt(replace(toy_job, selector="exits:Exits"))
+    assert isinstance(exited, Failure)
+    assert exited.reason == "SystemExit: enough"
     failure = attempt(replace(toy_job, selector="broken_selector:Broken"))
     assert isinstance(failure, Failure)
     assert failure.key == ("toy", "broken_selector:Broken", 0)

@@ -51,6 +51,18 @@ def test_what_was_spent_before_going_back_stays_counted() -> None:
     assert meter.spent == 1 + 3 * 4
 
 
+def test_going_back_beneath_the_meter_is_refused() -> None:
+    env = Meter().around(TOY)()
+    env.reset(seed=0)
+    bare: Any = env.unwrapped
+    state = bare.save_state()
+    for _ in range(3):
+        env.step(ONES)
+    bare.restore_state(state)
+    with pytest.raises(RuntimeError, match=r"call env\.get_wrapper_attr\('restore_state'\)"):
+        env.step(ONES)
+
+
 @pytest.mark.parametrize("name", ["toy", "small"])
 def test_environments_that_step_together_count_each(name: str, small: dict[str, Any]) -> None:
     make_env = TOY if name == "toy" else MakeEnv("l2a_gym:L2A-Distill-v0", **small)

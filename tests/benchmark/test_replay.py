@@ -51,6 +51,7 @@ def other_actions(student: Student, change: slice) -> str:
         (lambda row: forged(row, actions="AAAA"), "student 2 can't be played"),
         (lambda row: forged(row, seed=row.students[0].seed), "student 2 has the seed"),
         (lambda row: replace(row, seed=row.seed + 1), "student 1 has the seed"),
+        (lambda row: replace(row, settings={**row.settings, "stepps": 60}), "are not an environment's: "),
         (lambda row: replace(row, top=row.top - 0.01), "top is"),
         (lambda row: replace(row, curve=(replace(row.curve[-1], episode_return=9.0),)), "curve's end is"),
         (lambda row: replace(row, chosen={**row.chosen, "films": [0.9] * 4}), "share of domains is"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,13 +91,17 @@ def _mean_of(lists: Sequence[list[float]]) -> list[float]:
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:
-    """What makes rows less comparable: budgets that were not kept, and data that are not the same."""
+    """What makes rows less comparable: budgets that were not kept; other students, settings or data."""
     found = []
     for selector in dict.fromkeys(row.selector for row in rows):
         over = [row for row in rows if row.selector == selector and row.spent > TOLERANCE * row.budget]
         if over:
             most = max(row.spent for row in over)
             found.append(f"{selector} spent up to {most:,} of {over[0].budget:,} units (rows: {len(over)}).")
+    if len(numbers := sorted({len(row.students) for row in rows})) > 1:
+        found.append(f"rows have {listed(numbers)} final students.")
+    if len(settings := {json.dumps(dict(row.settings), sort_keys=True) for row in rows}) > 1:
+        found.append(f"rows were made with different settings: {listed(sorted(settings))}.")
     for task in dict.fromkeys(row.task for row in rows):
         prepared = sorted({row.prepared for row in rows if row.task == task})
         if len(prepared) > 1:

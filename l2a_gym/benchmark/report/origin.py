@@ -11,8 +11,8 @@ from typing import Any
 from l2a_gym.benchmark.records import Failure
 from l2a_gym.errors import UserError
 
-FAILURES, CONFIG = "failures.jsonl", "config.json"
-"""Beside the rows: which runs came to none, and the settings of the benchmark's command."""
+ROWS, FAILURES, CONFIG = "rows.jsonl", "failures.jsonl", "config.json"
+"""Of a benchmark's folder: its rows, which runs came to none, and the settings of its command."""
 
 
 def read_failures(file: Path) -> list[Failure]:

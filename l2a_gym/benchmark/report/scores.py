@@ -22,10 +22,12 @@ class Scored:
     Attributes:
         rows: by task, selector and seed.
         floor: task -> mean score of the selector ``none``.
+        left_out: sentences on tasks that have no scale, whose rows are not among these.
     """
 
     rows: Mapping[Key, Row]
     floor: Mapping[str, float]
+    left_out: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -70,8 +72,8 @@ def score_rows(rows: Sequence[Row]) -> Scored:
     """Check that rows can be compared, and find where each task's scale begins.
 
     Raises:
-        UserError: there are no rows, two of the same task, selector and seed, or rows of different budgets; a task
-            without rows of ``none``, or one on which ``none`` is not below the all-data teacher.
+        UserError: there are no rows, two of the same task, selector and seed, or rows of different budgets; or no task
+            has rows of ``none`` that are below the all-data teacher.
     """
     if not rows:
         raise UserError("there are no rows to report: run scripts/benchmark.py first")
@@ -84,18 +86,23 @@ def score_rows(rows: Sequence[Row]) -> Scored:
         if row.key in by_key:
             raise UserError(f"{row.selector} on {row.task}, seed {row.seed}, stands in two rows: give one of them")
         by_key[row.key] = row
-    tasks = dict.fromkeys(row.task for row in rows)
-    return Scored(by_key, {task: _floor(task, [row for row in rows if row.task == task]) for task in tasks})
+    left_out = {task: why for task in dict.fromkeys(row.task for row in rows) if (why := _no_scale(task, rows))}
+    kept = {key: row for key, row in by_key.items() if key.task not in left_out}
+    if not kept:
+        raise UserError(" ".join(left_out.values()))
+    floor = {task: _floor(task, rows) for task in dict.fromkeys(key.task for key in kept)}
+    return Scored(kept, floor, tuple(left_out.values()))
 
 
 def _floor(task: str, rows: Sequence[Row]) -> float:
-    scores = [row.score for row in rows if row.selector == FLOOR]
-    if not scores:
-        raise UserError(f"task {task} has no rows of {FLOOR}, where its scale begins: run it with --selectors {FLOOR}")
-    floor, top = float(np.mean(scores)), min(row.top for row in rows)
+    return float(np.mean([row.score for row in rows if (row.task, row.selector) == (task, FLOOR)]))
+
+
+def _no_scale(task: str, rows: Sequence[Row]) -> str:
+    """Why a task's scores can't be normalised; empty where they can."""
+    if not any((row.task, row.selector) == (task, FLOOR) for row in rows):
+        return f"{task} is left out: it has no rows of {FLOOR}, where its scale begins."
+    floor, top = _floor(task, rows), min(row.top for row in rows if row.task == task)
     if floor >= top:
-        raise UserError(
-            f"task {task} can't be normalised: {FLOOR} has {floor:.1%}, "
-            f"the all-data teacher {top:.1%}; leave the task out"
-        )
-    return floor
+        return f"{task} is left out: {FLOOR} has {floor:.1%} there, the all-data teacher {top:.1%}."
+    return ""

@@ -80,11 +80,13 @@ def standings(rows: Sequence[Row]) -> Standings:
         tasks=scored.tasks,
         seeds=scored.seeds,
         budget=rows[0].budget,
-        rows=len(rows),
+        rows=len(scored.rows),
         standings=tuple(found),
         incomplete=tuple(_incomplete(scored, name) for name in everyone if scored.complete(name) != scored.seeds),
         cells={name: {t: cell(part) for t in scored.tasks if (part := scored.of(name, t))} for name in everyone},
-        teacher={task: float(np.mean([row.top for row in rows if row.task == task])) for task in scored.tasks},
+        teacher={
+            task: float(np.mean([row.top for row in scored.rows.values() if row.task == task])) for task in scored.tasks
+        },
         thresholds=thresholds,
         profiles={each.selector: performance_profile(_matrix(scored, each.selector), thresholds) for each in found},
         shares=SHARES,
@@ -92,7 +94,7 @@ def standings(rows: Sequence[Row]) -> Standings:
         choices={t: {n: choice(part) for n in everyone if (part := scored.of(n, t))} for t in scored.tasks},
         verdicts=tuple(verdicts(found, len(scored.tasks))),
         controls=tuple(controls(found)),
-        warnings=tuple(warnings(rows)),
+        warnings=(*scored.left_out, *warnings(list(scored.rows.values()))),
         missing=tuple(scored.missing()),
     )
 

@@ -128,7 +128,7 @@ def test_a_large_report_is_small(make_rows: Callable[..., list[Row]], tmp_path: 
 
 
 def test_rows_that_cannot_be_compared(rows: list[Row]) -> None:
-    with pytest.raises(UserError, match="has no rows of none"):
+    with pytest.raises(UserError, match="it has no rows of none"):
         report_on([row for row in rows if row.selector != "none"])
 
 

@@ -209,6 +209,26 @@ def test_budgets_that_were_not_kept_and_other_data_are_named(make_row: MakeRow) 
         "mine spent up to 1,500 of 1,000 units (rows: 2).",
         "a was prepared in different ways: a-0, other; its rows are not of the same data.",
     )
+    other = make_row("a", "yours", 0, 0.6, settings={"student": "pruned"}, students=rows[0].students[:1])
+    assert standings([*rows[:6], other]).warnings[1:] == (
+        "rows have 1, 2 final students.",
+        'rows were made with different settings: {"student": "pruned"}, {"student": "tiny"}.',
+    )
+
+
+def test_a_task_without_a_scale_is_left_out_of_all_numbers(make_row: MakeRow) -> None:
+    good = [make_row("a", "none", 0, 0.5), make_row("a", "mine", 0, 0.6)]
+    bad = [
+        make_row("b", "mine", 0, 0.9),
+        make_row("c", "none", 0, 0.6, top=0.5),
+        make_row("c", "mine", 0, 0.7, top=0.5),
+    ]
+    found, alone = standings([*good, *bad]), standings(good)
+    assert found.warnings == (
+        "b is left out: it has no rows of none, where its scale begins.",
+        "c is left out: none has 60.0% there, the all-data teacher 50.0%.",
+    )
+    assert (found.tasks, found.rows, found.standings) == (alone.tasks, alone.rows, alone.standings)
 
 
 def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: Callable[..., Standings]) -> None:
@@ -223,11 +243,11 @@ def test_rows_that_cannot_be_compared(make_row: MakeRow) -> None:
     none, mine = make_row("a", "none", 0, 0.5), make_row("a", "mine", 0, 0.6)
     with pytest.raises(UserError, match=r"there are no rows to report: run scripts/benchmark\.py first"):
         standings([])
-    with pytest.raises(UserError, match=r"task b has no rows of none, .*: run it with --selectors none"):
-        standings([none, mine, make_row("b", "mine", 0, 0.6)])
+    with pytest.raises(UserError, match=r"^b is left out: it has no rows of none, where its scale begins\.$"):
+        standings([make_row("b", "mine", 0, 0.6)])
     with pytest.raises(UserError, match=r"rows have different budgets \(1000, 2000\)"):
         standings([none, make_row("a", "mine", 0, 0.6, budget=2000)])
     with pytest.raises(UserError, match="mine on a, seed 0, stands in two rows: give one of them"):
         standings([none, mine, mine])
-    with pytest.raises(UserError, match=r"task a can't be normalised: none has 50.0%, the all-data teacher 50.0%"):
+    with pytest.raises(UserError, match=r"a is left out: none has 50.0% there, the all-data teacher 50.0%"):
         standings([none, make_row("a", "mine", 0, 0.6, top=0.5)])
