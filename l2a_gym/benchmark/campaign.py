@@ -46,7 +46,7 @@ class Campaign:
         seeds: training seeds in the place of the suite's.
         tuning: the suite's tuning seeds in the place of its test seeds, for choosing settings.
         executor: local or ray.
-        workers: jobs at a time; by default one a processor.
+        workers: jobs at a time on this machine; by default one a processor.
         address: of a Ray cluster; by default one is begun on this machine.
         device: auto, cpu, cuda or cuda:<i>.
         student: tiny, ratio, tinybert or pruned.

@@ -63,6 +63,10 @@ class SelectorConformance:
             observation, _, over, _, _ = env.step(actions[-1])
         return actions
 
+    def test_it_asks_for_features_alone(self) -> None:
+        """All else of the environment is the benchmark's."""
+        assert set(self.kind.env_options) <= {"features"}
+
     def test_actions_are_weights(self) -> None:
         """(N,) float32, finite, in [-1, 1]; before and after training."""
         for selector in (self.make(), self.trained(0)):

@@ -34,7 +34,7 @@ CHOICES = (
     "mean over final students and seeds. Selectors that drop all candidates are left out."
 )
 STATISTICS = (
-    "A run is one training with a seed of its own; its score is the mean test accuracy of its final students. With s "
+    "A run is one training with draws of its own, which follow from task and seed; its score is the mean test accuracy of its final students. With s "
     "the score, n the mean score of none on the task and t the all-data teacher's, the normalised score is "
     "(s - n) / (t - n). Selectors are compared at seeds that they have on all tasks. n is taken as known: its own "
     "error is in no interval.",
