@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Spaces
 
+from l2a_gym.benchmark.arena import DistillArena
 from l2a_gym.benchmark.job import Job, attempt, one_thread, options_of
 from l2a_gym.benchmark.records import Failure, Row, rounded, unpack
 from l2a_gym.benchmark.suite import SUITES
@@ -102,6 +104,19 @@ def test_every_task_and_seed_has_draws_of_its_own() -> None:
     assert here.seeds == there.seeds
 
 
+def test_a_tasks_folder_may_have_an_at_sign_in_its_name(small: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "me@corp" / "clinic.toml"
+    file.parent.mkdir()
+    file.write_bytes(Path(small["task"]).read_bytes())
+    for task, name, pool in (
+        (str(file), str(file), "lexical"),
+        (f"{file}@sources", str(file), "sources"),
+        ("hutto/nyt-64@generated", "hutto/nyt-64", "generated"),
+    ):
+        arena = DistillArena(task, {"device": "cpu", "task": "another"})
+        assert (arena.settings["task"], arena.settings["pool"]) == (name, pool)
+
+
 def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
     class Slow(selector_class("uniform")):  # type: ignore[misc]  # a class made at run time
         env_options: ClassVar[dict[str, Any]] = {"features": ["kl"], "steps": 60}
@@ -120,7 +135,7 @@ def test_the_toy_is_scored_by_its_own_formulas(toy_job: Job, toy_row: Row) -> No
     assert toy_row.prepared == ""
 
 
-def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_selector.py").write_text(
         "from l2a_agents.fixed import Uniform\n"
         "class Broken(Uniform):\n"

@@ -34,10 +34,10 @@ CHOICES = (
     "mean over final students and seeds. Selectors that drop all candidates are left out."
 )
 STATISTICS = (
-    "A run is one training with draws of its own, which follow from task and seed; its score is the mean test accuracy of its final students. With s "
-    "the score, n the mean score of none on the task and t the all-data teacher's, the normalised score is "
-    "(s - n) / (t - n). Selectors are compared at seeds that they have on all tasks. n is taken as known: its own "
-    "error is in no interval.",
+    "A run is one training with draws of its own, which follow from task and seed; its score is the mean test accuracy "
+    "of its final students. With s the score, n the mean score of none on the task and t the all-data teacher's, the "
+    "normalised score is (s - n) / (t - n). Selectors are compared at seeds that they have on all tasks. n is taken as "
+    "known: its own error is in no interval.",
     "Interquartile mean, its stratified bootstrap interval (2,000 draws of runs within each task), performance "
     "profiles and the probability of improvement are after Agarwal, Schwarzer, Castro, Courville and Bellemare, "
     "Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021 (arXiv 2108.13264). Every "
