@@ -98,19 +98,22 @@ class Stage:
 def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, Stage]:
     """Name -> stage, in their order.
 
-    The teachers know neither pool nor student, and the pool no student: preparations that differ there share them.
+    The teachers know neither pool nor student, and the pool no student: preparations that differ there share them. So
+    do tasks that differ in the labels of sources alone, as a clean one and its noisy twin, what knows none of these.
     """
-    asked = [fingerprint(task), config.checkpoint, local_files(config.checkpoint), config.seed]
+    how = [config.checkpoint, local_files(config.checkpoint), config.seed]
+    asked, texts = [fingerprint(task), *how], [fingerprint_of_texts(task), *how]
+    shots = [texts, len(task.labels), task.train.label.tolist(), task.dev.label.tolist()]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first"]
-    few_shot, all_data = [asked, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
+    few_shot, all_data = [shots, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
     answers = [pool, few_shot, all_data]
     signals = [answers, "by sources as they are, up to FITTED"]
     return {
         "pool": Stage(partial(_write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(_write_tokens, task, config), _key("tokens", tokens)),
-        "base": Stage(partial(_write_base, task, config, device), _key("base", asked)),
+        "base": Stage(partial(_write_base, task, config, device), _key("base", texts)),
         "few-shot": Stage(partial(_write_few_shot, task, config, device), _key("few-shot", few_shot)),
         "all-data": Stage(partial(_write_all_data, task, config, device), _key("all-data", all_data)),
         "answers": Stage(partial(_write_answers, task, config, device), _key("answers", answers)),
@@ -128,6 +131,14 @@ def fingerprint(task: Task) -> str:
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():
         digest.update(flipped.tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of_texts(task: Task) -> str:
+    """Hash of a task's texts and their length, whatever their labels."""
+    digest = hashlib.sha256(str(task.max_length).encode())
+    for texts in own_texts(task):
+        digest.update(json.dumps([texts.text, texts.pair]).encode())
     return digest.hexdigest()
 
 

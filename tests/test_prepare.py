@@ -577,6 +577,18 @@ def test_preparations_share_the_stages_that_they_agree_on(
         np.testing.assert_array_equal(answers[sources : second.rows["pool"].stop], asked)
 
 
+def test_a_noisy_twin_shares_what_knows_no_label_of_a_source(cache: Path, task: Task, config: Preparation) -> None:
+    first = prepare(task, config, CPU)
+    for other, same in (
+        ({"sources": {name: relabelled(texts) for name, texts in task.sources.items()}}, ["base", "few-shot"]),
+        ({"train": relabelled(task.train)}, ["base"]),
+        ({"dev": relabelled(task.dev)}, ["base"]),
+        ({"max_length": task.max_length - 1}, []),
+    ):
+        twin = prepare(replace(task, id="twin", **other), config, CPU)
+        assert shared(twin.folder, first.folder) == same
+
+
 def shared(one: Path, other: Path) -> list[str]:
     """The stages whose files are the same files on disk."""
     names = [name for name in times(one) if (other / name).is_file() and (one / name).samefile(other / name)]
