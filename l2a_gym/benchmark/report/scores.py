@@ -31,7 +31,7 @@ class Scored:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """All tasks, in the order of the rows."""
+        """All tasks, by name: a clean one stands before its noisy twin, in whatever order they were done."""
         return tuple(self.floor)
 
     @property
@@ -86,11 +86,11 @@ def score_rows(rows: Sequence[Row]) -> Scored:
         if row.key in by_key:
             raise UserError(f"{row.selector} on {row.task}, seed {row.seed}, stands in two rows: give one of them")
         by_key[row.key] = row
-    left_out = {task: why for task in dict.fromkeys(row.task for row in rows) if (why := _no_scale(task, rows))}
+    left_out = {task: why for task in sorted({row.task for row in rows}) if (why := _no_scale(task, rows))}
     kept = {key: row for key, row in by_key.items() if key.task not in left_out}
     if not kept:
         raise UserError(" ".join(left_out.values()))
-    floor = {task: _floor(task, rows) for task in dict.fromkeys(key.task for key in kept)}
+    floor = {task: _floor(task, rows) for task in sorted({key.task for key in kept})}
     return Scored(kept, floor, tuple(left_out.values()))
 
 

@@ -13,7 +13,7 @@ from l2a_gym.benchmark.report.details import Cell, Choice, Curve, cell, choice, 
 from l2a_gym.benchmark.report.scores import Scored, score_rows
 from l2a_gym.benchmark.report.statistics import performance_profile
 from l2a_gym.benchmark.report.verdicts import Verdict, controls, verdicts
-from l2a_gym.benchmark.report.wording import count, listed
+from l2a_gym.benchmark.report.wording import at_seeds, count, listed
 
 SHARES = np.linspace(0, 1, 101)
 """Shares of the budget at which returns are compared."""
@@ -27,7 +27,7 @@ class Standings:
     teacher.
 
     Attributes:
-        tasks: in the order of the rows.
+        tasks: by name.
         seeds: all, ascending.
         budget: units that each training was given.
         rows: their number.
@@ -115,9 +115,7 @@ def _incomplete(scored: Scored, selector: str) -> str:
     if seeds:
         return f"{selector} is compared at {count(len(seeds), 'seed')} ({listed(seeds)}) of {len(scored.seeds)}."
     has = [
-        f"{task} (seeds {listed(row.seed for row in part)})"
-        for task in scored.tasks
-        if (part := scored.of(selector, task))
+        f"{task} ({at_seeds(row.seed for row in part)})" for task in scored.tasks if (part := scored.of(selector, task))
     ]
     tasks = count(len(scored.tasks), "task")
     return f"{selector} has no seed on all {tasks} and is in no comparison; it has {listed(has)}."

@@ -39,8 +39,14 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(map(str, names))
 
 
+def at_seeds(seeds: Iterable[int]) -> str:
+    """``seed 1``, ``seeds 1, 2``."""
+    numbers = list(seeds)
+    return f"seed{'s' * (len(numbers) > 1)} {listed(numbers)}"
+
+
 def keys(found: Iterable[Key]) -> list[str]:
     """One line for each selector and task: ``ppo on hutto/nyt-64: seeds 1, 2``."""
     grouped = groupby(sorted(found), key=lambda key: (key.selector, key.task))
     lines = [(selector, task, [key.seed for key in group]) for (selector, task), group in grouped]
-    return [f"{selector} on {task}: seed{'s' * (len(seeds) > 1)} {listed(seeds)}" for selector, task, seeds in lines]
+    return [f"{selector} on {task}: {at_seeds(seeds)}" for selector, task, seeds in lines]

@@ -228,7 +228,11 @@ def test_a_task_without_a_scale_is_left_out_of_all_numbers(make_row: MakeRow) ->
         "b is left out: it has no rows of none, where its scale begins.",
         "c is left out: none has 60.0% there, the all-data teacher 50.0%.",
     )
-    assert (found.tasks, found.rows, found.standings) == (alone.tasks, alone.rows, alone.standings)
+    assert (found.tasks, found.rows, found.cells) == (("a",), 2, alone.cells)
+    assert [(each.selector, each.score.value) for each in found.standings] == [
+        ("mine", pytest.approx(0.25)),
+        ("none", 0),
+    ]
 
 
 def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: Callable[..., Standings]) -> None:
