@@ -69,7 +69,7 @@ SUITES = {
         students=5,
     ),
 }
-"""``smoke``: everything works, in 2 minutes. ``core``: the four domains, clean and with 40 % of the source labels
+"""``smoke``: everything works, in minutes. ``core``: the four domains, clean and with 40 % of the source labels
 flipped. ``full``: all numbers of shots, pairs of texts, and pools with generated texts."""
 
 
