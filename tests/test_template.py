@@ -22,7 +22,7 @@ def test_it_conforms_by_its_own_test_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "test_my_selector.py"]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 def test_it_is_compared_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from l2a_agents.fixed import Uniform
 
 class Suicidal(Uniform):
     def train(self, make_env, budget, seed, log, num_envs=1):
-        if seed == 1:
+        if seed == {seed}:
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -62,9 +62,9 @@ def test_a_workers_death_costs_its_job_alone(
     name: str, toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     address = request.getfixturevalue("cluster") if name == "ray" else ""
-    (tmp_path / "suicidal.py").write_text(SUICIDE, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
     jobs = [replace(toy_job, selector="suicidal:Suicidal", seed=seed) for seed in range(4)]
+    (tmp_path / "suicidal.py").write_text(SUICIDE.format(seed=jobs[1].training_seed), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
     results = by_key(EXECUTORS[name](jobs, 2, address))
     lost = [each for each in results.values() if isinstance(each, Failure)]
     assert [failure.seed for failure in lost] == [1]
