@@ -135,12 +135,10 @@ def run_campaign(campaign: Campaign) -> list[Row]:
 
 def write_config(campaign: Campaign) -> None:
     """Write down the settings; seeds, tasks and selectors beside those of earlier commands, whose rows are there."""
-    file = campaign.folder / CONFIG
-    out = campaign.out and str(campaign.out)
-    before, now = read_config(file), asdict(campaign) | campaign.axes() | {"tuning": False, "out": out}
-    for name in campaign.axes():
-        now[name] = list(dict.fromkeys([*before.get(name, []), *now[name]]))
-    write_text(file, json.dumps(now, indent=1))
+    file, out = campaign.folder / CONFIG, campaign.out and str(campaign.out)
+    before = read_config(file)
+    axes = {name: list(dict.fromkeys([*before.get(name, []), *each])) for name, each in campaign.axes().items()}
+    write_text(file, json.dumps(asdict(campaign) | axes | {"tuning": False, "out": out}, indent=1))
 
 
 def forget_failures(file: Path, jobs: list[Job]) -> None:
