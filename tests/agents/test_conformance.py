@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ class TestEverySelector(SelectorConformance):
 class Careless(Fixed):
     """Breaks every rule."""
 
+    env_options: ClassVar[Mapping[str, Any]] = {"steps": 10}
     number = 0.5
 
     def act(self, observation: Any, deterministic: bool = True) -> Any:
