@@ -13,7 +13,7 @@ from scipy import stats
 from l2a_gym.benchmark.records import Row
 from l2a_gym.benchmark.report.scores import Scored
 from l2a_gym.benchmark.report.statistics import anytime
-from l2a_gym.benchmark.report.wording import listed
+from l2a_gym.benchmark.report.wording import at_seeds, listed
 
 TOLERANCE = 1.1
 """Times the budget that a training may spend: its last episode is played to the end."""
@@ -102,10 +102,18 @@ def warnings(rows: Sequence[Row]) -> list[str]:
         found.append(f"rows have {listed(numbers)} final students.")
     if len(settings := {json.dumps(dict(row.settings), sort_keys=True) for row in rows}) > 1:
         found.append(f"rows were made with different settings: {listed(sorted(settings))}.")
-    for task in dict.fromkeys(row.task for row in rows):
-        prepared = sorted({row.prepared for row in rows if row.task == task})
-        if len(prepared) > 1:
-            found.append(
-                f"{task} was prepared in different ways: {listed(prepared)}; its rows are not of the same data."
-            )
-    return found
+    found += [_preparations(task, rows) for task in dict.fromkeys(row.task for row in rows)]
+    return [each for each in found if each]
+
+
+def _preparations(task: str, rows: Sequence[Row]) -> str:
+    """The ways in which a task was prepared, and what they do to pairs of rows; empty where there is one way."""
+    seeds: dict[str, set[int]] = {}
+    for row in sorted((row for row in rows if row.task == task), key=lambda row: row.seed):
+        seeds.setdefault(row.prepared, set()).add(row.seed)
+    if len(seeds) < 2:
+        return ""
+    shared = len(set().union(*seeds.values())) < sum(map(len, seeds.values()))
+    effect = "are of different data" if shared else "are of the same data, levels at different seeds are not"
+    ways = "; ".join(f"{way} at {at_seeds(sorted(each))}" for way, each in seeds.items())
+    return f"{task} was prepared in different ways ({ways}): pairs at one seed {effect}."
