@@ -82,7 +82,7 @@ def standings(rows: Sequence[Row]) -> Standings:
         budget=rows[0].budget,
         rows=len(scored.rows),
         standings=tuple(found),
-        incomplete=tuple(_incomplete(scored, name) for name in everyone if scored.complete(name) != scored.seeds),
+        incomplete=tuple(_incomplete(scored, everyone)),
         cells={name: {t: cell(part) for t in scored.tasks if (part := scored.of(name, t))} for name in everyone},
         teacher={
             task: float(np.mean([row.top for row in scored.rows.values() if row.task == task])) for task in scored.tasks
@@ -110,10 +110,20 @@ def _thresholds(scored: Scored, selectors: Sequence[str]) -> Curve:
     return np.linspace(low, high, round((high - low) / 0.02) + 1)
 
 
-def _incomplete(scored: Scored, selector: str) -> str:
-    seeds = scored.complete(selector)
-    if seeds:
-        return f"{selector} is compared at {count(len(seeds), 'seed')} ({listed(seeds)}) of {len(scored.seeds)}."
+def _incomplete(scored: Scored, selectors: Sequence[str]) -> list[str]:
+    """Sentences on selectors that lack rows: those that have the same seeds share one."""
+    seeds = {name: scored.complete(name) for name in selectors}
+    said = []
+    for some in dict.fromkeys(each for each in seeds.values() if each and each != scored.seeds):
+        names = [name for name in selectors if seeds[name] == some]
+        are = "is" if len(names) == 1 else "are"
+        said.append(
+            f"{listed(names)} {are} compared at {count(len(some), 'seed')} ({listed(some)}) of {len(scored.seeds)}."
+        )
+    return said + [_uncompared(scored, name) for name in selectors if not seeds[name]]
+
+
+def _uncompared(scored: Scored, selector: str) -> str:
     has = [
         f"{task} ({at_seeds(row.seed for row in part)})" for task in scored.tasks if (part := scored.of(selector, task))
     ]

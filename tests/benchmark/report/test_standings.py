@@ -71,6 +71,7 @@ def test_only_seeds_on_all_tasks_are_compared(make_rows: MakeRows) -> None:
     rows = make_rows("none", both) + make_rows("uniform", {"a": [0.6, 0.6, 0.6], "b": [0.6, 0.6, 0.6]})
     rows += make_rows("ppo", {"a": [0.7, 0.7, 0.9], "b": [0.7, 0.7]}, learns=True)  # 0.9 has no partner
     rows += make_rows("half", {"b": [0.9, 0.9]})
+    rows += make_rows("dsir", {"a": [0.6, 0.6], "b": [0.6, 0.6]}) + make_rows("el2n", {"a": [0.55], "b": [0.55]})
     found = standings(rows)
     assert (by_name(found)["ppo"].seeds, by_name(found)["ppo"].score.value) == ((0, 1), pytest.approx(0.5))
     assert by_name(found)["ppo"].over["uniform"].seeds == 2
@@ -79,10 +80,12 @@ def test_only_seeds_on_all_tasks_are_compared(make_rows: MakeRows) -> None:
     assert found.cells["half"]["b"].mean == pytest.approx(0.9)
     assert "a" not in found.cells["half"]
     assert found.incomplete == (
-        "ppo is compared at 2 seeds (0, 1) of 3.",
+        "ppo, dsir are compared at 2 seeds (0, 1) of 3.",
+        "el2n is compared at 1 seed (0) of 3.",
         "half has no seed on all 2 tasks and is in no comparison; it has b (seeds 0, 1).",
     )
     missing = [("b", "ppo", 2), ("a", "half", 0), ("a", "half", 1), ("a", "half", 2), ("b", "half", 2)]
+    missing += [(task, "dsir", 2) for task in "ab"] + [(task, "el2n", seed) for task in "ab" for seed in (1, 2)]
     assert found.missing == tuple(Key(*each) for each in missing)
 
 
