@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 
 from l2a_gym.benchmark.records import Key
 from l2a_gym.benchmark.report.statistics import Interval
@@ -46,7 +45,11 @@ def at_seeds(seeds: Iterable[int]) -> str:
 
 
 def keys(found: Iterable[Key]) -> list[str]:
-    """One line for each selector and task: ``ppo on hutto/nyt-64: seeds 1, 2``."""
-    grouped = groupby(sorted(found), key=lambda key: (key.selector, key.task))
-    lines = [(selector, task, [key.seed for key in group]) for (selector, task), group in grouped]
-    return [f"{selector} on {task}: {at_seeds(seeds)}" for selector, task, seeds in lines]
+    """One line for each selector and its seeds: ``ppo at seeds 1, 2: hutto/amazon-64, hutto/nyt-64``."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for key in sorted(found, key=lambda key: (key.selector, key.task, key.seed)):
+        seeds.setdefault((key.selector, key.task), []).append(key.seed)
+    tasks: dict[tuple[str, str], list[str]] = {}
+    for (selector, task), numbers in seeds.items():
+        tasks.setdefault((selector, at_seeds(numbers)), []).append(task)
+    return [f"{selector} at {numbers}: {listed(names)}" for (selector, numbers), names in tasks.items()]

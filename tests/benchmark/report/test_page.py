@@ -80,7 +80,7 @@ def test_what_is_missing_or_failed_is_listed(rows: list[Row], tmp_path: Path) ->
         assert "was done later" not in text
         assert "Missing:" not in text
     _, markdown = write_report(report_on(rows), tmp_path)
-    assert "on b/2: seed 1" in markdown.read_text(encoding="utf-8")
+    assert "at seed 1: b/2" in markdown.read_text(encoding="utf-8")
     html, _ = write_report(report_on([row for row in rows if row.selector != HOSTILE]), tmp_path)
     assert "Every selector has a row for every task and seed." in html.read_text(encoding="utf-8")
 
