@@ -102,17 +102,17 @@ def warnings(rows: Sequence[Row]) -> list[str]:
         found.append(f"rows have {listed(numbers)} final students.")
     if len(settings := {json.dumps(dict(row.settings), sort_keys=True) for row in rows}) > 1:
         found.append(f"rows were made with different settings: {listed(sorted(settings))}.")
-    found += [_preparations(task, rows) for task in dict.fromkeys(row.task for row in rows)]
-    return [each for each in found if each]
+    for task in dict.fromkeys(row.task for row in rows):
+        seeds: dict[str, set[int]] = {}
+        for row in sorted((row for row in rows if row.task == task), key=lambda row: row.seed):
+            seeds.setdefault(row.prepared, set()).add(row.seed)
+        if len(seeds) > 1:
+            found.append(_prepared_apart(task, seeds))
+    return found
 
 
-def _preparations(task: str, rows: Sequence[Row]) -> str:
-    """The ways in which a task was prepared, and what they do to pairs of rows; empty where there is one way."""
-    seeds: dict[str, set[int]] = {}
-    for row in sorted((row for row in rows if row.task == task), key=lambda row: row.seed):
-        seeds.setdefault(row.prepared, set()).add(row.seed)
-    if len(seeds) < 2:
-        return ""
+def _prepared_apart(task: str, seeds: Mapping[str, set[int]]) -> str:
+    """The ways in which a task was prepared, each with its seeds, and what they do to pairs of rows."""
     shared = len(set().union(*seeds.values())) < sum(map(len, seeds.values()))
     effect = "are of different data" if shared else "are of the same data, levels at different seeds are not"
     ways = "; ".join(f"{way} at {at_seeds(sorted(each))}" for way, each in seeds.items())
