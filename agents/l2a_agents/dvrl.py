@@ -28,7 +28,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from l2a_agents.episodes import means, play_out, training_seeds
+from l2a_agents.episodes import apart, means, play_out, training_seeds
 from l2a_agents.rule import COLUMNS, positions, standardise
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
@@ -72,8 +72,8 @@ class DVRL:
             start = seeds[turn % len(seeds)]
             observations, _ = envs.reset(seed=[start] * num_envs)  # type: ignore[arg-type]  # its stubs know no lists
             choices: list[Choices] = [[] for _ in range(num_envs)]
-            actors = [partial(self._choose, rng=rng, choices=each) for each in choices]
-            rewards, figures, _ = play_out(envs, observations, actors, max(1, self.spaces.steps // 2))
+            act = partial(self._choose_each, rng=rng, choices=choices)
+            rewards, figures, _ = play_out(envs, observations, act, max(1, self.spaces.steps // 2))
             total, turn = total + int(spent(figures).sum()), turn + 1
             advantages = rewards - baseline.setdefault(start, float(rewards.mean()))
             baseline[start] += (1 - MOMENTUM) * float(advantages.mean())
@@ -95,6 +95,11 @@ class DVRL:
         m = torch.sigmoid(logits).mean()
         penalty = torch.relu(m - THRESHOLD) + torch.relu(1 - THRESHOLD - m)
         return PENALTY * penalty - advantage * log_likelihood
+
+    def _choose_each(self, observations: Observation, rng: np.random.Generator, choices: list[Choices]) -> Action:
+        """Choose in each of several environments."""
+        each = zip(apart(observations, len(choices)), choices, strict=True)
+        return np.stack([self._choose(observation, rng, own) for observation, own in each])
 
     def _choose(self, observation: Observation, rng: np.random.Generator, choices: Choices) -> Action:
         """Choose at random, and keep the choice."""

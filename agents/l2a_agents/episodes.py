@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -114,8 +114,8 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
 
     def _play(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """The episodes' rewards (E,) and figures."""
-        rules = [partial(apply_rule, theta, where=self.where) for theta in thetas]
-        rewards, figures, self.observations = play_out(self.envs, self.observations, rules, self.half)
+        act = partial(apply_rule, thetas, where=self.where)
+        rewards, figures, self.observations = play_out(self.envs, self.observations, act, self.half)
         self.spent += int(spent(figures).sum())
         return rewards, figures
 
@@ -126,14 +126,14 @@ def apart(observations: Observation, number: int) -> list[Observation]:
 
 
 def play_out(
-    envs: VectorEnv[Any, Any, Any], observations: Observation, actors: Sequence[Actor], half: int
+    envs: VectorEnv[Any, Any, Any], observations: Observation, act: Actor, half: int
 ) -> tuple[NDArray[np.float64], dict[str, Any], Observation]:
     """Play the episodes that have begun to their ends; one that ends early, its student diverged, stays as it ended.
 
     Args:
         envs: E environments, which wait at their episodes' ends.
         observations: the episodes' first.
-        actors: what acts in each.
+        act: from the observations of all to their actions (E, ...); those of episodes that ended don't count.
         half: T / 2.
 
     Returns:
@@ -141,11 +141,9 @@ def play_out(
         among them; the last observations.
     """
     gains, over = [np.zeros(envs.num_envs)], np.zeros(envs.num_envs, dtype=np.bool_)
-    idle = np.zeros(envs.single_action_space.shape or (), dtype=np.float32)
     figures: dict[str, Any] = {}
     while not over.all():
-        each = zip(actors, apart(observations, envs.num_envs), over, strict=True)
-        actions = np.stack([idle if ended else act(observation) for act, observation, ended in each])
+        actions = np.where(over[:, None], np.float32(0), act(observations))
         observations, rewards, terminated, truncated, infos = envs.step(actions)
         gains.append(gains[-1] + np.where(over, 0.0, rewards))
         for name, values in infos.items():

@@ -39,14 +39,15 @@ def positions(spaces: Spaces) -> list[int]:
 
 
 def standardise(columns: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Columns (N, H) with mean 0 and deviation 1 over the candidates shown; a constant column becomes 0."""
-    centred = columns - columns.mean(0, dtype=np.float64)
-    return centred / np.maximum(centred.std(0), 1e-6)
+    """Columns (..., N, H) with mean 0 and deviation 1 over the candidates shown; a constant column becomes 0."""
+    centred = columns - columns.mean(-2, dtype=np.float64, keepdims=True)
+    return centred / np.maximum(centred.std(-2, keepdims=True), 1e-6)
 
 
 def apply_rule(theta: NDArray[np.floating[Any]], observation: Observation, where: list[int]) -> Action:
-    """Weights (N,) of all candidates under theta (H,)."""
-    return np.clip((1 + standardise(observation["candidates"][:, where]) @ theta) / 2, -1, 1).astype(np.float32)
+    """Weights (N,) of all candidates under theta (H,), or (E, N) of E observations, each under its own (E, H)."""
+    scores = (standardise(observation["candidates"][..., where]) @ theta[..., None])[..., 0]
+    return np.clip((1 + scores) / 2, -1, 1).astype(np.float32)
 
 
 def named(theta: NDArray[np.floating[Any]]) -> dict[str, float]:

@@ -25,18 +25,29 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+"""What a student's precision can be."""
+
+
 def teacher_precision(device: torch.device) -> torch.autocast:
     """Autocast for wide models: bfloat16 where the processor multiplies it faster than float32, else float32."""
-    return _autocast(device, _fast_bfloat16(device))
+    return autocast(device, torch.bfloat16 if _fast_bfloat16(device) else torch.float32)
 
 
-def student_precision(device: torch.device) -> torch.autocast:
-    """Autocast for students: float32 on a CPU, where so small products lose more by conversion than they gain."""
-    return _autocast(device, device.type == "cuda" and _fast_bfloat16(device))
+def student_precision(device: torch.device, name: str = "auto") -> torch.dtype:
+    """The precision of students' activations; their weights are float32.
+
+    ``auto`` is bfloat16 on a GPU that has it, and float32 on a CPU, where so small products lose more by conversion
+    than they gain.
+    """
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and _fast_bfloat16(device) else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def _autocast(device: torch.device, enabled: bool) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Products of matrices in bfloat16, where that is the precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

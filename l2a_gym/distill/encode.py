@@ -40,8 +40,16 @@ class Tokens:
         return len(self.ids)
 
     def take(self, index: Tensor) -> Tokens:
-        """The rows at ``index``, in that order."""
+        """The rows at ``index``, in that order; an index (E, n) gives the tokens of E students, ids (E, n, L)."""
         return Tokens(self.ids[index], self.length[index], self.first[index], self.pad)
+
+    def cut(self, longest: int) -> Tokens:
+        """The same texts without their padding beyond so many tokens; none is longer."""
+        return Tokens(self.ids[..., :longest], self.length, self.first, self.pad)
+
+    def of_one(self) -> Tokens:
+        """The same as tokens of one student, ids (1, n, L)."""
+        return Tokens(self.ids[None], self.length[None], self.first[None], self.pad)
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on ``device``."""

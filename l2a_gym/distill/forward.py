@@ -13,13 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AlbertForSequenceClassification, BertForSequenceClassification, PreTrainedModel
+from transformers import (
+    AlbertForSequenceClassification,
+    BertForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.activations import ACT2FN
 
 from l2a_gym.distill.encode import Tokens
@@ -63,38 +68,19 @@ MULTIPLE = 64
 """M is a multiple of this: few shapes, so that the memory of a pass fits the next one."""
 
 
-class Stack:
-    """The parameters of E students of one shape, one tensor for all.
+def kind_of(student: PreTrainedModel) -> Names:
+    """What the student's class calls its parts."""
+    return KINDS[type(student)]
 
-    The students stay models of ``transformers``: their parameters become views of the stack, so that what is loaded
-    into a student or learnt by it is in the stack, and the other way round.
 
-    Args:
-        students: of one class and configuration, on one device.
+def parameters_of(student: PreTrainedModel) -> dict[str, Tensor]:
+    """A student's parameters as those of E = 1: name -> (1, ...); gradients reach the student's own."""
+    return {name: parameter[None] for name, parameter in student.named_parameters()}
 
-    Attributes:
-        students: the same.
-        tensors: a parameter's name -> (E, ...); gradients gather here until :meth:`hand_out`.
-    """
 
-    def __init__(self, students: Sequence[PreTrainedModel]) -> None:
-        self.students = list(students)
-        named = [dict(student.named_parameters()) for student in students]
-        self.tensors = {name: torch.stack([each[name].detach() for each in named]) for name in named[0]}
-        for i, each in enumerate(named):
-            for name, parameter in each.items():
-                parameter.data = self.tensors[name][i]
-        for name, tensor in self.tensors.items():
-            tensor.requires_grad_(named[0][name].requires_grad)
-
-    def hand_out(self) -> None:
-        """Give each student its part of the gradients, and begin to gather anew."""
-        for i, student in enumerate(self.students):
-            for name, parameter in student.named_parameters():
-                if (gathered := self.tensors[name].grad) is not None:
-                    parameter.grad = gathered[i]
-        for tensor in self.tensors.values():
-            tensor.grad = None
+def padded_size(tokens: int) -> int:
+    """M for a student of so many tokens."""
+    return -(-tokens // MULTIPLE) * MULTIPLE
 
 
 @dataclass(frozen=True)
@@ -108,7 +94,7 @@ class Affine:
         """(E, M, in) to (E, M, out)."""
         if len(self.weight) == 1:  # a plain product is the faster one
             return F.linear(x.squeeze(0), self.weight.squeeze(0), self.bias.squeeze(0))[None]
-        return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
+        return x @ self.weight.mT + self.bias[:, None]  # the sum becomes part of what follows, when compiled
 
 
 @dataclass(frozen=True)
@@ -126,47 +112,77 @@ class Norm:
         return torch.addcmul(self.bias[:, None], F.layer_norm(x, x.shape[-1:], eps=self.eps), self.weight[:, None])
 
 
+class _Move(torch.autograd.Function):
+    """Rows of x (a, H) at ``there`` (b,). Its gradient moves back the same way, by ``back`` (a,), where ``real`` (a,).
+
+    Where each row goes to at most one place that counts, this is the gradient of an index, without a sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor, real: Tensor) -> Tensor:
+        ctx.save_for_backward(back, real)
+        return x.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        back, real = ctx.saved_tensors
+        return gradients[0].index_select(0, back).masked_fill(~real[:, None], 0), None, None, None
+
+
+_move: Callable[..., Tensor] = _Move.apply
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of E x n texts stand, padding left out.
+    """Where the tokens of E x n texts stand: packed without padding, and padded to T.
 
     Attributes:
-        place: (E, M) each token's position in the E x n x T places of padded texts. Students with fewer than M tokens
-            are filled up with tokens that nobody reads; their place is the one after the last.
-        mask: (E * n, T) bool, places that are no padding.
+        place: (E * M,) each packed token's position among the E * n * T padded ones. Students with fewer than M tokens
+            are filled up with copies of their first token, which nobody reads.
+        real: (E, M) bool, tokens that are no such copies.
+        packed: (E * n * T,) each padded position's token among the E * M packed ones; for padding, its text's last.
+        position: (E, M) each packed token's place in its text.
+        mask: (E * n, T) bool, positions that are no padding.
     """
 
     place: Tensor
+    real: Tensor
+    packed: Tensor
+    position: Tensor
     mask: Tensor
 
     @staticmethod
-    def of(mask: Tensor, students: int) -> Layout:
-        """The layout of texts, a student's after another's."""
-        count = mask.view(students, -1).sum(1)
-        most = -(-int(count.max()) // MULTIPLE) * MULTIPLE
-        filled = torch.arange(most, device=mask.device) < count[:, None]
-        place = torch.full(filled.shape, mask.numel(), device=mask.device)
-        return Layout(place.masked_scatter(filled, mask.flatten().nonzero()[:, 0]), mask)
+    def of(length: Tensor, size: int, longest: int) -> Layout:
+        """The layout of texts of (E, n) tokens; nothing waits for the device.
 
-    @cached_property
-    def read(self) -> Tensor:
-        """(E * M,) the places to read tokens from; for tokens that nobody reads, their student's first.
-
-        That of another student would do as well, until one of them has weights that are not finite.
+        Args:
+            length: tokens of each text.
+            size: M, at least the largest of a student's sums.
+            longest: T, at least the largest length.
         """
-        students, size = len(self.place), self.mask.numel()
-        first = torch.arange(0, size, size // students, device=self.place.device)[:, None]
-        return torch.where(self.place < size, self.place, first).flatten()
+        students, n = length.shape
+        ends = length.cumsum(1)
+        begins = ends - length
+        number = torch.arange(size, device=length.device).expand(students, size).contiguous()
+        text = torch.searchsorted(ends, number, right=True)
+        real = text < n
+        text = text * real
+        position = (number - begins.gather(1, text)) * real
+        student = torch.arange(students, device=length.device)[:, None]
+        place = (student * n + text) * longest + position
+        step = torch.arange(longest, device=length.device)
+        packed = (student * size + begins)[..., None] + torch.minimum(step, length[..., None] - 1)
+        return Layout(place.flatten(), real, packed.flatten(), position, (step < length[..., None]).flatten(0, 1))
 
     def pad(self, packed: Tensor) -> Tensor:
-        """(E, M, H) to (E * n, T, H); padding is zero."""
-        size, width = self.mask.numel(), packed.shape[2]
-        padded = packed.new_zeros(size + 1, width).index_copy(0, self.place.flatten(), packed.flatten(0, 1))
-        return padded[:size].view(*self.mask.shape, width)
+        """(E, M, H) to (E * n, T, H)."""
+        padded: Tensor = _move(packed.flatten(0, 1), self.packed, self.place, self.real.flatten())
+        return padded.view(*self.mask.shape, -1)
 
     def pack(self, padded: Tensor) -> Tensor:
         """(E * n, T, H) to (E, M, H)."""
-        return padded.flatten(0, 1).index_select(0, self.read).view(*self.place.shape, -1)
+        packed: Tensor = _move(padded.flatten(0, 1), self.place, self.packed, self.mask.flatten())
+        return packed.view(*self.real.shape, -1)
 
     def attend(self, scores: Tensor) -> Tensor:
         """Scores (E * n, heads, queries, T) to probabilities."""
@@ -218,42 +234,53 @@ class Layer:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a student says of n texts: logits (n, C), and the vectors (n, H) that its classifier sees; float32."""
+    """What students predict: logits (..., n, C), and the vectors (..., n, H) that their classifiers see; float32."""
 
     logits: Tensor
     pooled: Tensor
 
-    def of(self, students: int, first: int | None = None) -> list[Outputs]:
-        """Of texts of several students, a student's after another's: each one's, or the first of each; detached."""
-        parts = (part.detach().unflatten(0, (students, -1))[:, :first] for part in (self.logits, self.pooled))
-        return [Outputs(*both) for both in zip(*parts, strict=True)]
+    def detach(self) -> Outputs:
+        """The same without a gradient."""
+        return Outputs(self.logits.detach(), self.pooled.detach())
+
+    def first(self, n: int) -> Outputs:
+        """Of the first n texts."""
+        return Outputs(self.logits[..., :n, :], self.pooled[..., :n, :])
+
+    def take(self, rows: Tensor) -> Outputs:
+        """Of the texts at ``rows`` (..., m), in that order."""
+        logits, pooled = (part.gather(-2, rows[..., None].expand(*rows.shape, part.shape[-1])) for part in self._both())
+        return Outputs(logits, pooled)
 
     @staticmethod
     def cat(parts: Sequence[Outputs]) -> Outputs:
         """The texts of all parts, in order."""
-        return Outputs(torch.cat([part.logits for part in parts]), torch.cat([part.pooled for part in parts]))
+        return Outputs(*(torch.cat(each, dim=-2) for each in zip(*(part._both() for part in parts), strict=True)))
 
-    def take(self, rows: Tensor) -> Outputs:
-        """Of the texts at ``rows``, in that order."""
-        return Outputs(self.logits[rows], self.pooled[rows])
+    @staticmethod
+    def stack(parts: Sequence[Outputs]) -> Outputs:
+        """Of several students."""
+        return Outputs(*(torch.stack(each) for each in zip(*(part._both() for part in parts), strict=True)))
+
+    def _both(self) -> tuple[Tensor, Tensor]:
+        return self.logits, self.pooled
 
 
 class Forward:
     """The forward pass of E BERT or ALBERT classifiers without dropout.
 
     Args:
-        stack: their parameters.
+        tensors: a parameter's name -> (E, ...), of all students. Embeddings may be of higher precision than the rest.
+        names: what the students' class calls them.
+        config: of each student.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        self.students = len(stack.students)
-        config, names = stack.students[0].config, KINDS[type(stack.students[0])]
-
+    def __init__(self, tensors: Mapping[str, Tensor], names: Names, config: PreTrainedConfig) -> None:
         def affine(name: str) -> Affine:
-            return Affine(stack.tensors[f"{name}.weight"], stack.tensors[f"{name}.bias"])
+            return Affine(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
         def norm(name: str) -> Norm:
-            return Norm(stack.tensors[f"{name}.weight"], stack.tensors[f"{name}.bias"], config.layer_norm_eps)
+            return Norm(tensors[f"{name}.weight"], tensors[f"{name}.bias"], config.layer_norm_eps)
 
         def layer(number: int) -> Layer:
             query, key, value, out, out_norm, inner, outer, last_norm = (
@@ -266,33 +293,37 @@ class Forward:
             )
 
         self.tables = [
-            stack.tensors[f"{names.embeddings}{name}_embeddings.weight"] for name in ("word", "position", "token_type")
+            tensors[f"{names.embeddings}{name}_embeddings.weight"] for name in ("word", "position", "token_type")
         ]
         self.norm = norm(f"{names.embeddings}LayerNorm")
         self.widen: Callable[[Tensor], Tensor] = affine(names.widen) if names.widen else torch.nn.Identity()
         self.layers = [layer(number) for number in range(config.num_hidden_layers)]
         self.pooler, self.classifier = affine(names.pooler), affine("classifier")
 
-    def __call__(self, tokens: Tokens) -> Outputs:
-        """The students' outputs on E * n texts, a student's after another's, in their order."""
-        pooled = self.pooled(tokens)
-        return Outputs(self.classifier(pooled).flatten(0, 1).float(), pooled.flatten(0, 1).float())
+    def __call__(self, tokens: Tokens, size: int) -> Outputs:
+        """The students' outputs (E, n, ·) on texts of their own.
 
-    def pooled(self, tokens: Tokens) -> Tensor:
+        Args:
+            tokens: ids (E, n, T), length and first (E, n).
+            size: M, see :meth:`Layout.of`.
+        """
+        pooled = self.pooled(tokens, size)
+        return Outputs(self.classifier(pooled).float(), pooled.float())
+
+    def pooled(self, tokens: Tokens, size: int) -> Tensor:
         """The vectors (E, n, H) that the classifiers see."""
-        inputs = tokens.inputs()
-        layout = Layout.of(inputs["attention_mask"].bool(), self.students)
-        x = self._embed(inputs, layout)
+        layout = Layout.of(tokens.length, size, tokens.ids.shape[2])
+        x = self._embed(tokens, layout)
         for layer in self.layers[:-1]:
             x = layer(x, layout)
         return torch.tanh(self.pooler(self.layers[-1].first(x, layout)))
 
-    def _embed(self, inputs: Mapping[str, Tensor], layout: Layout) -> Tensor:
-        ids = inputs["input_ids"].flatten()[layout.read]
-        types = inputs["token_type_ids"].flatten()[layout.read] if "token_type_ids" in inputs else torch.zeros_like(ids)
-        index = (ids, layout.read % layout.mask.shape[1], types)
-        found = [_rows(table, each.view(self.students, -1)) for table, each in zip(self.tables, index, strict=True)]
-        return self.widen(self.norm(found[0] + found[1] + found[2]))
+    def _embed(self, tokens: Tokens, layout: Layout) -> Tensor:
+        first = tokens.first[..., None].expand_as(tokens.ids)
+        ids, first = (each.flatten()[layout.place].view_as(layout.position) for each in (tokens.ids, first))
+        index = (ids, layout.position, layout.position >= first)
+        found = [_rows(table, each.long()) for table, each in zip(self.tables, index, strict=True)]
+        return self.widen(self.norm(found[0] + found[1] + found[2]).to(self.pooler.weight.dtype))
 
 
 def _rows(tables: Tensor, index: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from tqdm import trange
 from transformers import AlbertConfig, BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from l2a_gym.distill.device import student_precision
+from l2a_gym.distill.device import autocast, student_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches
-from l2a_gym.distill.forward import Forward, Stack
+from l2a_gym.distill.forward import Forward, kind_of, padded_size, parameters_of
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces
@@ -199,8 +199,7 @@ def distil_generally(
         return
     device = tokens.ids.device
     torch.nn.Module.to(student, device)
-    stack = Stack([student])
-    forward = Forward(stack)
+    precision = student_precision(device)
     centre = torch.stack([part.float().sum(0) for part in vectors.split(AT_ONCE)]).sum(0) / len(vectors)
     updates = max(1, min(config.updates, config.passes * len(tokens) // config.batch))
     with torch.random.fork_rng():
@@ -211,13 +210,15 @@ def distil_generally(
         rate = one_cycle(optimiser, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
-            with student_precision(device):
-                pooled = widen(forward.pooled(tokens.take(rows))[0])
+            batch = tokens.take(rows)
+            forward = Forward(parameters_of(student), kind_of(student), student.config)
+            with autocast(device, precision):
+                size = padded_size(int(batch.length.sum()))
+                pooled = widen(forward.pooled(batch.cut(int(batch.length.max())).of_one(), size)[0])
             own = F.normalize(pooled.float(), dim=1)
             goal = F.normalize((vectors[rows.to(vectors.device)].float() - centre).to(device), dim=1)
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()
-            stack.hand_out()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad()

@@ -10,8 +10,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
 
-from l2a_gym.distill.distiller import Distiller
+from l2a_gym.distill.encode import Tokens
 from l2a_gym.envs import viewer
 from l2a_gym.envs.episode import State
 from l2a_gym.envs.lane import Lane
@@ -67,6 +69,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
         dev_every: steps from one pass over dev to the next, which the last step always has; between them the scores
             stand as they were. Passes are most of a short step's cost.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
+        engine: how students are kept: ``batched`` as a few tensors for all, on a GPU compiled and replayed as CUDA graphs;
+            ``threads`` each on its own. ``auto`` is ``batched`` on a GPU, unless losses between layers are on.
+        precision: of the student's activations: ``float32``, ``bfloat16``, or ``auto``, which is bfloat16 on a GPU.
         render_mode: ``ansi``, ``rgb_array`` or None.
 
     Raises:
@@ -98,9 +103,13 @@ class DistillAugEnv(gym.Env[Any, Any]):
         return Lanes(self.setup, self.world, 1)
 
     @property
-    def distiller(self) -> Distiller:
+    def student(self) -> PreTrainedModel:
         """The student as it is now."""
-        return self.lanes.crew.distillers[0]
+        return self.lanes.students.student(0)
+
+    def predict(self, tokens: Tokens) -> Tensor:
+        """The student's logits (n, C) on texts."""
+        return self.lanes.students.outputs(tokens).logits[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -109,7 +118,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         super().reset(seed=seed)
         self._lane.random = self.np_random
         self.lanes.reset([0])
-        return self.lanes.observe()[0], self._lane.info()
+        return self._observe(), self._lane.info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Distil the student on what the action chose.
@@ -119,19 +128,20 @@ class DistillAugEnv(gym.Env[Any, Any]):
             ResetNeeded: before the first reset, or after the end of an episode.
         """
         ((reward, terminated),) = self.lanes.step([action])
-        return self.lanes.observe()[0], reward, terminated, False, self._lane.info()
+        return self._observe(), reward, terminated, False, self._lane.info()
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
-        random = deepcopy(dict(self.np_random.bit_generator.state))
-        return State(self.distiller.state(), deepcopy(self._lane.begun()), random)
+        episode, random = deepcopy(self._lane.begun()), deepcopy(dict(self.np_random.bit_generator.state))
+        return State(self.lanes.students.state(0), self.lanes.gradients, episode, random)
 
     def restore_state(self, state: State) -> None:
         """Go back to a moment of this environment or of one made with the same arguments.
 
         Going on from there repeats the same rewards, bit for bit on a CPU.
         """
-        self.distiller.restore(state.distiller)
+        self.lanes.students.restore(state.student, 0)
+        self.lanes.gradients = state.gradient
         self._lane.episode, self._lane.random = deepcopy(state.episode), self.np_random
         self.np_random.bit_generator.state = deepcopy(state.random)
 
@@ -148,6 +158,9 @@ class DistillAugEnv(gym.Env[Any, Any]):
             return None
         draw = viewer.ansi if self.render_mode == "ansi" else viewer.rgb_array
         return draw(self.domains, self.operators, self._lane.begun(), self.setup.metric)
+
+    def _observe(self) -> Observation:
+        return {name: each[0].cpu().numpy() for name, each in self.lanes.observe().items()}
 
     @property
     def _lane(self) -> Lane:

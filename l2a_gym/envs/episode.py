@@ -20,7 +20,6 @@ class Episode:
         rows: (N,) the candidates shown.
         anchors: rows of the shots that join the next step.
         scores: of the student on the dev split.
-        gradient: (C, H) dev gradient at the student's last layer.
         curve: the metric before the first step and after each, more is better.
         weight: (G,) weight given to each domain x operator so far.
         shown: (G,) candidates of each that were offered so far.
@@ -35,7 +34,6 @@ class Episode:
     rows: NDArray[np.int64]
     anchors: NDArray[np.int64]
     scores: Scores
-    gradient: Tensor
     curve: list[float]
     weight: NDArray[np.float64]
     shown: NDArray[np.float64]
@@ -69,8 +67,16 @@ class Episode:
 
 @dataclass(frozen=True)
 class State:
-    """A moment of an environment: the student's state, the episode and the random stream's state."""
+    """A moment of an environment.
 
-    distiller: dict[str, Any]
+    Attributes:
+        student: what learning changes in the student.
+        gradient: (1, C, H) dev gradient at its last layer.
+        episode: the episode.
+        random: the random stream's state.
+    """
+
+    student: dict[str, Any]
+    gradient: Tensor
     episode: Episode
     random: dict[str, Any]

@@ -1,4 +1,4 @@
-"""One student's episodes, all but the student's arithmetic: draws, bookkeeping, reward and observation."""
+"""One student's episodes, all but the student's arithmetic: draws, bookkeeping and reward."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
-from torch import Tensor
 
-from l2a_gym.distill.distiller import last_layer_gradient
-from l2a_gym.distill.forward import Outputs
 from l2a_gym.envs.action import check_action, mixture_of, weights_of
 from l2a_gym.envs.episode import Episode
-from l2a_gym.envs.observe import Observation, observe
-from l2a_gym.envs.reward import Scores, score
+from l2a_gym.envs.reward import Scores
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.world import World
 
@@ -50,12 +46,11 @@ class Lane:
         """The seed of the next student's classifier."""
         return int(self.random.integers(2**31))
 
-    def begin(self, dev: Outputs) -> None:
-        """Begin an episode with a student that says ``dev`` of the dev split."""
+    def begin(self, scores: Scores) -> None:
+        """Begin an episode with a student that has these scores on dev."""
         rows, anchors = self._draw()
-        scores, gradient = self._judge(dev)
         weight, shown = np.zeros((2, len(self.world.groups)))
-        self.episode = Episode(rows, anchors, scores, gradient, [scores.value(self.setup.metric)], weight, shown)
+        self.episode = Episode(rows, anchors, scores, [scores.value(self.setup.metric)], weight, shown)
 
     def check(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The action, cut to [-1, 1].
@@ -87,23 +82,23 @@ class Lane:
         t = self.begun().t + 1
         return t % self.setup.dev_every == 0 or t == self.setup.steps
 
-    def control_gain(self, dev: Outputs) -> float:
-        """What uniform weights gained, by what the student then said of dev."""
+    def control_gain(self, scores: Scores) -> float:
+        """What uniform weights gained, by the scores that they led to."""
         episode, metric = self.begun(), self.setup.metric
         episode.updates += self.setup.updates
         episode.dev_passes += 1
-        gain = self._judge(dev)[0].value(metric) - episode.scores.value(metric)
+        gain = scores.value(metric) - episode.scores.value(metric)
         return gain if isfinite(gain) else DIVERGED
 
     def finish(
-        self, weights: NDArray[np.float32], loss: float, dev: Outputs | None, control: float
+        self, weights: NDArray[np.float32], loss: float, scores: Scores | None, control: float
     ) -> tuple[float, bool]:
         """Book a step and draw the next candidates.
 
         Args:
             weights: (N,) of its candidates.
             loss: mean training loss.
-            dev: what the student now says of dev, where a pass is due.
+            scores: of the student now, where a pass over dev is due.
             control: gain of uniform weights.
 
         Returns:
@@ -114,32 +109,21 @@ class Lane:
         episode.t += 1
         episode.updates += self.setup.updates
         episode.count(self.world.group[episode.rows], weights)
-        scores, gradient = episode.scores, episode.gradient
-        if dev is not None:
-            scores, gradient = self._judge(dev)
+        if scores is None:
+            scores = episode.scores
+        else:
             episode.dev_passes += 1
         if not (isfinite(loss) and isfinite(scores.nll)):
             episode.diverged = True
             return DIVERGED, True
-        episode.scores, episode.gradient = scores, gradient
+        episode.scores = scores
         episode.curve.append(scores.value(self.setup.metric))
         episode.rows, episode.anchors = self._draw()
         return episode.curve[-1] - episode.curve[-2] - control, episode.t >= self.setup.steps
 
-    def observe(self, outputs: Outputs) -> Observation:
-        """The observation, from what the student says of the candidates shown; zeros where it diverged."""
-        episode, setup = self.begun(), self.setup
-        if episode.diverged:
-            return {name: np.zeros_like(space.sample()) for name, space in setup.observation_space.items()}
-        return observe(self.world, setup.columns, outputs, episode, setup.steps, setup.updates)
-
     def info(self) -> dict[str, Any]:
         """The info of this moment."""
         return self.begun().info(self.setup.domains)
-
-    def _judge(self, dev: Outputs) -> tuple[Scores, Tensor]:
-        label = self.world.dev.label
-        return score(dev.logits, label), last_layer_gradient(dev, label)
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Candidates to show, without repetition where the pool allows, and anchors for the next step."""

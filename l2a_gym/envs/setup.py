@@ -7,9 +7,10 @@ from typing import Any
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.device import resolve_device
+from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
 from l2a_gym.distill.features import check_layers
 from l2a_gym.distill.student import GeneralDistillation, careful, student_names
+from l2a_gym.distill.students import ENGINES, Students
 from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.action import MODES, action_space
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
@@ -63,11 +64,15 @@ class Setup:
         steps: int | None = None,
         dev_every: int = 1,
         device: str = "auto",
+        engine: str = "auto",
+        precision: str = "auto",
     ) -> None:
         check_choice("action", action, MODES)
         check_choice("metric", metric, METRICS)
         check_choice("teacher", teacher, TEACHERS)
         check_choice("student", student, student_names())
+        check_choice("engine", engine, ENGINES)
+        check_choice("precision", precision, PRECISIONS)
         for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
             check_least(name, number)
         if control and action == "mixture":
@@ -76,6 +81,7 @@ class Setup:
             raise UserError(f"dev_every = {dev_every}: control = True needs a pass over dev in every step; valid is 1")
         self.action, self.metric, self.control, self.dev_every = action, metric, control, dev_every
         self._task, self._teacher, self._device = task, teacher, device
+        self._engine, self._precision = engine, precision
         self._features = check_features(features)
         general = GeneralDistillation(updates=general_updates)
         self._preparation = Preparation(
@@ -84,6 +90,9 @@ class Setup:
         rate = careful(student, Distillation.learning_rate)
         self.distillation = Distillation.of({"learning_rate": rate, **(distillation or {})})
         check_layers(self.distillation, student, checkpoint)
+        if engine == "batched" and self.distillation.extra:
+            losses = ", ".join(self.distillation.extra)
+            raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps
@@ -105,3 +114,13 @@ class Setup:
         prepared = prepare(make_task(self._task), self._preparation, device)
         sizes = len(self.domains), len(self.operators)
         return load_world(prepared, self._teacher, self._features, *sizes, device)
+
+    def new_students(self, world: World, number: int) -> Students:
+        """A number of students at their start, as the arguments say."""
+        device = world.static.device
+        batched = (
+            device.type == "cuda" and not self.distillation.extra
+            if self._engine == "auto"
+            else self._engine == "batched"
+        )
+        return world.new_students(self.distillation, number, batched, student_precision(device, self._precision))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2a_gym.augment.importance import Pieces, cross_entropy_difference, log_importance
+from l2a_gym.distill.batched import BatchedStudents
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.crew import Crew, sizes
 from l2a_gym.distill.distiller import Distiller, Labelled, Taught
 from l2a_gym.distill.features import teacher_features
+from l2a_gym.distill.students import Students, ThreadedStudents
 from l2a_gym.envs.observation import DYNAMIC
 from l2a_gym.prepared import TEACHERS, Prepared
 
@@ -56,20 +57,25 @@ class World:
     made: NDArray[np.float32]
     distance: NDArray[np.float32]
 
-    def new_crew(self, config: Distillation, number: int = 1) -> Crew:
-        """A number of students at their start, with the teacher's features where ``config`` needs them.
+    def new_students(self, config: Distillation, number: int, batched: bool, precision: torch.dtype) -> Students:
+        """A number of students at their start.
+
+        Args:
+            config: how they learn; losses between layers need the teacher's features.
+            number: E.
+            batched: whether they are one batch, which knows no losses between layers, or learn in threads.
+            precision: of their activations.
 
         Raises:
             UserError: the student's and the teacher's layers can't be matched.
         """
-        device = self.texts.label.device
-        shape = self.prepared.student().config
-        features = teacher_features(self.prepared, self.teacher, config, shape, device)
-
-        def distiller(size: int) -> Distiller:
-            return Distiller([self.prepared.student() for _ in range(size)], self.texts, config, features)
-
-        return Crew([distiller(size) for size in sizes(number, device)])
+        prepared = self.prepared
+        if batched:
+            return BatchedStudents(prepared.student(), number, self.texts, self.dev.tokens, config, precision)
+        device, shape = self.texts.label.device, prepared.student().config
+        features = teacher_features(prepared, self.teacher, config, shape, device)
+        each = [Distiller(prepared.student(), self.texts, config, features, precision) for _ in range(number)]
+        return ThreadedStudents(each, self.dev.tokens)
 
 
 def load_world(
@@ -138,5 +144,5 @@ def _static(prepared: Prepared, teacher: str, features: Sequence[str], domains: 
 
 
 def entropy(probability: Tensor) -> Tensor:
-    """Entropy of rows (n, C) over its largest value ln C, in [0, 1]."""
-    return torch.special.entr(probability).sum(1) / log(probability.shape[1])
+    """Entropy of rows (..., C) over its largest value ln C, in [0, 1]."""
+    return torch.special.entr(probability).sum(-1) / log(probability.shape[-1])

@@ -160,8 +160,8 @@ def better_teacher(prepared: Prepared) -> str:
 def score_student(env: DistillAugEnv, split: str) -> Scores:
     """Scores of the environment's student, as it is now, on a split of the target."""
     prepared = env.world.prepared
-    held_out = prepared.labelled(prepared.rows[split]).to(env.distiller.device)
-    return score(env.distiller.outputs(held_out.tokens)[0].logits, held_out.label)
+    held_out = prepared.labelled(prepared.rows[split]).to(env.world.static.device)
+    return score(env.predict(held_out.tokens), held_out.label)
 
 
 def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:

@@ -207,7 +207,7 @@ def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]
     check_export(folder)
     env, scores = best_student(run, selector)
     prepared = env.world.prepared
-    export(env.distiller.students[0], prepared.tokenizer(), model_card(run, prepared, scores), folder)
+    export(env.student, prepared.tokenizer(), model_card(run, prepared, scores), folder)
     return scores
 
 

@@ -27,9 +27,9 @@ from l2a_gym.speed.step import steps
 from l2a_gym.speed.updates import peak, stacked
 from l2a_gym.tasks.registry import make_task
 
-STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256)}
+STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 16, 64, 256, 1024)}
 """How many students at a time are timed, by the kind of the device."""
-FULL_LOAD = {"cpu": 1, "cuda": 64}
+FULL_LOAD = {"cpu": 1, "cuda": 256}
 """How many students the update's share of the peak is measured with."""
 
 
@@ -44,6 +44,7 @@ class Bench:
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         device: auto, cpu, cuda or cuda:<i>.
         repeats: timed turns of each figure; its median counts.
+        numbers: how many students at a time are timed; by default those of :data:`STUDENTS`.
         sizes: numbers of candidates of the tasks that are prepared.
         json: file for the figures.
     """
@@ -54,6 +55,7 @@ class Bench:
     checkpoint: str = EMBEDDED
     device: str = "auto"
     repeats: int = 5
+    numbers: tuple[int, ...] = ()
     sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     json: Path | None = None
 
@@ -75,21 +77,26 @@ class Bench:
 
 def _peers(plan: Bench) -> Figures:
     setup = Setup(**plan.settings, teacher="all-data")
-    return peers(setup.load_world(), setup.distillation, plan.repeats)
+    return peers(setup, setup.load_world(), plan.repeats)
 
 
 def _students(plan: Bench) -> Figures:
     setup = Setup(**plan.settings)
-    return stacked(setup.load_world(), setup.distillation, STUDENTS[plan.where.type], plan.repeats)
+    return stacked(setup, setup.load_world(), plan.numbers or STUDENTS[plan.where.type], plan.repeats)
 
 
 def _peak(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings | {"student": "ratio" if plan.student == "tiny" else plan.student})
-    return peak(setup.load_world(), setup.distillation, FULL_LOAD[plan.where.type], 2 * plan.repeats)
+    narrow = plan.where.type == "cpu" and plan.student == "tiny"
+    setup = Setup(**plan.settings | ({"student": "ratio"} if narrow else {}))
+    return peak(setup, setup.load_world(), FULL_LOAD[plan.where.type], 2 * plan.repeats)
 
 
 def _episodes(plan: Bench) -> Figures:
-    return episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)
+    """On a CPU those of PPO, on a GPU those of REINFORCE, whose every generation is one batch of students."""
+    if plan.where.type == "cpu":
+        return {"episodes_per_hour": episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)}
+    runs = {e: Run(algo="reinforce", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
+    return {"episodes_per_hour": {str(e): episodes(run, 4 * e) for e, run in runs.items()}}
 
 
 def _prepare(plan: Bench) -> Figures:

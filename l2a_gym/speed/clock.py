@@ -23,7 +23,9 @@ def interleave(
     device: torch.device,
     name: str,
 ) -> NDArray[np.float64]:
-    """Seconds (repeats, len(calls)) of calls that take turns; one more turn beforehand warms up.
+    """Seconds (repeats, len(calls)) of calls that take turns, after a few turns to warm up.
+
+    On a GPU these are three: the first compiles, and the second may capture a CUDA graph.
 
     Args:
         calls: what is timed; their order turns round from turn to turn.
@@ -35,11 +37,12 @@ def interleave(
         UserError: fewer than one repeat.
     """
     check_least("repeats", repeats)
-    seconds = np.zeros((repeats + 1, len(calls)))
-    for turn in trange(repeats + 1, desc=name, leave=False):
+    warm_up = 3 if device.type == "cuda" else 1
+    seconds = np.zeros((warm_up + repeats, len(calls)))
+    for turn in trange(warm_up + repeats, desc=name, leave=False):
         for i in list(range(len(calls)))[:: -1 if turn % 2 else 1]:
             seconds[turn, i] = time_of(calls[i], device)
-    return seconds[1:]
+    return seconds[warm_up:]
 
 
 def time_of(call: Callable[[], object], device: torch.device) -> float:

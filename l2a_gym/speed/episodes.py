@@ -7,16 +7,12 @@ import time
 import numpy as np
 
 from l2a_gym.runs.run import Run, new_selector
-from l2a_gym.speed.clock import Figures
 
 
-def episodes(run: Run, number: int) -> Figures:
+def episodes(run: Run, number: int) -> float:
     """Train a run's selector for about ``number`` episodes, from its first report on.
 
     What comes before the first report is a start that does not grow with the budget.
-
-    Returns:
-        ``episodes_per_hour``.
     """
     env = run.environment()
     cost = env.steps * (env.updates + 1) + 1
@@ -30,4 +26,4 @@ def episodes(run: Run, number: int) -> Figures:
         run.num_envs,
     )
     seconds, spent = np.diff(np.array(reports)[[0, -1]], axis=0)[0]
-    return {"episodes_per_hour": float(spent / cost / seconds * 3600)}
+    return float(spent / cost / seconds * 3600)

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from l2a_gym.distill.config import Distillation
+from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.world import World
 from l2a_gym.errors import UserError
 from l2a_gym.speed.clock import Figures, interleave
@@ -37,12 +38,17 @@ class Lesson:
     """What all peers are given.
 
     Attributes:
+        setup: losses and optimizer.
         world: texts, teacher and student.
-        config: losses and optimiser.
     """
 
+    setup: Setup
     world: World
-    config: Distillation
+
+    @property
+    def config(self) -> Distillation:
+        """Losses and optimizer."""
+        return self.setup.distillation
 
     @property
     def device(self) -> torch.device:
@@ -98,8 +104,8 @@ def collate(items: Sequence[Item]) -> Item:
 
 def ours(lesson: Lesson) -> Callable[[int], object]:
     """Updates by this project; a call takes as many as it is told."""
-    crew = lesson.world.new_crew(lesson.config)
-    return lambda updates: Practice(lesson.world, lesson.config, crew, updates).together()
+    students = lesson.setup.new_students(lesson.world, 1)
+    return lambda updates: Practice(lesson.world, lesson.config, students, updates).together()
 
 
 class DistillingTrainer(Trainer):
@@ -207,13 +213,13 @@ PEERS: dict[str, Callable[[Lesson], Callable[[int], object]]] = {
 """A figure -> the peer whose seconds over ours it is."""
 
 
-def peers(world: World, config: Distillation, repeats: int) -> Figures:
+def peers(setup: Setup, world: World, repeats: int) -> Figures:
     """Seconds of each peer's updates over ours, medians.
 
     Returns:
         ``updates_per_second``, ours, and the ratios of :data:`PEERS`.
     """
-    lesson = Lesson(world, config)
+    lesson = Lesson(setup, world)
     runs = [ours(lesson), *(peer(lesson) for peer in PEERS.values())]
     calls = [partial(run, updates) for run in runs for updates in (UPDATES, 2 * UPDATES)]
     seconds = np.diff(interleave(calls, repeats, lesson.device, name="peers").reshape(repeats, -1, 2))[..., 0]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
-from l2a_gym.envs.reward import score
+from l2a_gym.envs.reward import score_each
 from l2a_gym.speed.clock import Figures, interleave
 
 MANY = 16
@@ -44,13 +44,12 @@ def _pairs(settings: dict[str, Any], number: int, repeats: int) -> NDArray[np.fl
     envs.reset(seed=0)
     lanes, action = envs.unwrapped.lanes, np.ones(envs.action_space.shape or (), dtype=np.float32)
     dev, setup = lanes.world.dev, lanes.setup
-    others = lanes.world.new_crew(setup.distillation, number)  # whom no look at candidates has saved a pass
-    weights = torch.ones(number, setup.candidates, device=others.device)
+    others = setup.new_students(lanes.world, number)  # whom no look at candidates has saved a pass
+    weights, rates = torch.ones(number, setup.candidates, device=others.device), np.ones(number)
 
     def bare() -> None:
         rows, anchors = lanes.shown()
-        others.step(rows, weights, anchors, setup.updates, [1.0] * number)
-        for outputs in others.read(dev.tokens):
-            score(outputs.logits, dev.label)
+        others.step(rows, weights, anchors, setup.updates, rates)
+        score_each(others.dev_pass().logits, dev.label)
 
     return interleave([partial(envs.step, action), bare], repeats, others.device, name=f"steps of {number}")

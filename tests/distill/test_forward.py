@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Forward, Stack
+from l2a_gym.distill.forward import Forward, kind_of, padded_size, parameters_of
 
 LENGTH = 9
 SIZES = {"vocab_size": 40, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20}
@@ -48,12 +48,22 @@ def texts(pairs: bool) -> Tokens:
     return Tokens(ids.int(), length, first)
 
 
-def gradients(model: PreTrainedModel, loss: Tensor, stack: Stack | None = None) -> dict[str, Tensor]:
+def forward_of(models: Sequence[PreTrainedModel]) -> Forward:
+    """Of students side by side; gradients reach each one's own parameters."""
+    each = [parameters_of(model) for model in models]
+    tensors = {name: torch.cat([own[name] for own in each]) for name in each[0]}
+    return Forward(tensors, kind_of(models[0]), models[0].config)
+
+
+def read(forward: Forward, tokens: Tokens) -> Tensor:
+    """The pooled vectors (E, n, H) of texts (E, n)."""
+    return forward.pooled(tokens.cut(int(tokens.length.max())), padded_size(int(tokens.length.sum(1).max())))
+
+
+def gradients(model: PreTrainedModel, loss: Tensor) -> dict[str, Tensor]:
     """Of every parameter; zero where the loss does not reach it."""
     model.zero_grad()
     loss.backward()
-    if stack is not None:
-        stack.hand_out()
     named = model.named_parameters()
     return {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in named}
 
@@ -67,43 +77,32 @@ def test_outputs_and_gradients_are_those_of_transformers(kind: str, layers: int,
     logits = model.classifier(whole)
     mixed = torch.linspace(-1, 2, logits.numel(), dtype=torch.float64).view_as(logits)
     expected = gradients(model, (logits * mixed).sum())
-    stack = Stack([model])
-    forward = Forward(stack)
-    pooled = forward.pooled(tokens)[0]
+    forward = forward_of([model])
+    pooled = read(forward, tokens.of_one())[0]
     torch.testing.assert_close(pooled, whole, rtol=0, atol=1e-12)
-    torch.testing.assert_close(forward(tokens).logits, logits.float())
-    found = gradients(model, (forward.classifier(pooled[None]) * mixed).sum(), stack)
+    torch.testing.assert_close(forward(tokens.of_one(), 64).logits[0], logits.float())
+    found = gradients(model, (forward.classifier(pooled[None]) * mixed).sum())
     assert max(float(each.abs().max()) for each in expected.values()) > 0.1
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-11, msg=name)
 
 
 def test_a_text_does_not_depend_on_the_texts_beside_it() -> None:
-    forward, tokens = Forward(Stack([student("bert", 2)])), texts(pairs=True)
-    together = forward.pooled(tokens)[0]
-    alone = torch.cat([forward.pooled(tokens.take(torch.tensor([row])))[0] for row in range(len(tokens))])
+    forward, tokens = forward_of([student("bert", 2)]), texts(pairs=True)
+    together = read(forward, tokens.of_one())[0]
+    alone = torch.cat([read(forward, tokens.take(torch.tensor([[row]])))[0] for row in range(len(tokens))])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
-def test_the_parameters_are_the_models_own() -> None:
-    model, tokens = student("albert", 2), texts(pairs=False)
-    forward = Forward(Stack([model]))
-    before = forward.pooled(tokens)[0]
-    state = {name: value * 1.5 for name, value in model.state_dict().items()}
-    model.load_state_dict(state)
-    after = forward.pooled(tokens)[0]
-    assert not torch.allclose(before, after)
-    torch.testing.assert_close(after, model.base_model(**tokens.inputs()).pooler_output, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["bert", "albert"])
-def test_one_of_several_students_is_saved_as_its_class_in_transformers(kind: str, tmp_path: Path) -> None:
-    models, tokens = [student(kind, 2, seed) for seed in range(3)], texts(pairs=True)
-    forward = Forward(Stack(models))
-    own = forward(Tokens.cat([tokens] * 3)).of(3)[1].logits
-    models[1].save_pretrained(tmp_path)
-    loaded = type(models[1]).from_pretrained(tmp_path, dtype=torch.float64).eval()
-    torch.testing.assert_close(loaded(**tokens.inputs()).logits.float(), own)
+def test_room_for_more_and_longer_texts_changes_nothing() -> None:
+    """Shapes are rounded up on a GPU: tokens that fill up are read by nobody, and give no gradient."""
+    model, tokens = student("bert", 3), texts(pairs=True).take(torch.tensor([[0, 2, 3, 4]]))
+    forward = forward_of([model])
+    exact, roomy = forward.pooled(tokens.cut(LENGTH - 2), int(tokens.length.sum())), forward.pooled(tokens, 200)
+    torch.testing.assert_close(exact, roomy, rtol=0, atol=1e-12)
+    found = [gradients(model, each.square().sum()) for each in (exact, roomy)]
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=0, atol=1e-11, msg=name)
 
 
 @pytest.mark.parametrize("kind", ["bert", "albert"])
@@ -115,11 +114,13 @@ def test_students_side_by_side_are_as_if_alone(kind: str) -> None:
     for model, own in zip(models, shown, strict=True):
         whole = model.base_model(**own.inputs()).pooler_output
         expected.append((whole.detach(), gradients(model, model.classifier(whole).square().sum())))
-    stack = Stack(models)
-    forward = Forward(stack)
-    pooled = forward.pooled(Tokens.cat(shown))
+    forward = forward_of(models)
+    pooled = read(
+        forward, Tokens(*(torch.stack([getattr(own, part) for own in shown]) for part in ("ids", "length", "first")))
+    )
+    for model in models:
+        model.zero_grad()
     forward.classifier(pooled).square().sum().backward()
-    stack.hand_out()
     for model, found, (whole, gradient) in zip(models, pooled, expected, strict=True):
         torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
         for name, parameter in model.named_parameters():

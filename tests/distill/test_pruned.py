@@ -140,7 +140,7 @@ def test_a_teacher_of_another_kind_is_refused() -> None:
 
 def test_it_learns_in_the_environment_and_leaves_it_as_a_folder(small: dict[str, Any], tmp_path: Path) -> None:
     env = DistillAugEnv(**small, student="pruned", general_updates=20)
-    assert env.distiller.config.learning_rate == pytest.approx(
+    assert env.lanes.students.distillers[0].config.learning_rate == pytest.approx(
         0.6 * DistillAugEnv(**small).setup.distillation.learning_rate
     )
     _, info = env.reset(seed=0)
@@ -149,11 +149,9 @@ def test_it_learns_in_the_environment_and_leaves_it_as_a_folder(small: dict[str,
         _, _, done, _, info = env.step(np.ones(env.candidates, dtype=np.float32))
     assert info["dev_nll"] < first
     prepared = env.world.prepared
-    export(env.distiller.students[0], prepared.tokenizer(), "card", tmp_path / "student")
+    export(env.student, prepared.tokenizer(), "card", tmp_path / "student")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "student").eval()
     tokens = prepared.tokens(prepared.rows["dev"])
     with torch.no_grad():
         logits = model(**tokens.inputs()).logits
-    torch.testing.assert_close(
-        logits, env.distiller.outputs(tokens)[0].logits, rtol=0, atol=0.02
-    )  # bf16 where it is fast
+    torch.testing.assert_close(logits, env.predict(tokens), rtol=0, atol=0.02)  # bf16 where it is fast

@@ -290,8 +290,8 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
     assert info["selected"] == 0
     assert [info[f"weight/{domain}"] for domain in env.domains] == [0, 0, 0]
 
-    distiller, texts, dev = reference.distiller, reference.world.texts, reference.world.dev
-    student, config = distiller.students[0], distiller.config
+    distiller, texts, dev = reference.lanes.students.distillers[0], reference.world.texts, reference.world.dev
+    student, config = distiller.student, distiller.config
     optimiser = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     anchors = torch.from_numpy(reference.save_state().episode.anchors)
     assert len(anchors) == K * config.anchors
@@ -323,7 +323,7 @@ def test_compute_is_the_same_whatever_is_chosen(env: DistillAugEnv, action: NDAr
     for t in range(1, T + 1):
         *_, info = env.step(action)
         assert (info["updates"], info["dev_passes"]) == (K * t, 1 + t)
-        taken = {int(state["step"]) for state in env.distiller.optimisers[0].state.values()}
+        taken = {int(state["step"]) for state in env.lanes.students.distillers[0].optimiser.state.values()}
         assert taken == {K * t}
 
 
@@ -399,10 +399,11 @@ def test_a_diverged_student_ends_the_episode(env: DistillAugEnv) -> None:
     expected = play(env, 0, actions(2))
     env.reset(seed=0)
     env.step(actions(1)[0])
-    sane = env.distiller.config
-    env.distiller.config = replace(sane, learning_rate=1e30)
+    distiller = env.lanes.students.distillers[0]
+    sane = distiller.config
+    distiller.config = replace(sane, learning_rate=1e30)
     observation, reward, terminated, truncated, info = env.step(ALL)
-    env.distiller.config = sane
+    distiller.config = sane
     assert (reward, terminated, truncated, info["diverged"]) == (-1.0, True, False, True)
     assert env.observation_space.contains(observation)
     assert all(np.isfinite(table).all() for table in observation.values())
@@ -509,7 +510,7 @@ def test_the_student_learns_as_the_distillation_says(small: dict[str, Any]) -> N
         _, _, _, _, after = env.step(np.ones(env.candidates, dtype=np.float32))
         losses.append(after["dev_nll"])
         assert (after["dev_nll"] == before["dev_nll"]) == (distillation == {"learning_rate": 0.0})
-        assert env.fork().distiller.config == replace(Distillation(), **distillation)
+        assert env.fork().lanes.students.distillers[0].config == replace(Distillation(), **distillation)
     assert len(set(losses)) == len(losses)
 
 
@@ -540,7 +541,7 @@ def test_spec_survives_json_and_pickle(small: dict[str, Any]) -> None:
         env = gym.make(copy)
         assert env.get_wrapper_attr("columns") == ("length", "kl")
         assert env.render_mode == "ansi"
-        assert env.unwrapped.distiller.config.alpha == 0.5
+        assert env.unwrapped.lanes.students.distillers[0].config.alpha == 0.5
 
 
 def test_the_texts_of_an_environment_are_pool_shots_and_dev(env: DistillAugEnv) -> None:
@@ -615,7 +616,7 @@ def test_a_student_learns_from_layers_too(
     first = [env.step(action)[1] for action in actions(2)]
     env.restore_state(state)
     assert [env.step(action)[1] for action in actions(2)] == first == [twin.step(action)[1] for action in actions(2)]
-    assert env.distiller.students[0].state_dict().keys() == plain.distiller.students[0].state_dict().keys()
+    assert env.student.state_dict().keys() == plain.student.state_dict().keys()
 
 
 def test_the_teacher_that_teaches_gives_the_features(

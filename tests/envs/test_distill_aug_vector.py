@@ -29,8 +29,7 @@ def plans(steps: int) -> np.ndarray:
 
 
 def student_of(envs: DistillAugVectorEnv, i: int) -> PreTrainedModel:
-    distiller, seat = envs.lanes.crew.seats[i]
-    return distiller.students[seat]
+    return envs.lanes.students.student(i)
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -146,7 +145,7 @@ def test_without_autoreset_an_ended_episode_waits_for_its_reset(small: dict[str,
     alone = SyncVectorEnv([lambda: DistillAugEnv(**small)] * E, autoreset_mode=kinds)
     assert envs.metadata["autoreset_mode"] is kinds
     plan = plans(T)
-    for each, student in ((envs, lambda: student_of(envs, 1)), (alone, lambda: alone.envs[1].distiller.students[0])):
+    for each, student in ((envs, lambda: student_of(envs, 1)), (alone, lambda: alone.envs[1].student)):
         each.reset(seed=3)
         each.step(plan[0])
         for parameter in student().parameters():

@@ -228,7 +228,7 @@ def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> No
     rows = torch.from_numpy(env.save_state().episode.rows)
     prepared, texts = env.world.prepared, env.world.texts
     with torch.no_grad():
-        logits = env.distiller.students[0](**texts.tokens.take(rows).inputs()).logits.numpy()
+        logits = env.student(**texts.tokens.take(rows).inputs()).logits.numpy()
     p, q = softmax(logits), softmax(prepared.array("answers/few-shot")[rows.numpy()])
     loss = -np.log(p[np.arange(N), texts.label[rows].numpy()])
     kl = (q * (np.log(q) - np.log(p))).sum(1)
@@ -244,7 +244,7 @@ def test_columns_of_the_student(moment: tuple[DistillAugEnv, Observation]) -> No
 
 def test_agreement_is_the_cosine_of_autograd_gradients(moment: tuple[DistillAugEnv, Observation]) -> None:
     env, observation = moment
-    student, texts, dev = env.distiller.students[0], env.world.texts, env.world.dev
+    student, texts, dev = env.student, env.world.texts, env.world.dev
 
     def gradient(inputs: dict[str, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(student(**inputs).logits, label)
@@ -268,7 +268,7 @@ def test_student_columns(in_float32: None, small: dict[str, Any]) -> None:
     for t in range(T + 1):
         observation, info = env.reset(seed=0) if t == 0 else env.step(actions(T)[t - 1])[::4]
         with torch.no_grad():
-            logits = env.distiller.students[0](**env.world.dev.tokens.inputs()).logits
+            logits = env.student(**env.world.dev.tokens.inputs()).logits
         label, guess = env.world.dev.label, logits.argmax(1)
         nlls.append(float(F.cross_entropy(logits, label)))
         left = (T - t) * K / 100
@@ -375,7 +375,7 @@ def test_rounding_does_not_leave_the_ranges(in_float32: None, small: dict[str, A
     env.reset(seed=0)
     texts, rows = env.world.texts, torch.arange(env.world.candidates)
     assert texts.teacher is not None
-    texts.teacher[rows] = env.distiller.outputs(texts.tokens.take(rows))[0].logits * (1 + 1e-7)
+    texts.teacher[rows] = env.predict(texts.tokens.take(rows)) * (1 + 1e-7)
     observation = env.lanes.observe()[0]
     assert env.observation_space.contains(observation)
     assert column(env, observation, "kl").max() < 1e-6

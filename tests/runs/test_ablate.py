@@ -185,7 +185,7 @@ def test_hard_labels_need_no_teacher_and_soft_ones_do(plan: Ablation, name: str,
         distillation = variant(name).distillation
         env, _ = final_student(run, new_selector(run), seed=5, teacher=teacher, distillation=distillation)
         tokens = env.world.prepared.tokens(env.world.prepared.rows["dev"])
-        outputs.append(env.distiller.outputs(tokens)[0].logits.numpy())
+        outputs.append(env.predict(tokens).numpy())
     assert np.array_equal(*outputs) is not matters
 
 
@@ -196,10 +196,10 @@ def test_soft_labels_need_no_labels(plan: Ablation) -> None:
         for flip in (False, True):
             env = run.environment(steps=2, distillation={"alpha": alpha})
             if flip:
-                env.distiller.texts.label.copy_(1 - env.distiller.texts.label)
+                env.world.texts.label.copy_(1 - env.world.texts.label)
             observation, _ = env.reset(seed=5)
             env.step(new_selector(run).act(observation))
-            outputs[alpha, flip] = env.distiller.outputs(env.world.dev.tokens)[0].logits.numpy()
+            outputs[alpha, flip] = env.predict(env.world.dev.tokens).numpy()
     assert np.array_equal(outputs[1.0, False], outputs[1.0, True])
     assert not np.array_equal(outputs[0.7, False], outputs[0.7, True])
 

@@ -171,8 +171,8 @@ def test_the_student_folder_predicts_as_the_final_student(run: Run, summary: dic
     assert hits[scores["teacher"]] == max(hits.values())
     assert scores["updates"] == 2 * run.export_steps
     taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["train"].stop))
-    torch.testing.assert_close(env.distiller.texts.teacher, taught)
-    expected = env.distiller.outputs(prepared.tokens(prepared.rows["test"]))[0].logits.float().softmax(1)
+    torch.testing.assert_close(env.lanes.students.distillers[0].texts.teacher, taught)
+    expected = env.predict(prepared.tokens(prepared.rows["test"])).float().softmax(1)
     classify = pipeline("text-classification", str(run.folder / "student"), top_k=None, device="cpu")
     answers = classify(list(texts.text), truncation=True)
     labels = prepared.manifest()["labels"]
@@ -192,7 +192,7 @@ def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(ru
 
     def loss(policy: str) -> float:
         env, _ = final_student(run, new_selector(run, policy))
-        return float(cross_entropy(env.distiller.outputs(select.tokens)[0].logits, select.label))
+        return float(cross_entropy(env.predict(select.tokens), select.label))
 
     uniform = loss("uniform")
     for name in ("none", "similarity", "oracle"):

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 
 from l2a_gym.distill.forward import MULTIPLE
 from l2a_gym.envs.setup import Setup
@@ -55,11 +55,11 @@ def test_what_is_not_valid_is_named() -> None:
 def test_students_at_a_time_and_in_turn_do_the_same_work(small: dict[str, Any]) -> None:
     setup = Setup(**small)
     world = setup.load_world()
-    practice = Practice(world, setup.distillation, world.new_crew(setup.distillation, 3), updates=2)
-    alone = world.new_crew(setup.distillation)
+    practice = Practice(world, setup.distillation, setup.new_students(world, 3), updates=2)
+    alone = setup.new_students(world, 1)
     losses = practice.together()
     own = practice.in_turn(alone)
-    assert losses[0] == pytest.approx(own[0], abs=1e-6)  # the later ones find a student that has learnt
+    assert float(losses[0]) == pytest.approx(float(own[0]), abs=1e-6)  # the later ones find a student that has learnt
     assert len(losses) == len(own) == 3
 
 
@@ -67,8 +67,8 @@ def test_the_counted_arithmetic_is_that_of_the_models_products(small: dict[str, 
     """Forward, and twice that backward: a whole layer, then the last one for first tokens alone."""
     setup = Setup(**small)
     world = setup.load_world()
-    practice = Practice(world, setup.distillation, world.new_crew(setup.distillation), updates=1)
-    length = world.texts.tokens.length[torch.cat([practice.rows, practice.anchors], dim=1)][0]
+    practice = Practice(world, setup.distillation, setup.new_students(world, 1), updates=1)
+    length = world.texts.tokens.length[np.concatenate([practice.rows, practice.anchors], axis=1)][0]
     n, longest, tokens = len(length), int(length.max()), -(-int(length.sum()) // MULTIPLE) * MULTIPLE
     shape = world.prepared.student().config
     width, inner, heads = shape.hidden_size, shape.intermediate_size, shape.num_attention_heads
@@ -76,4 +76,4 @@ def test_the_counted_arithmetic_is_that_of_the_models_products(small: dict[str, 
     layer = tokens * (4 * width**2 + 2 * width * inner) + 2 * n * longest**2 * width
     last = n * (4 * width**2 + 2 * width * inner) + 2 * n * heads * longest * width
     classifier = n * width * (width + shape.num_labels)
-    assert practice.arithmetic() == 3 * 2 * (layer + last + classifier)
+    assert practice.arithmetic(setup.new_students(world, 1)) == 3 * 2 * (layer + last + classifier)
