@@ -83,7 +83,7 @@ def padded_size(tokens: int) -> int:
     return -(-tokens // MULTIPLE) * MULTIPLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Affine:
     """E linear maps."""
 
@@ -97,7 +97,7 @@ class Affine:
         return x @ self.weight.mT + self.bias[:, None]  # the sum becomes part of what follows, when compiled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Norm:
     """E layer norms."""
 
@@ -132,7 +132,7 @@ class _Move(torch.autograd.Function):
 _move: Callable[..., Tensor] = _Move.apply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where the tokens of E x n texts stand: packed without padding, and padded to T.
 
@@ -189,7 +189,7 @@ class Layout:
         return scores.masked_fill(~self.mask[:, None, None], torch.finfo(scores.dtype).min).softmax(-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """The parts of a layer of BERT or of ALBERT, in the order of the data."""
 
@@ -232,7 +232,7 @@ class Layer:
         return self.norm(self.outer(self.activation(self.inner(x))) + x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outputs:
     """What students predict: logits (..., n, C), and the vectors (..., n, H) that their classifiers see; float32."""
 
