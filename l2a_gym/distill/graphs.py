@@ -76,33 +76,31 @@ class Replay:
 
     def __init__(self, function: Callable[..., tuple[Tensor, ...]], device: torch.device, pool: Any) -> None:
         self.function, self.device, self.pool = function, device, pool
-        self.seen: set[Any] = set()
-        self.graphs: dict[Any, tuple[torch.cuda.CUDAGraph, list[Tensor], tuple[Tensor, ...]]] = {}
+        self.inputs: dict[Any, list[Tensor]] = {}
+        self.graphs: dict[Any, tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...]]] = {}
 
-    def __call__(self, *inputs: Tensor, **numbers: int) -> tuple[Tensor, ...]:
+    def __call__(self, *given: Tensor, **numbers: int) -> tuple[Tensor, ...]:
         """The function's results, which later calls leave alone."""
         if self.device.type != "cuda":
-            return self.function(*inputs, **numbers)
-        key = (tuple(each.shape for each in inputs), tuple(numbers.values()))
-        if key not in self.seen:
-            self.seen.add(key)
-            return self.function(*inputs, **numbers)
+            return self.function(*given, **numbers)
+        key = (tuple(each.shape for each in given), tuple(numbers.values()))
+        if key not in self.inputs:
+            self.inputs[key] = [torch.empty_like(each, memory_format=torch.contiguous_format) for each in given]
+            self._fill(key, given)
+            return self.function(*self.inputs[key], **numbers)
         if key not in self.graphs:
-            self.graphs[key] = self._capture(inputs, numbers)
-        graph, own, results = self.graphs[key]
-        for mine, given in zip(own, inputs, strict=True):
-            mine.copy_(given)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool):
+                results = self.function(*self.inputs[key], **numbers)
+            self.graphs[key] = graph, results
+        graph, results = self.graphs[key]
+        self._fill(key, given)
         graph.replay()
         return tuple(each.clone() for each in results)
 
-    def _capture(
-        self, inputs: tuple[Tensor, ...], numbers: dict[str, int]
-    ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], tuple[Tensor, ...]]:
-        own = [each.clone() for each in inputs]
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
-            results = self.function(*own, **numbers)
-        return graph, own, results
+    def _fill(self, key: Any, given: tuple[Tensor, ...]) -> None:
+        for own, each in zip(self.inputs[key], given, strict=True):
+            own.copy_(each)
 
 
 def new_pool(device: torch.device) -> Any:

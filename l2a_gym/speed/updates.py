@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -105,6 +106,7 @@ def _not_compiled(setup: Setup, world: World) -> Students:
 
 def _forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
+        gc.collect()  # graphs and the students that they belong to refer to each other
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
