@@ -277,7 +277,6 @@ DATA_MISTAKES = {
     "open quote": ("x.csv", csv_bytes(b'"never closed,good\n'), ["x.csv line 4: unexpected end of data"]),
     "two columns of a name": ("x.csv", b"text,text,label\na,b,good\n", ["x.csv: 2 columns", "'text'"]),
     "empty text": ("x.csv", csv_bytes(b"  ,good\n"), ["x.csv line 4: the text is empty"]),
-    "empty label": ("x.csv", csv_bytes(b"a text, \n"), ["x.csv line 4: the label ' '", "class name"]),
     "broken UTF-8": ("x.csv", csv_bytes(b"caf\xe9,good\n"), ["x.csv line 4 is not UTF-8"]),
     "broken UTF-8 after a mark": (
         "x.csv",
@@ -299,7 +298,8 @@ DATA_MISTAKES = {
         b'{"text": "a", "label": 0.5}\n',
         ["x.jsonl line 1: the label 0.5", "whole number"],
     ),
-    "no label": ("x.jsonl", b'{"text": "a", "label": null}\n', ["x.jsonl line 1: the label None", "class name"]),
+    "label as list": ("x.jsonl", b'{"text": "a", "label": [1]}\n', ["x.jsonl line 1: the label [1]", "class name"]),
+    "no label": ("x.jsonl", b'{"text": "a", "label": null}\n', ["task.toml [domains]: no row of films has a label"]),
     "not Parquet": ("x.parquet", b"text,label\n", ["x.parquet is not sound Parquet"]),
 }
 
@@ -353,7 +353,7 @@ def test_damaged_dataset_folder(folder: Path) -> None:
     arrow = next((folder / "x").glob("*.arrow"))
     arrow.write_bytes(arrow.read_bytes()[:100])
     message = message_of(folder, HEADER + DOMAINS.replace("films.csv", "x"))
-    assert message.startswith("x is not a whole folder of Dataset.save_to_disk")
+    assert message.startswith(f"x/{arrow.name} is not a sound file of Dataset.save_to_disk: ")
 
 
 def test_task_file_that_is_missing_or_not_utf8(folder: Path) -> None:
