@@ -37,11 +37,11 @@ def brief(value: object) -> str:
 
 def nearest(given: str, choices: Iterable[str]) -> str | None:
     """The choice that was probably meant: one with nearly the same letters in any case, or with all that was given."""
-    names = list(choices)
-    folded = {name.casefold(): name for name in reversed(names)}
-    if near := difflib.get_close_matches(given.casefold(), folded, n=1):
-        return folded[near[0]]
-    return next((name for name in names if len(given) > 1 and given.casefold() in name.casefold()), None)
+    names = {name.casefold(): name for name in choices}
+    if len(given) < 2:  # too little to guess from
+        return None
+    near = difflib.get_close_matches(given.casefold(), names, n=1) or [n for n in names if given.casefold() in n]
+    return names[near[0]] if near else None
 
 
 def unknown(kind: str, given: object, choices: Iterable[str]) -> UserError:

@@ -154,7 +154,7 @@ def _check_labels(where: str, labels: list[str]) -> None:
     if not all(isinstance(label, str) and label.strip() == label != "" for label in labels):
         raise UserError(f"{where}: labels = {brief(labels)} is not {_TYPES[list][1]}")
     for label in labels:
-        _check_name(f"{where}: labels has a name that", label)
+        _check_name(f"{where}: the name", label)
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise UserError(f"{where}: labels names {twice!r} twice")
