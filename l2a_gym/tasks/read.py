@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from l2a_gym.errors import CONTROL, UserError, brief
-from l2a_gym.tasks.formats.disk import MEGABYTE, too_large
+from l2a_gym.tasks.formats.disk import ROW, check_size
 from l2a_gym.tasks.formats.layout import Layout
 from l2a_gym.tasks.formats.rows import read_rows
 
@@ -47,14 +47,14 @@ def read_examples(path: Path, layout: Layout) -> Iterator[Example]:
         UserError: what :func:`~l2a_gym.tasks.formats.rows.read_rows` raises, no rows, rows that take more memory than
             the layout allows, or a row that doesn't fit.
     """
-    columns, size, example = layout.columns, 0, None
+    size, example = 0, None
+    names, column = layout.columns.names, layout.columns.label
     for part, position, (*sides, cell) in read_rows(path, layout):
-        size += sum(map(sys.getsizeof, (*sides, cell)))
-        if size > layout.size_limit * MEGABYTE:
-            raise too_large(path, layout.size_limit)
+        size += ROW + sum(map(sys.getsizeof, (*sides, cell)))
+        check_size(path, size, layout.size_limit)
         place = f"{part} {position}"
-        label = _label(place, columns.label, cell)
-        named = [] if label is None else zip(columns.names, sides, strict=False)
+        label = _label(place, column, cell)
+        named = [] if label is None else zip(names, sides, strict=False)
         example = Example(part, position, label, tuple(_text(place, name, side) for name, side in named))
         yield example
     if example is None:

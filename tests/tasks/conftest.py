@@ -43,9 +43,14 @@ class OwnTask:
         return self.message_of(toml_of(source, keys, clinic))
 
     def message_of(self, toml: str) -> str:
-        """The error that a task file gives, without the folder."""
+        """The error that a task file of that content gives."""
+        self.write("task.toml", toml)
+        return self.refusal()
+
+    def refusal(self) -> str:
+        """The error that the task file gives as it stands, without the folder."""
         with pytest.raises(UserError) as caught:
-            make(str(self.write("task.toml", toml)))
+            make(str(self.folder / "task.toml"))
         assert "\n" not in str(caught.value)
         return str(caught.value).replace(f"{self.folder}/", "")
 

@@ -12,6 +12,8 @@ from typing import Any
 from l2a_gym.errors import UserError, nearest
 
 MEGABYTE = 2**20
+ROW = 256
+"""Bytes that a row takes in memory besides its cells."""
 SMALL = 16
 """Megabytes that a file of settings (a task file, the JSON of a saved data set) may have."""
 
@@ -32,13 +34,13 @@ def check_file(path: Path, limit: int | None) -> None:
         raise UserError(f"{path} is not a path ({error})") from error
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is not a regular file")
-    if limit is not None and status.st_size > limit * MEGABYTE:
-        raise too_large(path, limit)
+    check_size(path, status.st_size, limit)
 
 
-def too_large(path: Path, limit: int) -> UserError:
-    """Build the error for a file or folder that is larger than ``limit`` megabytes."""
-    return UserError(f"{path} has more than {limit} MB (for data files, size_limit in the task file raises that)")
+def check_size(path: Path, size: int, limit: int | None) -> None:
+    """Raise a :class:`UserError` where ``size`` bytes are more than ``limit`` megabytes (None: any size will do)."""
+    if limit is not None and size > limit * MEGABYTE:
+        raise UserError(f"{path} has more than {limit} MB (for data files, size_limit in the task file raises that)")
 
 
 def read_text(path: Path, limit: int) -> str:

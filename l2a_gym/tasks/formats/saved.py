@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.formats.arrow import FEATURES, damage_named, table_rows
-from l2a_gym.tasks.formats.disk import check_file, read_json
+from l2a_gym.tasks.formats.disk import ROW, check_file, check_size, read_json
 from l2a_gym.tasks.formats.layout import Layout, Row, check_columns
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def split_tables(
         check_file(file, limit)
         with damage_named(file, "a sound file of Dataset.save_to_disk"):
             table = _table(file, columns, place)
+        check_size(file, table.num_rows * ROW, limit)
         yield table.replace_schema_metadata(described) if described else table
 
 
