@@ -158,7 +158,7 @@ def test_small_file_of_a_very_long_text(own: OwnTask) -> None:
 
 
 def test_long_text_that_is_stored_once_and_meant_often(own: OwnTask) -> None:
-    table = pa.table({"text": ["a" * 100_000] * 500, "label": ["pos"] * 500})
+    table = pa.table({"text": ["a" * 100_000] * 100, "label": ["pos"] * 100})
     pq.write_table(table, own.folder / "shop.parquet")
     assert own.message("shop.parquet", "size_limit = 4") == f"shop.parquet {LIMIT.replace('1 MB', '4 MB')}"
 
