@@ -71,6 +71,7 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     Raises:
         UserError: something is wrong with the file.
     """
+    _check_name("the task file", path)
     spec = TaskFile(**_checked(TaskFile, path, _toml(Path(path))))
     columns = Columns(**_checked(Columns, f"{path} [columns]", spec.columns))
     if len(set(columns.names)) < len(columns.names):
@@ -161,6 +162,6 @@ def _check_labels(where: str, labels: list[str]) -> None:
 
 
 def _check_name(kind: str, name: str) -> None:
-    """Names are shown in terminals, tables and pages, which obey control characters."""
+    """Names, and a task's path is one, are shown in terminals and on pages, which obey control characters."""
     if CONTROL.search(name):
         raise UserError(f"{kind} {name!r} has a control character or a line break")

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from l2a_gym.errors import UserError
+from l2a_gym.tasks.registry import make_task
+
 if TYPE_CHECKING:
     from tests.tasks.conftest import OwnTask
 
@@ -208,7 +211,9 @@ def test_cell_that_is_no_name(own: OwnTask, label: str, message: str) -> None:
     assert message in own.message("shop.csv")
 
 
-def test_names_of_the_task_file_have_no_control_characters(own: OwnTask) -> None:
+def test_names_have_no_control_characters(own: OwnTask) -> None:
+    with pytest.raises(UserError, match=r"^the task file 'a\\x1b\.toml' has a control character or a line break$"):
+        make_task("a\x1b.toml")
     message = own.message("shop.csv", 'labels = ["pos", "neg\\u001b[0m"]')
     assert message == "task.toml: the name 'neg\\x1b[0m' has a control character or a line break"
     message = own.message("shop.csv'\n\"a\\nb\" = 'other.csv", NAMES)
