@@ -12,7 +12,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 """Characters that no name may have, because a terminal or a page obeys them instead of showing them."""
 
 _SHORT = reprlib.Repr()
-_SHORT.maxstring = 80
+_SHORT.maxstring = 200
 
 
 class UserError(ValueError):

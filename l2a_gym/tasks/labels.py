@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,14 +65,17 @@ def class_names(where: str, given: Sequence[str], examples: Mapping[str, Sequenc
 
 
 def _found(where: str, examples: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
-    places = {whole(row.label or ""): row.place for rows in examples.values() for row in rows}
+    places: dict[str, str] = {}
+    for rows in examples.values():
+        for row in rows:
+            places.setdefault(whole(row.label or ""), row.place)
     numbers = all(label.removeprefix("-").isdecimal() and len(label) <= _SORTABLE for label in places)
     names = tuple(sorted(places, key=int if numbers else str))
     if NO_LABEL in names and len(names) > CLASSES[0]:
-        others = ", ".join(f'"{name}"' for name in names if name != NO_LABEL)
+        others = json.dumps([name for name in names if name != NO_LABEL], ensure_ascii=False)
         raise UserError(
-            f"{where}: the label -1 at {places[NO_LABEL]} can be a class or mean that there is none: write labels = "
-            f'[{others}] to leave such rows out, or add "-1" to keep them'
+            f"{where}: the label -1 at {places[NO_LABEL]} can be a class or mean that there is none: "
+            f'write labels = {others} to leave such rows out, or add "-1" to keep them'
         )
     return names
 

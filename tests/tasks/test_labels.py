@@ -165,7 +165,7 @@ def test_minus_one_is_a_class_where_it_is_named_or_one_of_two(own: OwnTask) -> N
     assert three == list(zip(FILM, ["1", "-1", "0", "-1"], strict=True))
     assert own.rows("shop.csv", 'labels = ["0", "1"]', clinic="three.csv") == [(FILM[0], "1"), (FILM[2], "0")]
     assert own.message("shop.csv", clinic="three.csv") == (
-        "task.toml: the label -1 at shop.csv line 5 can be a class or mean that there is none: "
+        "task.toml: the label -1 at three.csv line 3 can be a class or mean that there is none: "
         'write labels = ["0", "1"] to leave such rows out, or add "-1" to keep them'
     )
     own.csv("two.csv", [(f"visit {n}", (1, -1)[n % 2]) for n in range(24)])
@@ -203,7 +203,7 @@ def test_names_that_are_numbers_leave_no_positions(own: OwnTask) -> None:
     [
         ("pos\x1b[31m", "shop.csv line 3: the label 'pos\\x1b[31m' has a control character or a line break"),
         ('"very\ngood"', "shop.csv line 3: the label 'very\\ngood' has a control character or a line break"),
-        ("7" * 4301, "characters: do labels stand there?"),
+        ("7" * 4301, "has 4301 characters: do labels stand there?"),
     ],
 )
 def test_cell_that_is_no_name(own: OwnTask, label: str, message: str) -> None:

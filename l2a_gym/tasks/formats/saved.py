@@ -85,16 +85,13 @@ def _table(file: Path, columns: Sequence[str], place: str) -> pa.Table:
 
 def _parts(folder: Path, split: str) -> tuple[list[Path], dict[bytes, str]]:
     """The files of a split, and the schema metadata that describe its columns as the folder does, if it does."""
+    home = folder / split
     try:
-        state: Any = read_json(folder / split / "state.json")
-        info: Any = read_json(folder / split / "dataset_info.json")
-        files = [folder / split / entry["filename"] for entry in state["_data_files"]]
+        state: Any = read_json(home / "state.json")
+        info: Any = read_json(home / "dataset_info.json")
+        files = [home / entry["filename"] for entry in state["_data_files"]]
         described = {FEATURES: json.dumps({"info": info})} if info["features"] else {}
-    except UserError as error:
-        raise UserError(f"{folder} is not a whole folder of Dataset.save_to_disk: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder} is not a whole folder of Dataset.save_to_disk: "
-            f"its {'split ' + split if split else 'JSON'} doesn't name files and columns"
-        ) from error
+    except (UserError, KeyError, TypeError) as error:
+        reason = error if isinstance(error, UserError) else "its JSON doesn't name files and columns"
+        raise UserError(f"{home} is not a whole folder of Dataset.save_to_disk: {reason}") from error
     return files, described
