@@ -13,6 +13,8 @@ from l2a_gym.tasks.formats.disk import ROW, check_size
 from l2a_gym.tasks.formats.layout import Layout
 from l2a_gym.tasks.formats.rows import read_rows
 
+MISSING = ("", "nan", "NaN")
+"""Cells of text that stand for a missing value; pandas writes the last two where numbers were turned into text."""
 LONGEST_LABEL = 200
 """Characters: what is longer comes from a column that holds something else."""
 _HALF = re.compile("[\ud800-\udfff]")
@@ -68,8 +70,8 @@ def whole(label: str) -> str:
 
 
 def _label(place: str, column: str, cell: object) -> str | None:
-    """The label as written, or None for a missing value: an empty cell, null or NaN."""
-    if cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()):
+    """The label as written, or None for a missing value: null, NaN or one of :data:`MISSING`."""
+    if cell is None or cell != cell or (isinstance(cell, str) and cell.strip() in MISSING):
         return None
     if not isinstance(cell, (str, int)) and not (isinstance(cell, float) and cell.is_integer()):
         raise UserError(f"{place}: the {column} {brief(cell)} is neither a class name nor a whole number")

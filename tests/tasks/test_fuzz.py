@@ -15,8 +15,8 @@ import pytest
 from l2a_gym.errors import CONTROL, UserError
 from l2a_gym.tasks.files import make
 
-ROUNDS = 50
-"""Damages of each file: 11 files make 550."""
+ROUNDS = 46
+"""Damages of each file: 11 files make 506."""
 TOML = """target = "clinic"
 shots = 4
 labels = ["neg", "pos"]

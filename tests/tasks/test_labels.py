@@ -144,7 +144,7 @@ def test_domain_without_any_label(own: OwnTask) -> None:
     ("name", "content"),
     [
         ("shop.csv", 'text,label\na fine film,pos\nnobody knows,\n,\nnor here," "\nhidden,-1\na dull film,neg\n'),
-        ("shop.tsv", "text\tlabel\na fine film\tpos\nnobody knows\t\nnor here\t \nhidden\t-1.0\na dull film\tneg\n"),
+        ("shop.tsv", "text\tlabel\na fine film\tpos\nnobody knows\t\nnor here\tnan\nhidden\t-1.0\na dull film\tneg\n"),
         (
             "shop.jsonl",
             '{"text": "a fine film", "label": "pos"}\n{"text": "", "label": null}\n{"text": "nor here", "label": NaN}\n'
