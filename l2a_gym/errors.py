@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Iterable
+
+# Control characters, line and paragraph separators, marks that turn the direction of writing, halves of characters.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that no name may have, because a terminal or a page obeys them instead of showing them."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 200
 
 
 class UserError(ValueError):
-    """A mistake in the input: its message is one sentence that names the file, row or key and what would be valid."""
+    """A mistake in the input: its message is one line that names the file, row or key and what would be valid.
+
+    Characters that a terminal would obey (:data:`CONTROL`) stand escaped in it, whatever name or cell they come from.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""The text on one line: an escape code from a data file, say, reads ``\x1b`` instead of colouring the terminal."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def brief(value: object) -> str:
+    """A value as code, shortened where it is long or deep."""
+    return _SHORT.repr(value)
+
+
+def nearest(given: str, choices: Iterable[str]) -> str | None:
+    """The choice that was probably meant: one with nearly the same letters in any case, or with all that was given."""
+    names = {name.casefold(): name for name in choices}
+    if len(given) < 2:  # too little to guess from
+        return None
+    near = difflib.get_close_matches(given.casefold(), names, n=1) or [n for n in names if given.casefold() in n]
+    return names[near[0]] if near else None
 
 
 def unknown(kind: str, given: object, choices: Iterable[str]) -> UserError:
@@ -19,12 +53,12 @@ def unknown(kind: str, given: object, choices: Iterable[str]) -> UserError:
         choices: the valid names.
 
     Returns:
-        An error that names the nearest valid choice first and then all of them.
+        An error that names the choice that was probably meant, if there is one, and then all of them.
     """
     names = list(choices)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.0)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {str(given)!r}: {hint}valid are {', '.join(names)}")
+    near = nearest(str(given), names)
+    hint = f"did you mean {near!r}? " if near else ""
+    return UserError(f"unknown {kind} {brief(str(given))}: {hint}valid are {', '.join(names)}")
 
 
 def check_choice(kind: str, given: object, choices: Iterable[str]) -> None:

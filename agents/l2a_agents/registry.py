@@ -47,13 +47,14 @@ def selector_class(name: str) -> type[Selector]:
     """The class of a registered selector, or of ``my_module:MySelector``; ``name@shuffled`` is a control of it.
 
     Raises:
-        ValueError: unknown name; the message names the nearest valid one.
+        ValueError: unknown name; the message names one that is near, and all.
         ModuleNotFoundError: the module, or a package that it needs, is not installed.
     """
     plain, at, control = name.partition("@")
     if plain not in SELECTORS and ":" not in plain:
-        near = difflib.get_close_matches(plain, SELECTORS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown selector {plain!r}: did you mean {near!r}? valid are {', '.join(SELECTORS)}")
+        near = difflib.get_close_matches(plain, SELECTORS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown selector {plain!r}: {hint}valid are {', '.join(SELECTORS)}")
     if at and control not in CONTROLS:
         raise ValueError(f"unknown control {control!r} of {plain!r}: valid are {', '.join(CONTROLS)}")
     module, _, attribute = SELECTORS.get(plain, plain).partition(":")

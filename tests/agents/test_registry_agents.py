@@ -63,6 +63,11 @@ def test_an_unknown_name_names_the_nearest(given: str, near: str) -> None:
         selector_class(given)
 
 
+def test_a_name_that_is_near_to_none_gets_no_guess() -> None:
+    with pytest.raises(ValueError, match=r"^unknown selector '0\.0': valid are none, uniform"):
+        selector_class("0.0")
+
+
 def test_a_selector_of_ones_own_is_a_module_and_a_class(
     face: Spaces, observation: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

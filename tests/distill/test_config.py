@@ -17,7 +17,7 @@ from l2a_gym.errors import UserError
         ({"hidden": -0.1}, "hidden = -0.1: valid are numbers from 0 to 1e+06"),
         ({"patience": float("nan")}, "patience = nan: valid are numbers from 0 to 1e+06"),
         ({"relation": "1"}, "relation = 1: valid are numbers from 0 to 1e+06"),
-        ({"layer_map": "first"}, "unknown layer_map 'first': did you mean 'last'? valid are uniform, skip, last"),
+        ({"layer_map": "lats"}, "unknown layer_map 'lats': did you mean 'last'? valid are uniform, skip, last"),
         ({"attention_loss": "klm"}, "unknown attention_loss 'klm': did you mean 'kl'? valid are mse, kl"),
         ({"frozen_embeddings": 1}, "frozen_embeddings = 1: valid are True and False"),
         ({"hiden": 1.0}, "unknown distillation value 'hiden': did you mean 'hidden'? valid are learning_rate, alpha, "),

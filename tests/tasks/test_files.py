@@ -184,27 +184,6 @@ def test_pairs_keep_their_sides_and_labels(folder: Path) -> None:
             assert (pair, label) == (f"right {number}", number % 2)
 
 
-def test_csv_quotes_line_breaks_and_byte_order_mark(folder: Path) -> None:
-    content = '\ufefftext,label\n"He said ""no"",\nand left",good\n\n plain ,bad\n'
-    (folder / "films.csv").write_text(content, encoding="utf-8")
-    task = task_of(folder, HEADER + DOMAINS)
-    assert set(task.sources["films"].text) == {'He said "no",\nand left', "plain"}
-
-
-def test_tsv_cells_stand_as_they_are(folder: Path) -> None:
-    (folder / "films.tsv").write_text('label\ttext\ngood\t"open quote, and a comma\nbad\tb "c"\n', encoding="utf-8")
-    task = task_of(folder, HEADER + DOMAINS.replace("films.csv", "films.tsv"))
-    assert set(task.sources["films"].text) == {'"open quote, and a comma', 'b "c"'}
-
-
-def test_jsonl_lines_end_at_line_feeds_only(folder: Path) -> None:
-    rows: Rows = [{"text": "one\u2028two", "label": "good"}, {"text": "three\x85four", "label": "bad"}]
-    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (folder / "films.jsonl").write_text(lines, encoding="utf-8", newline="")
-    task = task_of(folder, HEADER + DOMAINS.replace("films.csv", "films.jsonl"))
-    assert set(task.sources["films"].text) == {"one\u2028two", "three\x85four"}
-
-
 TOML_MISTAKES = {
     "syntax": ("target = news\n" + DOMAINS, ["task.toml is not valid TOML", "line 1"]),
     "domain twice": (HEADER + DOMAINS + 'news = "b.csv"\n', ["task.toml", "a name stands twice", "line 6"]),
@@ -263,54 +242,6 @@ def test_mistake_in_the_task_file(folder: Path, toml: str, parts: list[str]) -> 
     assert [part for part in parts if part not in message] == [], message
 
 
-def csv_bytes(line: bytes) -> bytes:
-    """Three sound lines (the header among them), then the one that is wrong."""
-    return b"text,label\na text,good\nanother,bad\n" + line
-
-
-DATA_MISTAKES = {
-    "no rows": ("x.csv", b"text,label\n", ["x.csv holds no texts"]),
-    "empty": ("x.jsonl", b"", ["x.jsonl holds no texts"]),
-    "too many cells": ("x.csv", csv_bytes(b"a,b,good\n"), ["x.csv line 4 has 3 cells", "header has 2"]),
-    "too few cells": ("x.csv", csv_bytes(b"\nalone\n"), ["x.csv line 5 has 1 cells", "header has 2"]),
-    "line after a long cell": ("x.csv", csv_bytes(b'"two\nlines",good\nalone\n'), ["x.csv line 6 has 1 cells"]),
-    "open quote": ("x.csv", csv_bytes(b'"never closed,good\n'), ["x.csv line 4: unexpected end of data"]),
-    "two columns of a name": ("x.csv", b"text,text,label\na,b,good\n", ["x.csv: 2 columns", "'text'"]),
-    "empty text": ("x.csv", csv_bytes(b"  ,good\n"), ["x.csv line 4: the text is empty"]),
-    "empty label": ("x.csv", csv_bytes(b"a text, \n"), ["x.csv line 4: the label ' '", "class name"]),
-    "broken UTF-8": ("x.csv", csv_bytes(b"caf\xe9,good\n"), ["x.csv line 4 is not UTF-8"]),
-    "broken UTF-8 after a mark": (
-        "x.csv",
-        b"\xef\xbb\xbf" + csv_bytes(b"caf\xe9,good\n"),
-        ["x.csv line 4 is not UTF-8"],
-    ),
-    "suffix": ("x.json", b"[]", ["suffix of x.json '.json'", "mean '.jsonl'", ".parquet"]),
-    "no suffix": ("x", b"text", ["suffix of x ''", ".csv"]),
-    "not JSON": ("x.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', ["x.jsonl line 2 is not JSON", "column"]),
-    "no object": ("x.jsonl", b'{"text": "a", "label": 1}\n\n["a", 1]\n', ["x.jsonl line 3", "keys text, label"]),
-    "key missing": (
-        "x.jsonl",
-        b'{"text": "a", "label": 1}\n{"txt": "a"}\n',
-        ["column of x.jsonl line 2 'text'", "'txt'"],
-    ),
-    "text as number": ("x.jsonl", b'{"text": 3, "label": 1}\n', ["x.jsonl line 1: the text 3 is not a text"]),
-    "label as fraction": (
-        "x.jsonl",
-        b'{"text": "a", "label": 0.5}\n',
-        ["x.jsonl line 1: the label 0.5", "whole number"],
-    ),
-    "no label": ("x.jsonl", b'{"text": "a", "label": null}\n', ["x.jsonl line 1: the label None", "class name"]),
-    "not Parquet": ("x.parquet", b"text,label\n", ["x.parquet is not sound Parquet"]),
-}
-
-
-@pytest.mark.parametrize(("name", "content", "parts"), DATA_MISTAKES.values(), ids=DATA_MISTAKES)
-def test_mistake_in_the_data(folder: Path, name: str, content: bytes, parts: list[str]) -> None:
-    (folder / name).write_bytes(content)
-    message = message_of(folder, HEADER + DOMAINS.replace("films.csv", name))
-    assert [part for part in parts if part not in message] == [], message
-
-
 @pytest.mark.parametrize("side", ["text", "other"])
 def test_empty_side_of_a_pair_is_named(folder: Path, side: str) -> None:
     rows: Rows = [{"text": f"left {n}", "other": f"right {n}", "label": n % 2} for n in range(ROWS)]
@@ -319,41 +250,6 @@ def test_empty_side_of_a_pair_is_named(folder: Path, side: str) -> None:
     write_jsonl(folder / "news.jsonl", rows)
     toml = HEADER + DOMAINS.replace(".csv", ".jsonl") + '[columns]\npair = "other"\n'
     assert message_of(folder, toml) == f"news.jsonl line 12: the {side} is empty"
-
-
-@pytest.mark.parametrize(
-    ("write", "place"),
-    [(write_parquet, "x row 31"), (write_dataset, "x row 31"), (write_dataset_dict, "x split test row 6")],
-)
-def test_row_of_a_binary_file_is_named(folder: Path, write: Callable[[Path, Rows], None], place: str) -> None:
-    rows = rows_of("films")
-    rows[30]["text"] = ""
-    name = "x.parquet" if write is write_parquet else "x"
-    write(folder / name, rows)
-    message = message_of(folder, HEADER + DOMAINS.replace("films.csv", name))
-    assert message.replace(".parquet", "") == f"{place}: the text is empty"
-
-
-@pytest.mark.parametrize(("name", "write"), [("x.parquet", write_parquet), ("x", write_dataset)])
-def test_missing_column_of_a_binary_file(folder: Path, name: str, write: Callable[[Path, Rows], None]) -> None:
-    write(folder / name, [{"sentence": "a", "labels": 1}])
-    message = message_of(folder, HEADER + DOMAINS.replace("films.csv", name) + '[columns]\nlabel = "label"\n')
-    assert f"column of {name} 'text'" in message
-    assert "valid are sentence, labels" in message
-
-
-def test_folder_that_is_no_dataset(folder: Path) -> None:
-    (folder / "x").mkdir()
-    message = message_of(folder, HEADER + DOMAINS.replace("films.csv", "x"))
-    assert message.startswith("x is not a whole folder of Dataset.save_to_disk")
-
-
-def test_damaged_dataset_folder(folder: Path) -> None:
-    write_dataset(folder / "x", rows_of("films"))
-    arrow = next((folder / "x").glob("*.arrow"))
-    arrow.write_bytes(arrow.read_bytes()[:100])
-    message = message_of(folder, HEADER + DOMAINS.replace("films.csv", "x"))
-    assert message.startswith("x is not a whole folder of Dataset.save_to_disk")
 
 
 def test_task_file_that_is_missing_or_not_utf8(folder: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks import hub, hutto
+from l2a_gym.tasks import hub, hub_sets, hutto
 from l2a_gym.tasks.registry import make_task, outline, task_ids
 from l2a_gym.tasks.task import Task, Texts
 
@@ -187,13 +188,14 @@ def test_set_that_was_saved_without_splits_is_taken_whole(sentiment: Save, tmp_p
 
 @pytest.mark.parametrize("target", ["books", "electronics", "kitchen", "toys", "apparel"])
 def test_each_amazon_domain_in_turn_is_the_target(save: Save, target: str) -> None:
-    save(MARC, reviews([*hub.CATEGORIES.values(), "shoes"]))
+    save(MARC, reviews([*hub_sets.CATEGORIES.values(), "shoes"]))
     task = make_task(f"hub/amazon-{target}-16")
-    others = [name for name in hub.CATEGORIES if name != target]
+    others = [name for name in hub_sets.CATEGORIES if name != target]
     assert task.domains == (target, *others)
     clear = [n for n in range(ROWS) if n % 5 != 2]  # three stars are left out
     rows = {
-        name: [(f"{category} en {n}", STARS[n % 5 + 1]) for n in clear] for name, category in hub.CATEGORIES.items()
+        name: [(f"{category} en {n}", STARS[n % 5 + 1]) for n in clear]
+        for name, category in hub_sets.CATEGORIES.items()
     }
     assert {name: rows_of(task, texts) for name, texts in task.sources.items()} == {name: rows[name] for name in others}
     assert set(target_of(task)) <= set(rows[target])
@@ -232,7 +234,7 @@ def test_clinc_is_about_domains_that_other_sets_share(save: Save) -> None:
 
 
 def test_clinc_domains_have_15_intents_each() -> None:
-    intents = {name: labels.split() for name, labels in hub.INTENTS.items()}
+    intents = {name: labels.split() for name, labels in hub_sets.INTENTS.items()}
     assert {name: len(labels) for name, labels in intents.items()} == {
         "banking": 30,  # with credit_cards
         "kitchen_and_dining": 15,
@@ -258,7 +260,7 @@ def test_big_sets_are_drawn_from_by_a_fixed_seed(sentiment: Save, monkeypatch: p
 
 def test_limit_holds_after_the_filter(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "LIMIT", ROWS)
-    save(MARC, reviews([*hub.CATEGORIES.values(), "shoes"]))
+    save(MARC, reviews([*hub_sets.CATEGORIES.values(), "shoes"]))
     task = make_task("hub/amazon-toys-16")
     assert {len(texts) for texts in task.sources.values()} == {ROWS * 4 // 5}
 
@@ -294,9 +296,9 @@ def test_ids_are_tasks_by_shots_and_each_has_an_outline() -> None:
     assert len({frozenset(names) for names in domains.values()}) == 5
 
 
-@pytest.mark.parametrize("name", hub.TASKS)
+@pytest.mark.parametrize("name", hub_sets.TASKS)
 def test_domains_of_a_task_share_classes_and_sides(name: str) -> None:
-    task = hub.TASKS[name]
+    task = hub_sets.TASKS[name]
     classes = {domain: set(hub_set.labels.values()) - {None} for domain, hub_set in task.domains.items()}
     assert classes[task.target] == set(task.labels)
     assert all(each <= set(task.labels) for each in classes.values())
@@ -343,14 +345,15 @@ def test_folder_that_is_missing(paraphrase: Save, tmp_path: Path) -> None:
 def test_folder_that_is_no_data_set(paraphrase: Save, tmp_path: Path) -> None:
     (tmp_path / "nyu-mll__glue__qqp" / "state.json").unlink()
     message = message_of("hub/mrpc-16", tmp_path)
-    assert message.startswith("nyu-mll__glue__qqp is not a whole folder of save_to_disk: ")
+    assert message == (
+        "nyu-mll__glue__qqp is not a whole folder of Dataset.save_to_disk: there is no nyu-mll__glue__qqp/state.json"
+    )
 
 
 def test_split_that_is_missing(paraphrase: Save, tmp_path: Path) -> None:
     paraphrase("nyu-mll__glue__mrpc", train=MRPC, test=MRPC)
     message = message_of("hub/mrpc-16", tmp_path)
-    assert message.startswith("unknown split of nyu-mll/glue mrpc 'validation': did you mean ")
-    assert message.endswith("? valid are train, test")
+    assert message == "unknown split of nyu-mll/glue mrpc 'validation': valid are train, test"
 
 
 def test_column_that_is_missing(paraphrase: Save, tmp_path: Path) -> None:
@@ -364,11 +367,34 @@ def test_column_that_is_missing(paraphrase: Save, tmp_path: Path) -> None:
     )
 
 
-def test_label_that_the_task_does_not_name(paraphrase: Save, tmp_path: Path) -> None:
-    paraphrase("nyu-mll__glue__qqp", [("how?", "why?", 0), ("who?", "whom?", -1)])
+def test_label_that_the_task_does_not_name(sentiment: Save, tmp_path: Path) -> None:
+    sentiment("SetFit__CR", [*CR, ("an odd one", 2, "mixed")])
+    assert message_of("hub/cr-16", tmp_path) == "unknown label in column 'label' of SetFit/CR '2': valid are 0, 1"
+
+
+def test_number_without_a_class(paraphrase: Save, tmp_path: Path) -> None:
+    folder = tmp_path / "nyu-mll__glue__qqp"
+    sound = dataset_of(folder.name, [("how?", "why?", 0)])
+    table = sound.data.table.set_column(2, "label", pa.array([2]))
+    shutil.rmtree(folder)
+    datasets.Dataset(pa.table(table).replace_schema_metadata(sound.data.schema.metadata)).save_to_disk(str(folder))
+    assert message_of("hub/mrpc-16", tmp_path) == (
+        "nyu-mll/glue qqp: there is no class 2: classes are 0 to 1 (not_duplicate, duplicate)"
+    )
+
+
+def test_rows_without_a_label_are_left_out_and_counted(paraphrase: Save, caplog: pytest.LogCaptureFixture) -> None:
+    paraphrase("nyu-mll__glue__qqp", [("how?", "why?", 0), ("who?", "whom?", -1), ("a?", "b?", None)])
+    task = make_task("hub/mrpc-16")
+    assert rows_of(task, task.sources["qqp"]) == [("how?", "why?", "different")]
+    assert caplog.messages == ["nyu-mll/glue qqp: 2 of 3 rows have no label and are left out"]
+
+
+def test_damaged_file_is_named(paraphrase: Save, tmp_path: Path) -> None:
+    file = tmp_path / "nyu-mll__glue__qqp" / "data-00000-of-00001.arrow"
+    file.write_bytes(file.read_bytes()[:-100])
     message = message_of("hub/mrpc-16", tmp_path)
-    assert message.startswith("unknown label in column 'label' of nyu-mll/glue qqp '-1': did you mean ")
-    assert message.endswith("? valid are not_duplicate, duplicate")
+    assert message.startswith(f"nyu-mll__glue__qqp/{file.name} is not a sound file of Dataset.save_to_disk: ")
 
 
 def test_category_that_is_missing(save: Save, tmp_path: Path) -> None:
