@@ -19,10 +19,11 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from l2a_gym.augment.chain import ChainConfig, Sites, walk
 from l2a_gym.cache import write_array
+from l2a_gym.distill.checkpoint import checkpoint_folder, load_tokenizer, no_checkpoint
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
-from l2a_gym.distill.teacher import checkpoint_folder, keep_pieces, load_tokenizer, no_checkpoint
+from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.errors import UserError, check_least
 
 

@@ -15,13 +15,13 @@ from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.cache import cache_dir, locked, write_folder
+from l2a_gym.distill.checkpoint import checkpoint_folder, no_checkpoint
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.layers import TOKEN_AXES, Layers, match_layers, set_attention, states, value_projection
 from l2a_gym.distill.matching import Features, token_index
 from l2a_gym.distill.student import PRESETS, student_config
-from l2a_gym.distill.teacher import checkpoint_folder, no_checkpoint
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import Prepared
 

@@ -15,9 +15,9 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from l2a_gym.cache import write_folder, write_text
+from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student
-from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
 from l2a_gym.runs.evaluate import Row, best_student, compare, student_seeds
 from l2a_gym.runs.report import model_card, summarise, table

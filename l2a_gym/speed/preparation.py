@@ -20,8 +20,9 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel
 
+from l2a_gym.distill.checkpoint import checkpoint_folder, load_teacher, load_tokenizer
 from l2a_gym.distill.encode import encode, whole_words
-from l2a_gym.distill.teacher import checkpoint_folder, load_teacher, load_tokenizer, predict
+from l2a_gym.distill.teacher import predict
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.speed.clock import Figures, time_of
 from l2a_gym.tasks.task import Texts

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from l2a_gym.distill.teacher import load_teacher, load_tokenizer
+from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.speed.preparation import TARGET, _shallow, _texts, _write_task, preparation
 from l2a_gym.tasks.registry import make_task
 
