@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -147,7 +148,7 @@ def _global_generators_kept() -> Iterator[None]:
 
 def is_figure(name: str, value: object) -> bool:
     """Whether a logged value says something of the training: no flag, and no count of Stable-Baselines3's own clock."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and not name.startswith("time/")
+    return isinstance(value, Real) and not isinstance(value, bool) and not name.startswith("time/")
 
 
 class _Meter(BaseCallback):
