@@ -34,7 +34,7 @@ def check_export(folder: Path) -> None:
         raise UserError(
             f"{folder} would be replaced, and {changed[0]} in it is not as an export wrote it{more}: give a new folder"
         )
-    parent = next(each for each in folder.resolve().parents if each.is_dir())
+    parent = next(each for each in folder.resolve().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass

@@ -45,7 +45,7 @@ def train(run: Run) -> dict[str, Any]:
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
         check_run(run)
     forget_outdated(run)
-    if not (folder / "exported.json").is_file():
+    if (folder / "student").exists() and not (folder / "exported.json").is_file():
         check_export(folder / "student")
     open_folder(folder, run.as_dict())
     with clock("train"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AlbertConfig, AlbertForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.cut import CHARACTERS, cutting_tokenizer, lengthen
@@ -85,6 +85,19 @@ def test_pieces_of_bytes_have_room_as_well() -> None:
     ids = reader(ENDLESS["emoji"])["input_ids"]
     assert len(ids) == 4 * CHARACTERS * LENGTH + 1  # and the blank before the text
     assert len(ids) <= reader.model_max_length
+
+
+def test_an_albert_gets_longer_as_well() -> None:
+    """Of this kind are pruned students; its positions are as narrow as its words."""
+    shape = {"embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 2, "num_hidden_groups": 2}
+    config = AlbertConfig(
+        vocab_size=50, max_position_embeddings=8, num_attention_heads=2, intermediate_size=16, **shape
+    )
+    student, ids = AlbertForSequenceClassification(config).eval(), torch.arange(8)[None]
+    longer = lengthen(student, 30).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(longer(input_ids=ids).logits, student(input_ids=ids).logits)
+        assert longer(input_ids=ids.repeat(1, 4)[:, :30]).logits.isfinite().all()
 
 
 def test_a_longer_student_says_the_same_of_what_was_taught(small: dict[str, Any]) -> None:

@@ -130,8 +130,9 @@ def test_what_a_link_leads_to_is_replaced_and_the_link_stays(small: dict[str, An
 
 def test_where_nothing_can_be_written_is_found_out_before(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"^/proc/student can't be written \(.+\): give another folder$"):
-        check_export(Path("/proc/student"))
+    for folder in (tmp_path / "file" / "student", Path("/proc/student")):
+        with pytest.raises(UserError, match=rf"^{folder} can't be written \(.+\): give another folder$"):
+            check_export(folder)
 
 
 def test_a_failed_export_leaves_the_earlier_one(small: dict[str, Any], folder: Path) -> None:
