@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
+from l2a_gym.distill.checkpoint import check_checkpoint
 from l2a_gym.prepared import Prepared
 from l2a_gym.stages import Preparation, Stage, stages
 from l2a_gym.tasks.task import Task
@@ -32,7 +33,7 @@ def prepare(task: Task, config: Preparation, device: torch.device) -> Prepared:
     """Open the prepared task in the cache, after building what is missing or damaged.
 
     Raises:
-        UserError: an asset, the checkpoint or the cache folder can't be had.
+        UserError: an asset, the checkpoint or the cache folder can't be had, or the checkpoint does not fit the task.
     """
     parts = stages(task, config, device)
     keys = json.dumps({name: stage.key for name, stage in parts.items()})
@@ -67,6 +68,7 @@ def _damaged(folder: Path) -> list[str]:
 
 
 def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Preparation) -> None:
+    check_checkpoint(config.checkpoint, task.max_length)
     for left in folder.glob(".*"):  # by a process that was killed
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     for number, (name, stage) in enumerate(parts.items(), start=1):

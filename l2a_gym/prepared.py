@@ -81,10 +81,7 @@ class Prepared:
 
     def student(self) -> PreTrainedModel:
         """A new student with the start weights."""
-        student: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            self.folder / "student", use_safetensors=True
-        )
-        return student
+        return _read_model(self.folder / "student")
 
     def teacher(self, name: str) -> PreTrainedModel:
         """A fine-tuned teacher, for tokens of the trimmed vocabulary."""
@@ -106,5 +103,11 @@ def read_candidates(folder: Path) -> Texts:
 
 def read_teacher(folder: Path) -> PreTrainedModel:
     """The model of the stage ``few-shot`` or ``all-data``, for tokens of its whole vocabulary."""
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder / "model", use_safetensors=True)
+    return _read_model(folder / "model")
+
+
+def _read_model(folder: Path) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        folder, use_safetensors=True, trust_remote_code=False
+    )
     return model

@@ -25,6 +25,7 @@ from l2a_gym.augment.policy import apply_policy
 from l2a_gym.augment.pool import draw_starts, make_pool
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import sha256_of, write_text
+from l2a_gym.distill.checkpoint import EMBEDDED, load_teacher, load_tokenizer, local_files
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, count_pieces, encode, trim_vocabulary, whole_words
 from l2a_gym.distill.student import (
@@ -37,14 +38,10 @@ from l2a_gym.distill.student import (
 )
 from l2a_gym.distill.teacher import (
     ALL_DATA,
-    EMBEDDED,
     FEW_SHOT,
     FineTuning,
     embedding_table,
     fine_tune,
-    load_teacher,
-    load_tokenizer,
-    local_files,
     predict,
     sentence_vectors,
 )

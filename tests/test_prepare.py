@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import sha256_of
+from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
+from l2a_gym.distill.teacher import FineTuning, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher

@@ -155,8 +155,16 @@ def test_the_scripts_take_up_a_finished_run(
     Path("other", "letter.txt").write_text("dear all")
     code, _, errors = call("export_student", ["run", "--to", "other"], monkeypatch, capsys)
     assert code == 2
-    assert errors == "error: other is neither empty nor a student's folder, and would be replaced: give a new folder\n"
+    assert errors == (
+        "error: other would be replaced, and letter.txt in it is not as an export wrote it: give a new folder\n"
+    )
     assert Path("other", "letter.txt").read_text() == "dear all"
+
+    with monkeypatch.context() as inside:
+        inside.chdir("copy")
+        code, _, errors = call("export_student", ["../run", "--to", "."], inside, capsys)
+    assert (code, errors) == (2, "error: . would be replaced, and this command runs in it: give a new folder\n")
+    assert Path("copy", "model.safetensors").read_bytes() == two
 
     code, out, _ = call("evaluate", ["run", "--students", "1"], monkeypatch, capsys)
     assert code is None

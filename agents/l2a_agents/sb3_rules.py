@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,6 +146,11 @@ def _global_generators_kept() -> Iterator[None]:
         np.random.set_state(kept[1])  # noqa: NPY002
 
 
+def is_figure(name: str, value: object) -> bool:
+    """Whether a logged value says something of the training: no flag, and no count of Stable-Baselines3's own clock."""
+    return isinstance(value, Real) and not isinstance(value, bool) and not name.startswith("time/")
+
+
 class _Meter(BaseCallback):
     """Reads what the episodes spent, and ends training when the budget is."""
 
@@ -156,7 +162,7 @@ class _Meter(BaseCallback):
     def _on_step(self) -> bool:
         infos, envs = self.locals["infos"], self.training_env
         rewards = envs.get_original_reward() if isinstance(envs, VecNormalize) else self.locals["rewards"]
-        numbers = [name for name, value in infos[0].items() if isinstance(value, int | float)]
+        numbers = [name for name, value in infos[0].items() if is_figure(name, value)]
         self.figures = {name: float(np.mean([info[name] for info in infos])) for name in numbers}
         self.figures["reward"] = float(np.mean(rewards))
         return self.spent < self.budget
@@ -175,7 +181,7 @@ class _Forward(KVWriter):
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Forward the numbers."""
-        numbers = {key: float(value) for key, value in key_values.items() if isinstance(value, int | float)}
+        numbers = {key: float(value) for key, value in key_values.items() if is_figure(key, value)}
         self.log(self.meter.spent, numbers | self.meter.figures)
 
     def close(self) -> None:

@@ -13,8 +13,8 @@ import torch
 
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
 from l2a_gym.cache import cache_dir, locked, write_folder, write_text
+from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.distill.encode import Tokens, count_pieces, encode
-from l2a_gym.distill.teacher import local_files
 from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)

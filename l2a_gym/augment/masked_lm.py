@@ -11,18 +11,18 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm, trange
-from transformers import AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM
 
 from l2a_gym.augment.chain import ChainConfig, Sites, walk
 from l2a_gym.cache import write_array
+from l2a_gym.distill.checkpoint import load_model, load_tokenizer
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
-from l2a_gym.distill.teacher import checkpoint_folder, keep_pieces, load_tokenizer, no_checkpoint
+from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.errors import UserError, check_least
 
 
@@ -74,24 +74,21 @@ class MaskedLM:
         special: (V,) bool, the special tokens: they are never masked, drawn or changed.
 
     Raises:
-        UserError: there is no such checkpoint, or it is of a kind whose head can't be found.
+        UserError: there is no such checkpoint, it has no mask token, or it is of a kind whose head can't be found.
     """
 
     def __init__(self, checkpoint: str, seed: int, classes: int = 0) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            try:
-                model, report = AutoModelForMaskedLM.from_pretrained(
-                    checkpoint_folder(checkpoint), dtype=torch.float32, output_loading_info=True
-                )
-            except (OSError, ValueError, SafetensorError) as error:
-                raise no_checkpoint(checkpoint, error) from error
-        self.model = cast(PreTrainedModel, model)
+            model, report = load_model(AutoModelForMaskedLM, checkpoint)
+        self.model = model
         name = next((name for name in ("cls", "lm_head") if hasattr(model, name)), None)
         if name is None:
             raise UserError(f"the teacher {checkpoint!r} has no masked-LM head of BERT's or RoBERTa's kind")
         self.head: torch.nn.Module = getattr(model, name)
         self.tokenizer = load_tokenizer(checkpoint)
+        if self.tokenizer.mask_token_id is None:
+            raise UserError(f"the teacher {checkpoint!r} has no mask token, which the generator needs")
         self._find_special()
         self.has_head = not any(key.startswith(name) and "bias" not in key for key in report["missing_keys"])
         self.segments = getattr(self.model.config, "segments", 0)

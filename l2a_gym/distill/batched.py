@@ -105,8 +105,8 @@ def loss_of(
 ) -> Tensor:
     """The students' losses (E,) on n texts of each: candidates with weights (E, m), and anchors after them."""
     logits = predict(shape, table, rest, texts.tokens, slots, precision).logits
-    each = (part.flatten(0, 1) for part in (logits, texts.label, texts.teacher))
-    losses = distillation_loss(*each, config.alpha, config.temperature).view_as(texts.label)
+    logits, label, teacher = (part.flatten(0, 1) for part in (logits, texts.label, texts.teacher))
+    losses = distillation_loss(logits, label, teacher, config.alpha, config.temperature).view_as(texts.label)
     return (losses * shares_of(weights, losses.shape[1] - weights.shape[1], config.anchor_share)).sum(1)
 
 
@@ -135,7 +135,7 @@ class BatchedStudents:
         self.texts, self.dev, self.config, self.precision = texts, dev, config, precision
         self.template, self.shape = student, Shape.of(student)
         self.length = texts.tokens.length.cpu().numpy()
-        table = student.get_input_embeddings().weight.detach()
+        table = student.get_parameter(self.shape.word).detach()
         self._start = [table.to(self.device), self._flat(student).to(self.device)]
         self.parameters = [each.repeat(number, *[1] * each.ndim) for each in self._start]
         self.learnt = slice(1, 2) if config.frozen_embeddings else slice(0, 2)

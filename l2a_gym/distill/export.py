@@ -2,35 +2,103 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from l2a_gym.cache import write_folder
+from l2a_gym.cache import sha256_of, write_folder, write_text
+from l2a_gym.distill.cut import cutting_tokenizer, lengthen
 from l2a_gym.errors import UserError
+
+MARK = "l2a_gym.json"
+"""The file of an exported folder that lists the others with their hashes."""
 
 
 def check_export(folder: Path) -> None:
-    """Refuse to replace what is no student's folder.
+    """Refuse to replace anything but an exported student that is as it was written.
 
     Raises:
-        UserError: something else stands at ``folder``.
+        UserError: something else stands at ``folder``, or nothing can be written there.
     """
-    if folder.exists() and not (folder / "model.safetensors").is_file() and not _empty(folder):
-        raise UserError(f"{folder} is neither empty nor a student's folder, and would be replaced: give a new folder")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder} would be replaced, and this command runs in it: give a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give a new folder")
+    if changed := changed_files(folder):
+        more = f" (nor are {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise UserError(
+            f"{folder} would be replaced, and {changed[0]} in it is not as an export wrote it{more}: give a new folder"
+        )
+    parent = next(each for each in folder.resolve().parents if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise _not_written(folder, error) from error
 
 
-def _empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def changed_files(folder: Path) -> list[str]:
+    """Names of files in an exported folder that are missing or not as they were written, and of files that were added.
+
+    All that lies in a folder that no export wrote; nothing where there is none, or it is empty.
+    """
+    try:
+        written: dict[str, str] = dict(json.loads((folder / MARK).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    same = {name for name in there.intersection(written) if sha256_of(folder / name) == written[name]}
+    return sorted(there.union(written) - same - {MARK})
 
 
-def export(student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, card: str, folder: Path) -> None:
-    """Write weights (safetensors), configuration, tokenizer and model card; a folder that stands there is replaced."""
+def export(
+    student: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    finish: Callable[[Path], None],
+    *,
+    pairs: bool = False,
+) -> None:
+    """Write weights (safetensors), configuration and tokenizer; an exported student that stands there is replaced.
+
+    Args:
+        student: a BERT or ALBERT with a position for each token that it was taught to read.
+        tokenizer: gives the ids that it was taught with.
+        folder: where to; :func:`check_export` says whether it may be.
+        finish: called with the folder when all this is in it, adds what else belongs there.
+        pairs: whether the student reads pairs of texts.
+
+    Raises:
+        UserError: it can't be written.
+    """
 
     def fill(beside: Path) -> None:
-        student.save_pretrained(beside, safe_serialization=True)
-        tokenizer.model_max_length = student.config.max_position_embeddings
-        tokenizer.save_pretrained(beside)
-        (beside / "README.md").write_text(card, encoding="utf-8")
+        reader = cutting_tokenizer(tokenizer, student.config.max_position_embeddings, pairs)
+        lengthen(student, reader.model_max_length).save_pretrained(beside, safe_serialization=True)
+        reader.save_pretrained(beside)
+        _name_for_all_versions(beside / "tokenizer_config.json")
+        finish(beside)
+        files = {path.name: sha256_of(path) for path in sorted(beside.iterdir())}
+        write_text(beside / MARK, json.dumps({"l2a-gym": version("l2a-gym"), "files": files}, indent=1))
+        for path in beside.iterdir():  # safetensors leaves its file to the owner alone
+            path.chmod((beside / MARK).stat().st_mode)
 
-    write_folder(folder, fill)
+    try:
+        write_folder(folder.resolve(), fill)
+    except (OSError, SafetensorError) as error:
+        raise _not_written(folder, error) from error
+
+
+def _name_for_all_versions(file: Path) -> None:
+    """``transformers`` 5 writes a name of the tokenizer's class that 4 does not know; both know the other."""
+    config = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    write_text(file, json.dumps(config, indent=2))
+
+
+def _not_written(folder: Path, error: Exception) -> UserError:
+    return UserError(f"{folder} can't be written ({getattr(error, 'strerror', None) or error}): give another folder")

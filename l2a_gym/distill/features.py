@@ -15,13 +15,13 @@ from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.cache import cache_dir, locked, write_folder
+from l2a_gym.distill.checkpoint import load_checkpoint
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.layers import TOKEN_AXES, Layers, match_layers, set_attention, states, value_projection
 from l2a_gym.distill.matching import Features, token_index
 from l2a_gym.distill.student import PRESETS, student_config
-from l2a_gym.distill.teacher import checkpoint_folder, no_checkpoint
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import Prepared
 
@@ -45,10 +45,7 @@ def check_layers(config: Distillation, student: str, checkpoint: str) -> None:
     """
     if not config.extra or student not in PRESETS:
         return
-    try:
-        teacher = AutoConfig.from_pretrained(checkpoint_folder(checkpoint))
-    except (OSError, ValueError) as error:
-        raise no_checkpoint(checkpoint, error) from error
+    teacher = load_checkpoint(AutoConfig, checkpoint)
     shape = student_config(student, vocabulary=1, classes=2, max_length=1, teacher_parameters=0, pad=0)
     match_layers(config.extra, config.layer_map, shape, teacher)
 
@@ -66,7 +63,7 @@ def teacher_features(
     """
     if not config.extra:
         return Features()
-    shape = AutoConfig.from_pretrained(prepared.folder / teacher / "model")
+    shape = AutoConfig.from_pretrained(prepared.folder / teacher / "model", trust_remote_code=False)
     pairs = match_layers(config.extra, config.layer_map, student, shape)
     layers = {loss: tuple(theirs for _, theirs in pairs[loss]) for loss in pairs}
     folder = cache_dir() / "features" / f"{prepared.folder.name}-{teacher}-{_key(prepared, teacher, layers)}"

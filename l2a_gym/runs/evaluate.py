@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+import torch
 from l2a_agents.selector import Action, Observation, Selector
 from tqdm import tqdm
+from transformers import pipeline
 
 from l2a_gym.distill.student import careful
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -18,11 +21,14 @@ from l2a_gym.envs.reward import Scores, score
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.runs.run import Run, new_selector
+from l2a_gym.tasks.task import Task, Texts
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
 FINAL_LOOKS = 20
 """Steps from one look at dev to the next in the exported student's schedule, which no reward comes from."""
+BATCH = 64
+"""Texts that an exported student is asked for at a time."""
 UNIFORM = "uniform"
 """The selector that weights all alike."""
 CONTROLS = ("none", UNIFORM, "oracle")
@@ -162,6 +168,23 @@ def score_student(env: DistillAugEnv, split: str) -> Scores:
     prepared = env.world.prepared
     held_out = prepared.labelled(prepared.rows[split]).to(env.world.static.device)
     return score(env.predict(held_out.tokens), held_out.label)
+
+
+def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, Any]:
+    """Size of an exported student, and its accuracy on the target's dev and test texts, asked as its users ask it.
+
+    Returns:
+        ``parameters``, ``dev_accuracy`` and ``test_accuracy``.
+    """
+    classify = pipeline("text-classification", str(folder), device=device, trust_remote_code=False)
+
+    def accuracy(texts: Texts) -> float:
+        pairs = texts.pair and [{"text": a, "text_pair": b} for a, b in zip(texts.text, texts.pair, strict=True)]
+        answers = classify(pairs or list(texts.text), batch_size=BATCH)
+        return float(np.mean([found["label"] == task.labels[i] for found, i in zip(answers, texts.label, strict=True)]))
+
+    scores = {f"{name}_accuracy": accuracy(texts) for name, texts in (("dev", task.dev), ("test", task.test))}
+    return {"parameters": classify.model.num_parameters(), **scores}
 
 
 def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:

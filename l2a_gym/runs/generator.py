@@ -27,9 +27,10 @@ from l2a_gym.augment.masked_lm import MaskedLM, masked_perplexity
 from l2a_gym.augment.operator import sides_of
 from l2a_gym.augment.pool import draw_starts
 from l2a_gym.augment.walk import MaskedWalk
+from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.encode import Tokens, encode
-from l2a_gym.distill.teacher import load_teacher, load_tokenizer, predict, sentence_vectors
+from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.errors import UserError, check_least
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import Prepared

@@ -1,4 +1,4 @@
-"""Results for people and for programs: the summary, its table, the exported student's model card."""
+"""Results for people and for programs: the summary, its table, and the names of figures in TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.runs.evaluate import Row, score_teacher
 from l2a_gym.runs.run import Run
+
+EPISODE = ("reward", "gain", "dev_accuracy", "dev_nll", "dev_macro_f1")
+"""Logged figures that say how episodes went, by whatever selector."""
 
 
 def summarise(prepared: Prepared, rows: dict[str, list[Row]]) -> dict[str, Any]:
@@ -54,41 +57,18 @@ def table(run: Run, summary: dict[str, Any]) -> str:
     if exported := summary.get("exported"):
         accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
         lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
-        lines.append(f"exported: {_size(exported['parameters'])}, weights by {exported['policy']}")
-    return "\n".join([f"task {run.task}", *lines, f"student: {_size(summary['parameters'])}"])
+        lines.append(f"exported: {size_of(exported['parameters'])}, weights by {exported['policy']}")
+    return "\n".join([f"task {run.task}", *lines, f"student: {size_of(summary['parameters'])}"])
 
 
-def _size(parameters: dict[str, int]) -> str:
+def size_of(parameters: dict[str, int]) -> str:
+    """A student's size in words."""
     share = parameters["student"] / parameters["teacher"]
     return f"{parameters['student']:,} parameters, {share:.1%} of the teacher's"
 
 
-def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
-    """The exported folder's README.md."""
-    manifest = prepared.manifest()
-    size = manifest["parameters"]
-    checkpoint = manifest["config"]["checkpoint"]
-    teacher = "sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)" if checkpoint == "embedded" else checkpoint
-    return f"""---
-library_name: transformers
-pipeline_tag: text-classification
-tags: [knowledge-distillation, l2a-gym]
----
-
-# {run.task}: a distilled student
-
-A small student ({_size(size)}), distilled with L2A-Gym from {teacher}, fine-tuned as the {scores["teacher"]} teacher.
-
-| | |
-|---|---|
-| labels | {", ".join(manifest["labels"])} |
-| target domain, sources | {manifest["domains"][0]}; {", ".join(manifest["domains"][1:])} |
-| selector | {run.algo}, seed {run.seed}, budget {run.budget} |
-| weights of the candidates by | {scores["policy"]} |
-| student updates | {scores["updates"]} |
-| dev accuracy | {scores["dev_accuracy"]:.4f} |
-| test accuracy | {scores["test_accuracy"]:.4f} |
-
-The vocabulary is trimmed to pieces of the candidates, train and dev; other words are cut into smaller pieces. The
-accuracies are of one student; expect other seeds to differ by a point or two.
-"""
+def scalar_name(name: str) -> str:
+    """The name under which TensorBoard shows a logged figure: how episodes went comes first, in a group of its own."""
+    if name in EPISODE:
+        return f"episode/{name}"
+    return name if name.startswith("train/") else f"train/{name}"

@@ -15,14 +15,16 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from l2a_gym.cache import write_folder, write_text
+from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student
-from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
-from l2a_gym.runs.evaluate import Row, best_student, compare, student_seeds
-from l2a_gym.runs.report import model_card, summarise, table
+from l2a_gym.runs.card import model_card
+from l2a_gym.runs.evaluate import Row, best_student, compare, score_export, student_seeds
+from l2a_gym.runs.report import scalar_name, summarise, table
 from l2a_gym.runs.rounds import begin_round, last_round, rounds_of
 from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.tasks.registry import make_task
 
 EVALUATION = 2
 """The stream of fresh student seeds; the run itself compares on stream 0 and exports on stream 1."""
@@ -43,6 +45,8 @@ def train(run: Run) -> dict[str, Any]:
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
         check_run(run)
     forget_outdated(run)
+    if (folder / "student").exists() and not (folder / "exported.json").is_file():
+        check_export(folder / "student")
     open_folder(folder, run.as_dict())
     with clock("train"):
         last, selector, spent = train_rounds(run)
@@ -176,7 +180,7 @@ class Progress:
         self.bar.update(self.spent - self.bar.n)
         self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("gain", "dev_accuracy") if name in values})
         for name, value in values.items():
-            self.writer.add_scalar(name if "/" in name else f"train/{name}", value, self.spent)
+            self.writer.add_scalar(scalar_name(name), value, self.spent)
         self.record.write(json.dumps({"spent": self.spent, **values}) + "\n")
         if time.monotonic() - self.saved_at > SAVE_EVERY:
             self.save()
@@ -199,15 +203,21 @@ def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]
     """Train the final student, see :func:`best_student`, and write it as a Hugging Face folder.
 
     Returns:
-        Its teacher, policy and size, its scores on dev and test, and its number of updates.
+        Its teacher, policy and number of updates; its size and its scores on dev and test, which are the folder's own.
 
     Raises:
-        UserError: something else than a student stands at ``folder``.
+        UserError: something else than an exported student stands at ``folder``, or it can't be written.
     """
     check_export(folder)
     env, scores = best_student(run, selector)
-    prepared = env.world.prepared
-    export(env.student, prepared.tokenizer(), model_card(run, prepared, scores), folder)
+    prepared, task = env.world.prepared, make_task(run.task)
+
+    def finish(written: Path) -> None:
+        scores.update(score_export(written, task, env.world.static.device))
+        scores["parameters"] = prepared.manifest()["parameters"] | {"student": scores["parameters"]}
+        write_text(written / "README.md", model_card(run, prepared, scores))
+
+    export(env.student, prepared.tokenizer(), folder, finish, pairs=task.test.pair is not None)
     return scores
 
 

@@ -13,8 +13,8 @@ import torch
 
 from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import write_text
+from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
-from l2a_gym.distill.teacher import EMBEDDED
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
 from l2a_gym.errors import check_choice, check_least
 from l2a_gym.runs.run import Run

@@ -20,8 +20,9 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel
 
+from l2a_gym.distill.checkpoint import load_checkpoint, load_teacher, load_tokenizer
 from l2a_gym.distill.encode import encode, whole_words
-from l2a_gym.distill.teacher import checkpoint_folder, load_teacher, load_tokenizer, predict
+from l2a_gym.distill.teacher import predict
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.speed.clock import Figures, time_of
 from l2a_gym.tasks.task import Texts
@@ -59,7 +60,7 @@ def preparation(checkpoint: str, student: str, sizes: Sequence[int], device: tor
 
 def _shallow(checkpoint: str, folder: Path) -> str:
     """A checkpoint with one layer of random weights and the tokenizer of ``checkpoint``."""
-    config = AutoConfig.from_pretrained(checkpoint_folder(checkpoint), num_hidden_layers=1)
+    config = load_checkpoint(AutoConfig, checkpoint, num_hidden_layers=1)
     AutoModel.from_config(config).save_pretrained(folder)
     load_tokenizer(checkpoint).save_pretrained(folder)
     return str(folder)

@@ -121,8 +121,8 @@ def peak(setup: Setup, world: World, number: int, repeats: int) -> Figures:
     What counts is what the update's products need, forward and backward: no padding but within attention.
 
     Returns:
-        ``peak_share``, ``peak_gflops`` of the product and ``update_gflops``; on a GPU also ``copy_gb_per_second`` (read and
-        written) and ``optimizer_bandwidth_share``, what AdamW alone has to read and write over that.
+        ``peak_share``, ``peak_gflops`` of the product and ``update_gflops``; on a GPU also ``copy_gb_per_second`` (read
+        and written) and ``optimizer_bandwidth_share``, what AdamW alone has to read and write over that.
     """
     practice = Practice(world, setup.distillation, setup.new_students(world, number), updates=1)
     device = practice.students.device

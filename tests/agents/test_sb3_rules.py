@@ -41,6 +41,14 @@ def test_it_reaches_the_line_on_the_toy(trained: tuple[PPOSelector, list[int]], 
     assert share(trained[0]) >= 0.95
 
 
+def test_figures_are_numbers_of_the_training(make_toy: MakeEnv, face: Spaces) -> None:
+    """No flag of an episode, and not the library's clock, whose steps are episodes here."""
+    logged: dict[str, float] = {}
+    PPOSelector(face).train(make_toy, EPISODE * 3 * ROLLOUT, 0, lambda _, values: logged.update(values))
+    assert {"reward", "gain", "train/approx_kl"} <= set(logged)
+    assert not [name for name in logged if name.startswith("time/") or "truncated" in name]
+
+
 def test_an_untrained_policy_weights_all_alike(face: Spaces, observation: dict[str, Any]) -> None:
     assert PPOSelector(face).act(observation).tolist() == [0.5] * 32
 

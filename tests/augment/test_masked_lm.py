@@ -21,8 +21,8 @@ from l2a_gym.augment.masked_lm import (
     masked_perplexity,
     train_masked_lm,
 )
+from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, count_pieces, encode
-from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts

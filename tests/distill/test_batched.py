@@ -69,7 +69,7 @@ def new_batch(
 
 
 def shown(k: int) -> tuple[NDArray[np.int64], Tensor, NDArray[np.int64], NDArray[np.float64]]:
-    """Candidates, weights, anchors and rates of step k, other ones for each student; the second chooses nothing once."""
+    """Candidates, weights, anchors and rates of step k, each student's own; the second one chooses nothing once."""
     rng = np.random.default_rng(k)
     rows, anchors = rng.integers(0, N, (STUDENTS, 12)), rng.integers(N, N + SHOTS, (STUDENTS, 2 * CONFIG.anchors))
     weights = torch.from_numpy(np.maximum(rng.normal(size=(STUDENTS, 12)), 0).astype(np.float32))

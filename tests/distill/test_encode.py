@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, count_pieces, encode, shuffled_batches, trim_vocabulary, whole_words
-from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
 

@@ -18,11 +18,11 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
+from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.export import export
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.student import RATIO, shape_student, vocabulary_limit
-from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertForSequenceClassification
 
+from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.student import (
     RATIO,
@@ -21,7 +22,7 @@ from l2a_gym.distill.student import (
     student_names,
     vocabulary_limit,
 )
-from l2a_gym.distill.teacher import embedding_table, load_teacher
+from l2a_gym.distill.teacher import embedding_table
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 

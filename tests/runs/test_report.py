@@ -1,4 +1,4 @@
-"""The summary's arithmetic, its table and the model card."""
+"""The summary's arithmetic, its table, and names in TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from l2a_gym.envs.reward import Scores
 from l2a_gym.prepared import Prepared
 from l2a_gym.runs.evaluate import Row
-from l2a_gym.runs.report import model_card, summarise, table
+from l2a_gym.runs.report import scalar_name, summarise, table
 from l2a_gym.runs.run import Run
 
 
@@ -72,19 +72,16 @@ def test_the_table_shows_the_exported_student(run: Run, prepared: Prepared) -> N
     assert lines[9] == "exported: 1,200 parameters, 12.0% of the teacher's, weights by uniform"
 
 
-def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None:
-    scores = {"policy": "uniform", "dev_accuracy": 0.81234, "test_accuracy": 0.79876, "updates": 480}
-    card = model_card(run, prepared, {"teacher": "few-shot", **scores})
-    assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-classification\n")
-    for line in (
-        "| labels | negative, positive |",
-        "| target domain, sources | films; books, songs |",
-        "| selector | similarity, seed 3, budget 77 |",
-        "| weights of the candidates by | uniform |",
-        "| student updates | 480 |",
-        "| dev accuracy | 0.8123 |",
-        "| test accuracy | 0.7988 |",
-    ):
-        assert line in card.splitlines()
-    assert f"L2A-Gym from {run.checkpoint}, fine-tuned as the few-shot teacher" in card
-    assert "fine-tuned as the all-data teacher" in model_card(run, prepared, {"teacher": "all-data", **scores})
+def test_tensorboard_begins_with_how_episodes_went() -> None:
+    """It sorts groups and names by their letters."""
+    logged = "theta/length train/approx_kl reward arm/all dev_accuracy selected weight/films gain"
+    assert sorted(map(scalar_name, logged.split())) == [
+        "episode/dev_accuracy",
+        "episode/gain",
+        "episode/reward",
+        "train/approx_kl",
+        "train/arm/all",
+        "train/selected",
+        "train/theta/length",
+        "train/weight/films",
+    ]

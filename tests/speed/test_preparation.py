@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
-from l2a_gym.distill.teacher import load_teacher, load_tokenizer
+from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.speed.preparation import TARGET, _shallow, _texts, _write_task, preparation
 from l2a_gym.tasks.registry import make_task
 
 
 @pytest.fixture(scope="module")
-def found(small: dict[str, Any]) -> dict[str, Any]:
-    return preparation(small["checkpoint"], "tiny", (300, 900), torch.device("cpu"))
+def found(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Figures of a teacher that has room for the made-up task's 48 tokens."""
+    folder = shutil.copytree(small["checkpoint"], tmp_path_factory.mktemp("teacher") / "longer")
+    BertModel(BertConfig.from_pretrained(folder, max_position_embeddings=48)).save_pretrained(folder)
+    return preparation(str(folder), "tiny", (300, 900), torch.device("cpu"))
 
 
 def test_each_size_has_its_stages_memory_and_step(found: dict[str, Any]) -> None:
