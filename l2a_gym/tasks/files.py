@@ -11,6 +11,7 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 
 from l2a_gym.errors import UserError, unknown
+from l2a_gym.tasks.classes import check_found
 from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.read import Columns, Example, read_examples, read_utf8
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
@@ -27,8 +28,6 @@ _RANGES = {"noise": (0, 1), "seed": (0, 2**63), "source_limit": (1, 2**63), "max
 """Key -> the lowest valid value, and the first that is too high."""
 _CLASSES = (2, 200)
 """How few and how many classes a task may have."""
-_PER_CLASS = 2
-"""How many target texts each class needs."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,10 @@ def make(path: str) -> Task:
     files = _files(path, spec)
     examples = {name: [row for file in files[name] for row in read_examples(file, columns)] for name in files}
     labels = _labels(path, spec, examples)
+    if not spec.labels:
+        places = {name: [(place, label) for place, label, _ in rows] for name, rows in examples.items()}
+        check_found(path, spec.target, places)
     domains = {name: _texts(rows, labels, columns) for name, rows in examples.items()}
-    _check_target(path, spec.target, domains[spec.target], labels)
     task = few_shot_task(
         path,
         domains,
@@ -181,12 +182,3 @@ def _texts(rows: list[Example], labels: tuple[str, ...], columns: Columns) -> Te
     text, *pair = zip(*(sides for _, _, sides in rows), strict=True)
     label = np.array([codes[written] for _, written, _ in rows], dtype=np.int64)
     return Texts(text, label, pair[0] if columns.pair else None)
-
-
-def _check_target(where: str, target: str, texts: Texts, labels: tuple[str, ...]) -> None:
-    count = np.bincount(texts.label, minlength=len(labels))
-    for label, n in zip(labels, count, strict=True):
-        if n < _PER_CLASS:
-            raise UserError(
-                f"{where}: the target {target} has {n} texts of class {label!r}: valid are {_PER_CLASS} or more"
-            )

@@ -17,6 +17,7 @@ import numpy as np
 
 from l2a_gym.errors import UserError, check_choice, unknown
 from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.normal import normal_form
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _texts(hub_set: HubSet, labels: tuple[str, ...]) -> Texts:
         written = row[hub_set.label]
         name = hub_set.class_of(names[written] if written in range(len(names)) else str(written))
         sides = [str(row[side] or "").strip() for side in hub_set.sides]
-        if name is not None and all(sides):  # a few questions of QQP are empty
+        if name is not None and all(map(normal_form, sides)):  # a few questions of QQP are empty
             kept.append((sides, labels.index(name)))
     if not kept:
         valid = ", ".join(hub_set.labels)

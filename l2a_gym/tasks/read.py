@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2a_gym.errors import UserError, unknown
+from l2a_gym.tasks.normal import normal_form
 
 Example = tuple[str, str, tuple[str, ...]]
 """The place of a row in its file, the label as written there, and the text or the pair of texts."""
@@ -46,9 +47,9 @@ def read_examples(path: Path, columns: Columns) -> list[Example]:
         for name, side in zip(columns.names, sides, strict=False):
             if not isinstance(side, str):
                 raise UserError(f"{place}: the {name} {side!r} is not a text")
-            if not side.strip():
+            if not normal_form(side):
                 raise UserError(f"{place}: the {name} is empty")
-        if not isinstance(label, (str, int)) or not str(label).strip():
+        if not isinstance(label, (str, int)) or not normal_form(str(label)):
             raise UserError(f"{place}: the {columns.label} {label!r} is neither a class name nor a whole number")
         written = label.strip() if isinstance(label, str) else str(int(label))
         examples.append((place, written, tuple(str(side).strip() for side in sides)))
