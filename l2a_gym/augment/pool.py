@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from l2a_gym.augment.config import OPERATORS, PoolConfig
 from l2a_gym.augment.operator import Operator, Sides, sides_of
 from l2a_gym.errors import UserError
+from l2a_gym.tasks.normal import normal_form
 from l2a_gym.tasks.task import Task, Texts
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _made(
     """What an operator made of the starts, without texts in ``seen``, which grows by the others."""
     new = []
     for i, each in enumerate(sides):
-        if all(side.strip() for side in each) and _key(each) not in seen:
+        if all(map(normal_form, each)) and _key(each) not in seen:
             seen.add(_key(each))
             new.append(i)
     rows = rows[new]

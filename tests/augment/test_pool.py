@@ -355,3 +355,10 @@ def test_operators_that_make_nothing_are_named_once(vectors: WordVectors, caplog
     caplog.clear()
     make_pool(task(), PoolConfig(), vectors)
     assert caplog.records == []
+
+
+def test_what_shows_nothing_is_no_text(vectors: WordVectors) -> None:
+    """Of a word and a soft hyphen between spaces, deletion leaves one or the other."""
+    words = Texts(("good \u00ad",), np.zeros(1, dtype=np.int64))
+    pool = make_pool(replace(task(), train=words), PoolConfig(copies={"delete": 20}), vectors)
+    assert [text for text, made in zip(pool.texts.text, pool.operator > 0, strict=True) if made] == ["good"]
