@@ -16,8 +16,8 @@ from l2a_gym.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
-MUCH = 0.05
-"""Standard error of an accuracy, and share of unknown pieces, from which on a warning is due."""
+LARGE_ERROR, MANY_UNKNOWN = 0.05, 0.05
+"""A warning is due above this standard error of an accuracy, and above this share of unknown pieces."""
 SHOWN = 60
 """Characters of a text that are shown of it."""
 
@@ -109,7 +109,7 @@ def _contradictions(task: Task) -> Iterator[str]:
 
 def _small_splits(task: Task) -> Iterator[str]:
     measured = {name: len(texts) for name, texts in splits(task).items() if name != "train"}
-    if small := {name: size for name, size in measured.items() if standard_error(size) > MUCH}:
+    if small := {name: size for name, size in measured.items() if standard_error(size) > LARGE_ERROR}:
         sizes = ", ".join(f"{name} has {n} texts (± {100 * standard_error(n):.0f} points)" for name, n in small.items())
         yield (
             f"{task.target} is too small to tell students apart by accuracy, whose standard error is large: {sizes}; "
@@ -118,7 +118,7 @@ def _small_splits(task: Task) -> Iterator[str]:
 
 
 def _unknown(read: Mapping[str, Coverage], checkpoint: str) -> Iterator[str]:
-    if high := {name: each.unknown for name, each in read.items() if each.unknown > MUCH}:
+    if high := {name: each.unknown for name, each in read.items() if each.unknown > MANY_UNKNOWN}:
         shares = ", ".join(f"{share:.0%} of {name}" for name, share in high.items())
         yield (
             f"the vocabulary of {checkpoint!r} can't spell the words of these texts (unknown pieces: {shares}): choose "
