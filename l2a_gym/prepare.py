@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
+from l2a_gym.data_report import data_report
 from l2a_gym.distill.checkpoint import check_checkpoint
 from l2a_gym.prepared import Prepared
 from l2a_gym.stages import Preparation, Stage, stages
@@ -44,6 +45,7 @@ def prepare(task: Task, config: Preparation, device: torch.device) -> Prepared:
             shutil.rmtree(folder / stage, ignore_errors=True)
             (folder / "manifest.json").unlink(missing_ok=True)
         if not (folder / "manifest.json").is_file():
+            data_report(task, config.checkpoint).to_log()
             log.info("preparing %s in %s", task.id, folder)
             _build(folder, parts, task, config)
     return Prepared(folder)

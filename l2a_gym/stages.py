@@ -48,7 +48,7 @@ from l2a_gym.distill.teacher import (
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
 from l2a_gym.tasks.task import Task, Texts
 
-FORMAT = 5
+FORMAT = 6
 """Rises whenever the same configuration gives other files."""
 TARGET_PIECES = 10
 """How often a piece of train and dev counts against one of the pool, where a student has no room for all."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
+from l2a_gym.data_report import data_report
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.student import student_names
 from l2a_gym.distill.teacher import EMBEDDED
@@ -24,6 +25,7 @@ class Arguments:
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
         pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file.
         device: auto, cpu, cuda or cuda:<i>.
+        check: print what there is to know of the data, and stop.
     """
 
     task: str = DEFAULT_TASK
@@ -31,12 +33,16 @@ class Arguments:
     checkpoint: str = EMBEDDED
     pool: str = "lexical"
     device: str = "auto"
+    check: bool = False
 
 
 def main(arguments: Arguments) -> None:
     check_choice("student", arguments.student, student_names())
     pool = PoolConfig.of(arguments.pool)
     config = Preparation(checkpoint=arguments.checkpoint, student=arguments.student, pool=pool)
+    if arguments.check:
+        print(data_report(make_task(arguments.task), arguments.checkpoint))
+        return
     print(prepare(make_task(arguments.task), config, resolve_device(arguments.device)).folder)
 
 

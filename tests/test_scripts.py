@@ -110,6 +110,27 @@ def test_a_command_line_that_cannot_be_read_names_the_option(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize("script", ["train_agent", "prepare"])
+def test_a_check_prints_the_data_and_stops(
+    small: dict[str, Any],
+    script: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("L2A_CACHE", str(tmp_path / "cache"))
+    code, out, errors = call(script, [*flags(**small), "--check"], monkeypatch, capsys)
+    assert (code, errors) == (None, "")
+    assert out.startswith(f"data of {small['task']}\ntexts ")
+    assert "films  books  songs\n" in out
+    assert "\nwarning: films is too small to tell students apart by accuracy" in out
+    assert list(Path().iterdir()) == []
+    assert not (tmp_path / "cache").exists()
+    code, out, errors = call(script, ["--check", "--task", "hutto/nyt-65"], monkeypatch, capsys)
+    assert (code, out) == (2, "")
+    assert errors.startswith("error: unknown task 'hutto/nyt-65': did you mean")
+
+
 def test_an_evaluation_of_nothing_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

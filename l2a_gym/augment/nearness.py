@@ -68,5 +68,7 @@ def _classifier(vectors: NDArray[np.float16], target: Floats, sources: NDArray[n
 
 
 def _cosine(rows: Floats, vector: Floats) -> Floats:
-    cosine: Floats = rows @ vector / (np.linalg.norm(rows, axis=1) * np.linalg.norm(vector))
+    """Cosines (n,); 0 with a vector of zeros, as where all texts are the same to the tokenizer."""
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+    cosine: Floats = np.divide(rows @ vector, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return cosine

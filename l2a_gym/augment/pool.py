@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from l2a_gym.augment.config import OPERATORS, PoolConfig
 from l2a_gym.augment.operator import Operator, Sides, sides_of
 from l2a_gym.errors import UserError
+from l2a_gym.tasks.normal import normal_form
 from l2a_gym.tasks.task import Task, Texts
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,21 @@ def make_pool(
     weight = dict(zip(starts, weights, strict=True))
     seen = {_key(sides) for part in starts.values() for sides in sides_of(part.texts)}
     parts = [sources]
+    idle: list[str] = []
     streams = np.random.SeedSequence(seed).spawn(len(config.copies))
     for position, ((name, copies), stream) in enumerate(zip(config.copies.items(), streams, strict=True), start=1):
         kind = OPERATORS[name]
         rows = draw_starts(len(starts[kind]), copies, weight[kind], np.random.default_rng(stream.spawn(1)[0]))
         sides = operators[name](starts[kind].texts, rows, np.random.default_rng(stream))
         parts.append(_made(starts[kind], rows, sides, operators[name], position, seen))
+        if len(rows) and not len(parts[-1]):
+            idle.append(name)
+    if idle:
+        log.warning(
+            "%s made no new text: edits need spaces between words that the checkpoint knows; choose a checkpoint that "
+            "was trained in the language of the texts, or pool = 'sources'",
+            ", ".join(idle),
+        )
     return _concatenate(parts)
 
 
@@ -129,7 +142,7 @@ def _made(
     """What an operator made of the starts, without texts in ``seen``, which grows by the others."""
     new = []
     for i, each in enumerate(sides):
-        if all(side.strip() for side in each) and _key(each) not in seen:
+        if all(map(normal_form, each)) and _key(each) not in seen:
             seen.add(_key(each))
             new.append(i)
     rows = rows[new]

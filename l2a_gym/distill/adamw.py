@@ -41,8 +41,8 @@ def adamw_(
 ) -> None:
     """An update of AdamW (Loshchilov & Hutter, 2019) in place, after clipping each student's gradient by its norm.
 
-    It gives what ``torch.nn.utils.clip_grad_norm_`` and ``torch.optim.AdamW`` give each student alone, up to rounding. The
-    operations are plain ones, so that a compiler makes one pass over each tensor of them.
+    It gives what ``torch.nn.utils.clip_grad_norm_`` and ``torch.optim.AdamW`` give each student alone, up to rounding.
+    The operations are plain ones, so that a compiler makes one pass over each tensor of them.
 
     Args:
         parameters: tensors (E, ...).

@@ -82,7 +82,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: int) ->
     """Tokenise texts (or pairs), cut at ``max_length`` tokens and padded to it."""
     ids = torch.empty(len(texts), max_length, dtype=torch.int32)
     length, first = torch.empty(2, len(texts), dtype=torch.int64)
-    for part in _parts(len(texts)):
+    for part in parts_of(len(texts)):
         rows = tokenizer(
             list(texts.text[part]),
             None if texts.pair is None else list(texts.pair[part]),
@@ -108,13 +108,13 @@ def count_pieces(tokenizer: PreTrainedTokenizerFast, texts: Texts, max_length: i
     settings = {"add_special_tokens": not pair, "truncation": not pair, "max_length": None if pair else max_length}
     count = np.zeros(len(tokenizer), dtype=np.int64)
     for side in (texts.text, texts.pair or ()):
-        for part in _parts(len(side)):
+        for part in parts_of(len(side)):
             rows = tokenizer(list(side[part]), verbose=False, **settings)["input_ids"]
             count += np.bincount(np.concatenate(rows).astype(np.int64), minlength=len(count))
     return count
 
 
-def _parts(n: int) -> Iterator[slice]:
+def parts_of(n: int) -> Iterator[slice]:
     """Slices of n texts; the tokeniser's own objects for a text are many times as large as its tokens."""
     return (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
 

@@ -1,4 +1,4 @@
-"""From whole labelled domains to a few-shot task: deduplication, splits, stratified shots, label noise."""
+"""From whole labelled domains to a few-shot task: deduplication, splits, shots, label noise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.normal import normal_form
+from l2a_gym.tasks.splits import Split, stratified, stratified_split
+from l2a_gym.tasks.task import Found, Task, Texts
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
+PER_CLASS = 2
+"""How many different target texts a class needs: one to learn from, one to measure on."""
 
 
 def few_shot_task(
@@ -24,11 +28,12 @@ def few_shot_task(
     noise: float = 0.0,
     source_limit: int = 4000,
     seed: int = 0,
+    split: Split = stratified_split,
 ) -> Task:
     """Cut a few-shot task out of labelled domains.
 
-    ``select``, ``dev`` and ``test`` are drawn before the shots, so that tasks that differ in shots or noise alone share
-    them. In a small target, dev and select hold a quarter each of what the shots leave.
+    The target is split before the shots are drawn, so that tasks that differ in shots or noise alone share ``select``,
+    ``dev`` and ``test``. In a small target, dev and select hold a quarter each of what the shots leave.
 
     Args:
         task_id: the id the task gets.
@@ -39,27 +44,23 @@ def few_shot_task(
         noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
         source_limit: at most this many texts are drawn from each source.
         seed: of every draw here.
+        split: how the target is split.
 
     Raises:
-        UserError: more shots than texts, fewer shots than classes, a class too rare to get a shot, or a source of which
-            deduplication leaves nothing.
+        UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
+            target texts, or a source of which deduplication leaves nothing.
     """
-    unique = deduplicate(domains, first=target)
+    unique, found = deduplicate(domains, first=target)
     pool = unique[target]
     streams = np.random.SeedSequence(seed).spawn(2 + len(unique))
     if not len(labels) <= shots <= len(pool) - 3:
         limit = f"from {len(labels)} (a text a class) to {len(pool) - 3} can be given"
         raise UserError(f"{task_id}: {shots} shots of {len(pool)} different {target} texts: {limit}")
-    quarter = (len(pool) - shots) // 4 or 1
-    held_out = min(DEV, quarter)
-    order = np.random.default_rng(streams[0]).permutation(len(pool))
-    dev, select, rest = np.split(order, [held_out, held_out + min(SELECT, quarter)])
-    test_size = len(rest) - max(shots, min(len(rest) // 2, STOCK))
-    test, stock = np.split(rest, [test_size])
-    if missing := set(range(len(labels))) - set(pool.label[stock].tolist()):
-        lost = labels[min(missing)]
-        raise UserError(f"{task_id}: the draw left no {target} text of class {lost!r} for the shots: give more of them")
-    train = stock[stratified(pool.label[stock], shots, np.random.default_rng(streams[1]))]
+    for name, n in zip(labels, np.bincount(pool.label, minlength=len(labels)), strict=True):
+        if n < PER_CLASS:
+            raise UserError(f"{task_id}: needs {PER_CLASS} different {target} texts of class {name!r}, found {n}")
+    rows = split(pool.label, _sizes(len(pool), shots), np.random.default_rng(streams[0]))
+    train = rows["stock"][stratified(pool.label[rows["stock"]], shots, np.random.default_rng(streams[1]))]
     sources, flipped = {}, {}
     for stream, (name, texts) in zip(streams[2:], unique.items(), strict=True):
         if name == target:
@@ -77,47 +78,46 @@ def few_shot_task(
         target=target,
         labels=labels,
         train=pool.take(train),
-        dev=pool.take(dev),
-        select=pool.take(select),
-        test=pool.take(test),
+        dev=pool.take(rows["dev"]),
+        select=pool.take(rows["select"]),
+        test=pool.take(rows["test"]),
         sources=sources,
         flipped=flipped,
+        found=found,
     )
 
 
-def deduplicate(domains: Mapping[str, Texts], first: str) -> dict[str, Texts]:
+def _sizes(texts: int, shots: int) -> dict[str, int]:
+    """The sizes of a target's parts."""
+    quarter = (texts - shots) // 4 or 1
+    dev, select = min(DEV, quarter), min(SELECT, quarter)
+    rest = texts - dev - select
+    stock = max(shots, min(rest // 2, STOCK))
+    return {"dev": dev, "select": select, "test": rest - stock, "stock": stock}
+
+
+def deduplicate(domains: Mapping[str, Texts], first: str) -> tuple[dict[str, Texts], dict[str, Found]]:
     """Drop every text that was seen before, across all domains; ``first`` is looked through first.
 
-    Two texts are the same when their words agree in any case and spacing (for pairs: both sides).
+    Two texts are the same when they have the same :func:`normal_form` (for pairs: both sides).
+
+    Returns:
+        What is left of each domain, and what each held before.
     """
-    seen: set[tuple[str, ...]] = set()
-    unique = {}
+    seen: dict[tuple[str, ...], int] = {}
+    unique, found = {}, {}
     for name in (first, *(name for name in domains if name != first)):
-        texts = domains[name]
-        keep = []
+        texts, keep, contradicting = domains[name], [], []
         for row, sides in enumerate(zip(texts.text, texts.pair or texts.text, strict=True)):
-            key = tuple(" ".join(side.casefold().split()) for side in sides)
+            key = tuple(map(normal_form, sides))
             if key not in seen:
-                seen.add(key)
+                seen[key] = texts.label[row]
                 keep.append(row)
+            elif seen[key] != texts.label[row]:
+                contradicting.append(texts.text[row])
         unique[name] = texts.take(keep)
-    return unique
-
-
-def stratified(label: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of a random sample of ``size`` that has the classes in the same shares as ``label``, at least one of each.
-
-    Shares are rounded by largest remainder.
-    """
-    classes, count = np.unique(label, return_counts=True)
-    exact = count / count.sum() * size
-    quota = np.maximum(exact.astype(np.int64), 1)
-    while quota.sum() < size:
-        quota[np.argmax(np.where(quota < count, exact - quota, -np.inf))] += 1
-    while quota.sum() > size:
-        quota[np.argmax(np.where(quota > 1, quota - exact, -np.inf))] -= 1
-    chosen = [rng.permutation(np.flatnonzero(label == c))[:q] for c, q in zip(classes, quota, strict=True)]
-    return rng.permutation(np.concatenate(chosen))
+        found[name] = Found(texts.label, len(texts) - len(keep), tuple(contradicting))
+    return unique, found
 
 
 def flip_labels(

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from l2a_gym.errors import UserError
+from l2a_gym.tasks.classes import check_found
 from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.labels import class_names, labelled, texts_of
-from l2a_gym.tasks.read import read_examples
-from l2a_gym.tasks.task import Outline, Task, Texts
+from l2a_gym.tasks.read import read_examples, whole
+from l2a_gym.tasks.task import Outline, Task
 from l2a_gym.tasks.task_file import data_files, read_task_file
-
-_PER_CLASS = 2
-"""How many target texts each class needs."""
 
 
 def make(path: str) -> Task:
@@ -29,9 +24,11 @@ def make(path: str) -> Task:
         for domain, files in data_files(path, spec).items()
     }
     labels = class_names(path, spec.labels, examples)
+    if not spec.labels:
+        written = {name: [(row.place, whole(row.label or "")) for row in rows] for name, rows in examples.items()}
+        check_found(path, spec.target, written)
     pairs = bool(layout.columns.pair)
     domains = {name: texts_of(rows, labels, pairs=pairs) for name, rows in examples.items()}
-    _check_target(path, spec.target, domains[spec.target], labels)
     task = few_shot_task(
         path,
         domains,
@@ -53,12 +50,3 @@ def outline(path: str) -> Outline:
     """
     spec, _, budget = read_task_file(path)
     return Outline((spec.target, *(name for name in spec.domains if name != spec.target)), budget)
-
-
-def _check_target(where: str, target: str, texts: Texts, labels: tuple[str, ...]) -> None:
-    count = np.bincount(texts.label, minlength=len(labels))
-    for label, n in zip(labels, count, strict=True):
-        if n < _PER_CLASS:
-            raise UserError(
-                f"{where}: the target {target} has {n} texts of class {label!r}: valid are {_PER_CLASS} or more"
-            )

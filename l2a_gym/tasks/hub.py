@@ -21,6 +21,7 @@ from l2a_gym.tasks.formats.arrow import class_name, class_names
 from l2a_gym.tasks.formats.layout import check_columns
 from l2a_gym.tasks.formats.saved import WHOLE, split_names, split_tables
 from l2a_gym.tasks.hub_sets import TASKS, HubSet
+from l2a_gym.tasks.normal import normal_form
 from l2a_gym.tasks.read import whole
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
 
@@ -76,7 +77,7 @@ def _texts(hub_set: HubSet, labels: tuple[str, ...]) -> Texts:
             continue
         name = hub_set.class_of(whole(str(written)))
         sides = [str(row[side] or "").strip() for side in hub_set.sides]
-        if name is not None and all(sides):  # a few questions of QQP are empty
+        if name is not None and all(map(normal_form, sides)):  # a few questions of QQP are empty
             kept.append((sides, labels.index(name)))
     if unlabelled:
         log.warning("%s: %d of %d rows have no label and are left out", hub_set.title, unlabelled, table.num_rows)

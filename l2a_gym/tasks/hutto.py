@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import io
 import tarfile
+from collections.abc import Mapping
 from functools import cache
 from itertools import product
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from l2a_gym.assets import HUTTO, asset_folder
 from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.splits import Rows
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
 
 DOMAINS = {
@@ -38,13 +40,21 @@ def ids() -> list[str]:
 def make(task_id: str) -> Task:
     """The task of an id that :func:`ids` lists."""
     target, shots, *noise = task_id.removeprefix("hutto/").split("-")
-    return few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=0.4 if noise else 0.0)
+    share = 0.4 if noise else 0.0
+    return few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=share, split=_shuffled)
 
 
 def outline(task_id: str) -> Outline:
     """The domains and the budget of an id that :func:`ids` lists."""
     target = task_id.removeprefix("hutto/").split("-")[0]
     return Outline((target, *(name for name in DOMAINS if name != target)), Budget())
+
+
+def _shuffled(label: Rows, sizes: Mapping[str, int], rng: np.random.Generator) -> dict[str, Rows]:
+    """The splits as they were first drawn, without regard to class: an id stands for the same texts for ever."""
+    order = rng.permutation(len(label))
+    names = ("dev", "select", "test", "stock")
+    return dict(zip(names, np.split(order, np.cumsum([sizes[name] for name in names[:-1]])), strict=True))
 
 
 @cache

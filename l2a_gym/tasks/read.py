@@ -12,6 +12,7 @@ from l2a_gym.errors import CONTROL, UserError, brief
 from l2a_gym.tasks.formats.disk import ROW, check_size
 from l2a_gym.tasks.formats.layout import Layout
 from l2a_gym.tasks.formats.rows import read_rows
+from l2a_gym.tasks.normal import normal_form
 
 MISSING = ("", "nan", "NaN")
 """Cells of text that stand for a missing value; pandas writes the last two where numbers were turned into text."""
@@ -70,8 +71,8 @@ def whole(label: str) -> str:
 
 
 def _label(place: str, column: str, cell: object) -> str | None:
-    """The label as written, or None for a missing value: null, NaN or one of :data:`MISSING`."""
-    if cell is None or cell != cell or (isinstance(cell, str) and cell.strip() in MISSING):
+    """The label as written, or None for a missing value: null, NaN, one of :data:`MISSING` or nothing visible."""
+    if cell is None or cell != cell or (isinstance(cell, str) and (cell.strip() in MISSING or not normal_form(cell))):
         return None
     if not isinstance(cell, (str, int)) and not (isinstance(cell, float) and cell.is_integer()):
         raise UserError(f"{place}: the {column} {brief(cell)} is neither a class name nor a whole number")
@@ -86,7 +87,7 @@ def _label(place: str, column: str, cell: object) -> str | None:
 def _text(place: str, column: str, cell: object) -> str:
     if not isinstance(cell, str):
         raise UserError(f"{place}: the {column} {brief(cell)} is not a text")
-    if not cell.strip():
+    if not normal_form(cell):
         raise UserError(f"{place}: the {column} is empty")
     if half := _HALF.search(cell):
         raise UserError(f"{place}: the {column} has half of a character, {half[0]!r}: it was cut within an emoji")

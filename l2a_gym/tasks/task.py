@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,21 @@ class Texts:
             label=self.label[np.asarray(index, dtype=np.int64)],
             pair=None if self.pair is None else tuple(self.pair[i] for i in index),
         )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The texts of a domain as they came, and what was left out of them because it stood there before.
+
+    Attributes:
+        label: (n,) int64, the label of each text.
+        repeated: how many stand in the target as well, in an earlier domain, or further up in their own.
+        contradicting: those of them that have another label there.
+    """
+
+    label: NDArray[np.int64]
+    repeated: int
+    contradicting: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ class Task:
             Only the oracle control may look at it.
         budget: the length and size of an episode.
         max_length: texts are cut at this many tokens.
+        found: domain name -> its texts as they came, for people to look at; nothing is computed from it.
     """
 
     id: str
@@ -86,6 +102,7 @@ class Task:
     flipped: Mapping[str, NDArray[np.bool_]]
     budget: Budget = Budget()
     max_length: int = 48
+    found: Mapping[str, Found] = field(default_factory=dict)
 
     @property
     def domains(self) -> tuple[str, ...]:

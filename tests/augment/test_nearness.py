@@ -72,3 +72,11 @@ def test_the_classifier_is_fitted_on_texts_spread_evenly(made: Made, monkeypatch
     again = nearness(moved, target, domain, operator)["log_odds"]
     still = np.setdiff1d(np.arange(N), sources[left_out])
     np.testing.assert_allclose(again[still], few[still], atol=1e-5)
+
+
+def test_texts_that_are_all_alike_are_neither_near_nor_far() -> None:
+    same = np.ones((6, 4), dtype=np.float16)
+    signals = nearness(same, same[:2].astype(np.float32), np.array([1, 1, 1, 2, 2, 2]), np.zeros(6, dtype=np.int64))
+    assert signals["similarity"].tolist() == [0] * 6
+    assert np.isfinite(signals["log_odds"]).all()
+    np.testing.assert_allclose(signals["distance"], 0, atol=1e-6)

@@ -343,3 +343,22 @@ def test_mixed_texts_stay_with_their_label(vectors: WordVectors, pair: bool) -> 
             return all(i < len(other) and words[i] == (vectors.between(old[i], other[i]) or other[i]) for i in changes)
 
         assert any(explains(other) for other in partners)
+
+
+def test_operators_that_make_nothing_are_named_once(vectors: WordVectors, caplog: pytest.LogCaptureFixture) -> None:
+    """A text of one word can't be swapped; what was asked for no copies, and what made some, is not named."""
+    words = Texts(("good", "bad", "poor"), np.zeros(3, dtype=np.int64))
+    config = PoolConfig(copies={"swap": 2, "delete": 0, "insert": 1})
+    make_pool(replace(task(), train=words), config, vectors)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message.split(":")[0] for message in messages] == ["swap made no new text"]
+    caplog.clear()
+    make_pool(task(), PoolConfig(), vectors)
+    assert caplog.records == []
+
+
+def test_what_shows_nothing_is_no_text(vectors: WordVectors) -> None:
+    """Of a word and a soft hyphen between spaces, deletion leaves one or the other."""
+    words = Texts(("good \u00ad",), np.zeros(1, dtype=np.int64))
+    pool = make_pool(replace(task(), train=words), PoolConfig(copies={"delete": 20}), vectors)
+    assert [text for text, made in zip(pool.texts.text, pool.operator > 0, strict=True) if made] == ["good"]

@@ -55,6 +55,11 @@ MISTAKES = {
     "open quote": ("x.csv", csv_bytes(b'"never closed,good\n'), ["x.csv line 4: unexpected end of data"]),
     "two columns of a name": ("x.csv", b"text,text,label\na,b,good\n", ["x.csv: 2 columns", "'text'"]),
     "empty text": ("x.csv", csv_bytes(b"  ,good\n"), ["x.csv line 4: the text is empty"]),
+    "text that shows nothing": (
+        "x.csv",
+        csv_bytes("\u00ad\u200b,good\n".encode()),
+        ["x.csv line 4: the text is empty"],
+    ),
     "broken UTF-8": ("x.csv", csv_bytes(b"caf\xe9,good\n"), ["x.csv line 4 is not UTF-8"]),
     "broken UTF-8 after a mark": (
         "x.csv",

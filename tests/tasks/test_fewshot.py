@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.fewshot import deduplicate, few_shot_task, flip_labels, stratified
+from l2a_gym.tasks.fewshot import deduplicate, few_shot_task, flip_labels
 from l2a_gym.tasks.task import Task, Texts
 
 LABELS = ("a", "b", "c")
@@ -33,7 +35,7 @@ def test_deduplicate_goes_through_the_target_first() -> None:
         "target": Texts(("same\ttext", "another", "ANOTHER"), np.array([1, 0, 1])),
         "third": Texts(("only here", "new"), np.array([1, 1])),
     }
-    unique = deduplicate(domains, first="target")
+    unique, found = deduplicate(domains, first="target")
     assert {name: texts.text for name, texts in unique.items()} == {
         "target": ("same\ttext", "another"),
         "source": ("only here",),
@@ -44,38 +46,35 @@ def test_deduplicate_goes_through_the_target_first() -> None:
         "source": [1],
         "third": [1],
     }
+    assert {name: each.label.tolist() for name, each in found.items()} == {
+        name: texts.label.tolist() for name, texts in domains.items()
+    }
+    assert {name: (each.repeated, each.contradicting) for name, each in found.items()} == {
+        "target": (1, ("ANOTHER",)),
+        "source": (2, ("Same  text", "Only HERE ")),
+        "third": (1, ()),
+    }
+
+
+def test_the_same_text_in_other_bytes_is_dropped() -> None:
+    """Composed and decomposed letters, and marks of no width: a source must not hold what the target tests."""
+    plain = texts_of("caf\u00e9", 60)
+    for change in (
+        lambda text: unicodedata.normalize("NFD", text),
+        lambda text: text.replace(" ", "\u200b "),
+        lambda text: f"\ufeff{text}",
+    ):
+        copies = Texts(tuple(change(text) for text in plain.text), plain.label)
+        assert not set(copies.text) & set(plain.text)
+        unique, found = deduplicate({"source": copies, "target": plain}, first="target")
+        assert (len(unique["target"]), len(unique["source"])) == (60, 0)
+        assert (found["source"].repeated, found["source"].contradicting) == (60, ())
 
 
 def test_pairs_are_the_same_only_when_both_sides_are() -> None:
     texts = Texts(("a", "a", "b", "A"), np.array([0, 1, 0, 1]), pair=("x", "y", "x", "X"))
-    unique = deduplicate({"d": texts}, first="d")["d"]
+    unique = deduplicate({"d": texts}, first="d")[0]["d"]
     assert (unique.text, unique.pair) == (("a", "a", "b"), ("x", "y", "x"))
-
-
-@pytest.mark.parametrize(
-    ("counts", "size", "shares"),
-    [
-        ((50, 30, 20), 10, (5, 3, 2)),
-        ((50, 30, 20), 7, (4, 2, 1)),  # 3.5, 2.1, 1.4: the largest remainder gets the one that is left
-        ((46, 28, 26), 5, (2, 2, 1)),  # 2.3, 1.4, 1.3
-        ((99, 1), 4, (3, 1)),
-        ((98, 1, 1), 3, (1, 1, 1)),
-        ((990, 5, 5), 8, (6, 1, 1)),
-        ((3, 2), 5, (3, 2)),
-    ],
-)
-def test_stratified_shares(counts: tuple[int, ...], size: int, shares: tuple[int, ...]) -> None:
-    label = np.repeat(np.arange(len(counts)), counts)
-    rows = stratified(label, size, np.random.default_rng(0))
-    assert len(set(rows.tolist())) == size
-    assert tuple(np.bincount(label[rows], minlength=len(counts))) == shares
-
-
-def test_stratified_is_random_but_seeded() -> None:
-    label = texts_of("x", 100).label
-    one, same, other = (stratified(label, 20, np.random.default_rng(seed)).tolist() for seed in (0, 0, 1))
-    assert one == same
-    assert set(one) != set(other)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
@@ -181,22 +180,32 @@ def test_shots_out_of_range(shots: int) -> None:
         task_of(shots=shots, target=40)
 
 
-def test_class_that_the_draw_leaves_no_shot_of() -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_a_rare_class_is_learnt_and_measured(seed: int) -> None:
+    label = np.array([0] * 30 + [1] * 30 + [2] * 3)
+    home = Texts(tuple(f"home number {n}" for n in range(63)), label)
+    task = few_shot_task("t", {"home": home, "x": texts_of("x", 9)}, "home", LABELS, shots=6, seed=seed)
+    for split in (task.train, task.dev, task.test):
+        assert set(split.label.tolist()) == {0, 1, 2}
+
+
+def test_a_class_with_too_few_different_texts() -> None:
+    """Copies in another spelling count once."""
     label = np.array([0] * 30 + [1] * 30 + [2] * 2)
-    home = Texts(tuple(f"home number {n}" for n in range(62)), label)
-    domains = {"home": home, "x": texts_of("x", 9)}
-    failures = 0
-    for seed in range(40):
-        try:
-            task = few_shot_task("t", domains, "home", LABELS, shots=6, seed=seed)
-        except UserError:
-            failed = seed
-            failures += 1
-        else:
-            assert set(task.train.label.tolist()) == {0, 1, 2}
-    assert 0 < failures < 40
-    with pytest.raises(UserError, match="t: the draw left no home text of class 'c' for the shots: give more of them"):
-        few_shot_task("t", domains, "home", LABELS, shots=6, seed=failed)
+    home = Texts((*(f"home number {n}" for n in range(60)), "the same", "THE SAME"), label)
+    with pytest.raises(UserError, match=r"^t: needs 2 different home texts of class 'c', found 1$"):
+        few_shot_task("t", {"home": home, "x": texts_of("x", 9)}, "home", LABELS, shots=6)
+
+
+@pytest.mark.parametrize("shots", [77, 154, 231])
+@pytest.mark.parametrize("seed", range(20))
+def test_many_classes(shots: int, seed: int) -> None:
+    labels = tuple(f"intent {n}" for n in range(77))
+    home, x = (Texts(tuple(f"{name} {n}" for n in range(77 * 9)), np.arange(77 * 9) % 77) for name in ("home", "x"))
+    task = few_shot_task("t", {"home": home, "x": x}, "home", labels, shots=shots, seed=seed)
+    assert np.bincount(task.train.label, minlength=77).tolist() == [shots // 77] * 77
+    for split in (task.dev, task.select, task.test):
+        assert len(set(split.label.tolist())) == 77
 
 
 def test_source_that_deduplication_empties() -> None:

@@ -225,7 +225,7 @@ TOML_MISTAKES = {
     "unknown label": (HEADER + 'labels = ["goods", "bad"]\n' + DOMAINS, ["news.csv line 2 'good'", "mean 'goods'"]),
     "class not in target": (
         HEADER + 'labels = ["good", "bad", "odd"]\n' + DOMAINS,
-        ["news has 0 texts", "'odd'", "2 or more"],
+        ["task.toml: needs 2 different news texts of class 'odd', found 0"],
     ),
     "too many shots": (
         HEADER.replace("8", "99") + DOMAINS,
@@ -277,9 +277,87 @@ def test_source_of_one_class_is_fine(folder: Path) -> None:
     assert Counter(task.sources["films"].label.tolist()) == {1: ROWS}
 
 
+def labelled(folder: Path, name: str, labels: dict[str, int]) -> None:
+    """Write a domain with so many texts of each label, label by label."""
+    names = [label for label, times in labels.items() for _ in range(times)]
+    write_csv(folder / f"{name}.csv", [{"text": f"{name} {n}", "label": label} for n, label in enumerate(names)])
+
+
+SLIPS = {
+    "in a source": (
+        {"pos": 9, "neg": 9},
+        {"pos": 5, "neg": 5, "postive": 1},
+        ["'postive' at films.csv line 12", "a class needs at least 4 texts of news, and it has 0", "mean 'pos'?"],
+        "'postive' 1 (0), 'neg' 14 (9), 'pos' 14 (9)",
+    ),
+    "three times in the target": (
+        {"pos": 9, "postive": 3, "neg": 9},
+        {"pos": 5, "neg": 5},
+        ["'postive' at news.csv line 11", "a class needs at least 4 texts of news, and it has 3", "mean 'pos'?"],
+        "'postive' 3 (3), 'neg' 14 (9), 'pos' 14 (9)",
+    ),
+    "in another case": (
+        {"Neg": 9, "Pos": 8, "neg": 9, "pos": 9},
+        {"pos": 5, "neg": 5},
+        ["'Pos' at news.csv line 11", "it differs from 'pos' in case, accents or spacing alone", "mean 'pos'?"],
+        "'Pos' 8 (8), 'Neg' 9 (9), 'neg' 14 (9), 'pos' 14 (9)",
+    ),
+    "with a mark of no width": (
+        {"neg": 9, "pos": 9, "neg\u200b": 9},
+        {"pos": 5, "neg": 5},
+        ["'neg\\u200b' at news.csv line 20", "it differs from 'neg' in case, accents or spacing alone", "mean 'neg'?"],
+        "'neg\\u200b' 9 (9), 'neg' 14 (9), 'pos' 14 (9)",
+    ),
+    "rare and like a frequent one": (
+        {"positive": 90, "negative": 90, "postive": 8},
+        {"positive": 5, "negative": 5},
+        ["'postive' at news.csv line 182", "it has 8 texts of news where 'positive' has 90", "mean 'positive'?"],
+        "'postive' 8 (8), 'negative' 95 (90), 'positive' 95 (90)",
+    ),
+}
+"""Labels of the target, labels of a source, what the error says of the slip, and how often it finds each label."""
+
+
+@pytest.mark.parametrize(("target", "source", "parts", "counts"), SLIPS.values(), ids=SLIPS)
+def test_a_slip_is_no_class(
+    folder: Path, target: dict[str, int], source: dict[str, int], parts: list[str], counts: str
+) -> None:
+    labelled(folder, "news", target)
+    labelled(folder, "films", source)
+    message = message_of(folder, HEADER + DOMAINS)
+    assert message.startswith("task.toml: the label ")
+    assert [part for part in parts if part not in message] == [], message
+    assert message.endswith(f" {counts}: mend the data, or name the classes with labels = [...]")
+
+
+def test_of_many_classes_the_rarest_are_listed(folder: Path) -> None:
+    labelled(folder, "news", {f"class {n:02}": 5 for n in range(30)} | {"odd": 1})
+    labelled(folder, "films", {"class 00": 9, "class 01": 9})
+    message = message_of(folder, HEADER.replace("8", "40") + DOMAINS)
+    assert "'odd' 1 (1), 'class 02' 5 (5), " in message
+    assert "'class 12' 5 (5) and 19 others: mend" in message
+
+
+@pytest.mark.parametrize(
+    "names", [("1", "10"), ("intent 01", "intent 02"), ("happy", "grumpy"), ("entailed", "neutral")]
+)
+def test_rare_classes_with_names_of_their_own_are_classes(folder: Path, names: tuple[str, str]) -> None:
+    for name in ("news", "films"):
+        labelled(folder, name, {names[0]: 60, names[1]: 4})
+    assert set(task_of(folder, HEADER + DOMAINS).labels) == set(names)
+
+
+def test_named_classes_are_taken_as_they_are(folder: Path) -> None:
+    labelled(folder, "news", {"neg": 30, "Neg": 2})
+    labelled(folder, "films", {"neg": 5})
+    task = task_of(folder, HEADER + 'labels = ["neg", "Neg"]\n' + DOMAINS)
+    assert [set(part.label.tolist()) for part in (task.train, task.dev)] == [{0, 1}, {0, 1}]
+
+
 def test_target_class_with_one_text(folder: Path) -> None:
-    write_csv(folder / "news.csv", [{"text": f"news {n}", "label": "bad" if n else "good"} for n in range(ROWS)])
-    assert "the target news has 1 texts of class 'good'" in message_of(folder, HEADER + DOMAINS)
+    labelled(folder, "news", {"good": 1, "bad": 39})
+    message = message_of(folder, HEADER + 'labels = ["bad", "good"]\n' + DOMAINS)
+    assert message == "task.toml: needs 2 different news texts of class 'good', found 1"
 
 
 @pytest.mark.skipif(not PARAPHRASE.is_dir(), reason="needs ../shared/data/paraphrase, which is not here")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 
 import numpy as np
@@ -98,3 +100,27 @@ def test_clean_labels_are_the_ratings() -> None:
     for name, texts in {"amazon": task.train, **task.sources}.items():
         given = dict(zip(domains[name].text, domains[name].label.tolist(), strict=True))
         assert [given[text] for text in texts.text] == texts.label.tolist()
+
+
+def digest_of(task: Task) -> str:
+    """Of every text in its place, every label and every flip."""
+    parts = {**splits_of(task), **task.sources}
+    rows = {name: [texts.text, texts.label.tolist()] for name, texts in parts.items()}
+    flips = {name: flipped.tolist() for name, flipped in task.flipped.items()}
+    return hashlib.sha256(json.dumps([rows, flips]).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "digest"),
+    [
+        ("hutto/nyt-16", "2dbe8246d4bc79c3"),
+        ("hutto/nyt-64-noise40", "08c14b41baafeea9"),
+        ("hutto/amazon-64-noise40", "af42928a702af441"),
+        ("hutto/tweets-64-noise40", "78efd34c267aa291"),
+        ("hutto/movie-64-noise40", "6245f9303d784f12"),
+        ("hutto/movie-256", "1d03f488118c3df3"),
+    ],
+)
+def test_an_id_stands_for_the_same_texts_for_ever(task_id: str, digest: str) -> None:
+    """Rows of benchmarks are replayed on them; where this fails, mend the change and not the digest."""
+    assert digest_of(make_task(task_id)) == digest
