@@ -5,7 +5,7 @@ from pathlib import Path
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
-from l2a_gym.distill.teacher import EMBEDDED
+from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
 from l2a_gym.runs.generator import diagnose
 from l2a_gym.runs.generator_report import make_folder, write

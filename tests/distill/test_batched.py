@@ -149,3 +149,18 @@ def test_a_student_that_diverges_is_alone_in_that() -> None:
     losses = [each.step(rows, weights, anchors, 2, rates) for each in (students, sane)]
     assert not losses[0][1].isfinite()
     assert torch.equal(losses[0][[0, 2]], losses[1][[0, 2]])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="compilation and CUDA graphs need a GPU")
+def test_on_a_gpu_students_learn_as_if_alone_in_memory() -> None:
+    """Compiled, captured and replayed on the GPU against plain operations on the CPU; shapes come again."""
+    gpu, texts = torch.device("cuda"), new_texts()
+    there = BatchedStudents(new_student(), STUDENTS, texts.to(gpu), dev_of(texts).to(gpu), CONFIG, torch.float32)
+    there.reset(range(STUDENTS), [10, 11, 12])
+    here = new_batch()
+    for k in range(10):
+        rows, weights, anchors, rates = shown(k % 3)
+        losses = there.step(rows, weights.to(gpu), anchors, 2, rates)
+        torch.testing.assert_close(losses.cpu(), here.step(rows, weights, anchors, 2, rates), rtol=0, atol=1e-4)
+    found, expected = there.dev_pass().logits.cpu(), here.dev_pass().logits
+    assert float((found - expected).norm() / expected.norm()) < 1e-4

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.coverage import Coverage, coverage
-from l2a_gym.distill.teacher import load_tokenizer
 from l2a_gym.tasks.task import Texts
 
 
