@@ -96,10 +96,8 @@ def test_a_new_preparation_reports_and_an_old_one_is_silent(
     monkeypatch.setenv("L2A_CACHE", str(tmp_path))
     characters = [chr(0x4E00 + i) for i in range(40)]
     target, source = (Texts(tuple(c + end for c in characters), np.arange(40) % 2) for end in "\u4eba\u5927")
-    task, tuning = (
-        replace(task_of(target, source, shots=8), max_length=32),
-        FineTuning(updates=2, batch=8, learning_rate=1e-3, check=1),
-    )
+    task = replace(task_of(target, source, shots=8), max_length=32)
+    tuning = FineTuning(updates=2, batch=8, learning_rate=1e-3, check=1)
     general = GeneralDistillation(updates=1, batch=8)
     config = Preparation(small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
     with caplog.at_level(logging.INFO, "l2a_gym"):
