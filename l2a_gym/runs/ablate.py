@@ -17,11 +17,12 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
-from l2a_gym.cache import write_text
+from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError, check_choice
 from l2a_gym.runs.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import SHAPING, USUAL, Run, new_selector, task_slug
-from l2a_gym.runs.runner import check_run, open_folder, stage, train_rounds
+from l2a_gym.runs.runner import check_folders, check_run, open_folder, sources_of, train_rounds
+from l2a_gym.runs.stage import stage
 
 STREAM = 3
 """The stream of the ablation's student seeds; runs have the streams before it."""
@@ -29,6 +30,8 @@ LEVEL = 0.95
 """The level of the intervals."""
 FULL = "full"
 """The variant that all are compared with."""
+FILES = ("rows.jsonl", "ablation.md", "ablation.csv")
+"""What an ablation leaves in its folder besides its config.json and its runs."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,13 @@ def ablate(plan: Ablation) -> list[dict[str, Any]]:
     """
     check_same_ablation(plan)
     check_run(plan.run)  # finds what is wrong before the folder is made
-    open_folder(plan.folder, settings(plan))
-    rows = effects(train_students(plan), plan.chosen())
-    text = markdown(plan, rows)
-    write_text(plan.folder / "ablation.md", text)
-    write_text(plan.folder / "ablation.csv", as_csv(rows))
+    with locked(plan.folder):
+        check_same_ablation(plan)  # another process may have filled the folder
+        open_folder(plan.folder, settings(plan))
+        rows = effects(train_students(plan), plan.chosen())
+        text = markdown(plan, rows)
+        write_text(plan.folder / "ablation.md", text)
+        write_text(plan.folder / "ablation.csv", as_csv(rows))
     print(text)
     return rows
 
@@ -189,21 +194,37 @@ def settings(plan: Ablation) -> dict[str, Any]:
 
 
 def check_same_ablation(plan: Ablation) -> None:
-    """Refuse a folder that holds a run or another ablation; more seeds and other variants are the same ablation.
+    """Refuse a folder that holds a run, another ablation, or files of the user's.
+
+    More seeds and other variants are the same ablation.
 
     Raises:
-        UserError: names the first setting that differs.
+        UserError: names the first setting that differs, or the user's file.
     """
-    file = plan.folder / "config.json"
-    if not file.is_file():
-        return
-    earlier, now = json.loads(file.read_text(encoding="utf-8")), settings(plan)
-    if "variants" not in earlier:
+    earlier, now = read_settings(plan.folder), settings(plan)
+    if earlier and "variants" not in earlier:
         raise UserError(f"{plan.folder} holds a run and no ablation: give another folder with --out")
     for name in (*SHAPING, "budget", "export_student", "export_steps"):
-        if earlier.get(name) != now[name]:
+        if earlier and earlier.get(name) != now[name]:
             found = f"{name} = {earlier.get(name)!r}"
             raise UserError(f"{plan.folder} holds an ablation with {found}: give another folder with --out")
+    if not earlier and (found := next((name for name in FILES if (plan.folder / name).exists()), "")):
+        raise UserError(f"{plan.folder} holds {found}, and no config.json of an ablation: give another with --out")
+    for variant in plan.chosen():
+        check_folders(plan.run_of(variant))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings in an ablation's folder; none where it has no config.json.
+
+    Raises:
+        UserError: they can't be read.
+    """
+    file = folder / "config.json"
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file} can't be read ({error}): give another folder with --out") from error
 
 
 def train_students(plan: Ablation) -> list[Student]:
@@ -241,7 +262,8 @@ def students_of(variant: Variant, run: Run, seeds: Sequence[int]) -> Iterator[St
     last, selector, _ = train_rounds(run)
     policy = UNIFORM
     if run.algo != UNIFORM:
-        policy = stage(run.folder / "policy.json", lambda: best_student(last, selector)[1])["policy"]
+        sources = sources_of(run, last)
+        policy = stage(run.folder / "policy.json", sources, lambda: best_student(last, selector)[1])["policy"]
     chosen = selector if policy == run.algo else new_selector(last, policy)
     for seed in seeds:
         start = time.perf_counter()

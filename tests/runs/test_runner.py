@@ -19,8 +19,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.runs.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
+from l2a_gym.runs.progress import train_selector
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
-from l2a_gym.runs.runner import evaluate_run, train, train_selector
+from l2a_gym.runs.runner import evaluate_run, train
 from l2a_gym.tasks.registry import make_task
 
 EPISODE = 1 + 4 * (2 + 1)  # the small task: a dev pass, then four steps of two updates and a dev pass
@@ -101,7 +102,7 @@ def test_returns_are_the_fall_of_dev_nll(run: Run, summary: dict[str, Any]) -> N
 def test_the_budget_was_spent_and_recorded(run: Run, summary: dict[str, Any]) -> None:
     record = [json.loads(line) for line in (run.folder / "record.jsonl").read_text().splitlines()]
     assert [row["spent"] for row in record] == [PAIR, 2 * PAIR]
-    assert summary["spent"] == json.loads((run.folder / "progress.json").read_text())["spent"] == 2 * PAIR
+    assert summary["spent"] == json.loads((run.folder / "selector" / "progress.json").read_text())["spent"] == 2 * PAIR
     saved = json.loads((run.folder / "selector" / "reinforce.json").read_text())["theta"]
     assert [value for name, value in record[-1].items() if name.startswith("theta/")] == saved
     assert list((run.folder / "tensorboard").iterdir())
@@ -256,7 +257,8 @@ def test_interrupted_training_goes_on_with_the_rest(run: Run) -> None:
     first = Stopped(spaces_of(new_selector(run)))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, first)
-    assert json.loads((run.folder / "progress.json").read_text()) == {"spent": 2 * PAIR, "finished": False}
+    progress = json.loads((run.folder / "selector" / "progress.json").read_text())
+    assert progress == {"spent": 2 * PAIR, "finished": False, "budget": 4 * PAIR}
     assert np.array_equal(stored(run).theta, first.theta)
 
     second = new_selector(run)
@@ -287,7 +289,7 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     selector = StoppedPPO(spaces_of(new_selector(replace(run, algo="uniform"))))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, selector)
-    spent = json.loads((run.folder / "progress.json").read_text())["spent"]
+    spent = json.loads((run.folder / "selector" / "progress.json").read_text())["spent"]
     assert spent >= ROLLOUT * EPISODE
     loaded = stored(run)
     start, _ = run.environment().reset(seed=0)
@@ -297,7 +299,6 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
 
 def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, summary: dict[str, Any]) -> None:
     run = replace(run, algo="random-search", budget=1, out=run.folder.parent / "search")
-    (run.folder / "selector").mkdir(parents=True)
     spent = train_selector(run, new_selector(run))
     assert spent == 4 * EPISODE
     assert train_selector(replace(run, budget=spent + 1), new_selector(run)) == 8 * EPISODE
@@ -333,6 +334,6 @@ def test_no_half_written_run_is_left(run: Run, tmp_path: Path, change: dict[str,
 def test_a_run_folder_that_cannot_be_made_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        UserError, match=f"the run folder {tmp_path}/file/run can't be made .*: name another with --out"
+        UserError, match=rf"^{tmp_path}/file/run can't be written \(.*: make room .* name another place with --out"
     ):
         train(replace(run, out=tmp_path / "file" / "run"))

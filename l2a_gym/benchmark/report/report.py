@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2a_gym.benchmark.records import Failure, Row, read_rows
+from l2a_gym.benchmark.records import Failure, Row, read_failures, read_rows
 from l2a_gym.benchmark.report import explained
-from l2a_gym.benchmark.report.origin import FAILURES, commands_of, read_failures, title_of
+from l2a_gym.benchmark.report.origin import FAILURES, commands_of, title_of
 from l2a_gym.benchmark.report.standings import Standings, standings
 
 
