@@ -38,3 +38,9 @@ def check_least(name: str, value: int, least: int = 1) -> None:
     """Raise a :class:`UserError` unless the whole number ``value`` is at least ``least``."""
     if value < least:
         raise UserError(f"{name} = {value}: valid are whole numbers from {least}")
+
+
+def check_seed(value: int) -> None:
+    """Raise a :class:`UserError` unless ``value`` is a seed that every generator takes."""
+    if not 0 <= value < 2**63:
+        raise UserError(f"seed = {value}: valid are whole numbers from 0, below 2^63")

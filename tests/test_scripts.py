@@ -98,6 +98,9 @@ def test_a_cache_that_cannot_be_written(
         (["--budget", "-5"], "budget = -5: valid are whole numbers from 1"),
         (["--num-envs", "0"], "num_envs = 0: valid are whole numbers from 1"),
         (["--seed", "one"], "--seed"),
+        (["--seed", "1e23"], "--seed"),
+        (["--seed", "1" + 23 * "0"], "seed = 1"),
+        (["--task", "a\x1b[31m\n\u202e.toml"], r"a\x1b[31m\n\u202e.toml"),
     ],
 )
 def test_a_command_line_that_cannot_be_read_names_the_option(

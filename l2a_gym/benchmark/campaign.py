@@ -26,7 +26,7 @@ from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
 from l2a_gym.cache import locked, write_text
-from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 from l2a_gym.runs.run import METHOD, load_class
 from l2a_gym.wording import printable
 
@@ -74,7 +74,7 @@ class Campaign:
         check_choice("executor", self.executor, EXECUTORS)
         check_least("workers", self.workers)
         for seed in self.seeds:
-            check_least("seed", seed, 0)
+            check_seed(seed)
         if self.tuning and self.seeds:
             raise UserError("--tuning names the suite's tuning seeds: valid is it or --seeds, not both")
 

@@ -23,6 +23,7 @@ from l2a_gym.runs.evaluate import UNIFORM, best_student, final_student, score_te
 from l2a_gym.runs.run import SHAPING, USUAL, Run, new_selector, task_slug
 from l2a_gym.runs.runner import check_folders, check_run, open_folder, sources_of, train_rounds
 from l2a_gym.runs.stage import stage
+from l2a_gym.wording import plain
 
 STREAM = 3
 """The stream of the ablation's student seeds; runs have the streams before it."""
@@ -325,13 +326,13 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
 def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
     """The table in per cent, and what its intervals are."""
     lines = [
-        f"# Ablation of {plan.algo} on {plan.task}",
+        f"# Ablation of {plain(plan.algo)} on {plain(plan.task)}",
         "",
         "| variant | taught by | weights by | parameters % | dev % | test % | less full | less few-shot teacher |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [row[name] for name in ("variant", "teacher", "policy")]
+        cells = [plain(row[name]) for name in ("variant", "teacher", "policy")]
         cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
         cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
         differences = ("less_full", "less_few_shot_teacher")

@@ -15,7 +15,7 @@ from l2a_gym.cache import check_replaceable, damaged
 from l2a_gym.checked import digest_of
 from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
 METHOD: dict[str, dict[str, Any]] = {
@@ -93,8 +93,8 @@ class Run:
             object.__setattr__(self, "export_student", self.student)
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             check_least(name, getattr(self, name))
-        for name in ("seed", "general_updates"):
-            check_least(name, getattr(self, name), 0)
+        check_least("general_updates", self.general_updates, 0)
+        check_seed(self.seed)
 
     @property
     def folder(self) -> Path:

@@ -1,6 +1,6 @@
 """Does trainings and preparations in forks of one process, which spares their starts, and kills them on request.
 
-A line of JSON in, one out: ``{"do": "train", "cache": ..., "kill_at": 7, ...}`` is killed at its 7th change of the disk.
+A line of JSON in, one out: ``{"do": "train", "cache": ..., "kill_at": 7, ...}`` ends at its 7th change of the disk.
 """
 
 from __future__ import annotations

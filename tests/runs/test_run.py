@@ -40,8 +40,14 @@ def test_counts_start_from_one(name: str, value: int) -> None:
 @pytest.mark.parametrize("name", ["seed", "general_updates"])
 def test_seeds_and_general_updates_start_from_zero(name: str) -> None:
     assert getattr(Run(**{name: 0}), name) == 0
-    with pytest.raises(UserError, match=f"^{name} = -1: valid are whole numbers from 0$"):
+    with pytest.raises(UserError, match=f"^{name} = -1: valid are whole numbers from 0"):
         Run(**{name: -1})
+
+
+def test_seeds_are_those_that_every_generator_takes() -> None:
+    assert Run(seed=2**63 - 1).seed == 2**63 - 1
+    with pytest.raises(UserError, match=rf"^seed = {10**23}: valid are whole numbers from 0, below 2\^63$"):
+        Run(seed=10**23)
 
 
 def test_general_updates_reach_the_preparation(run: Run) -> None:

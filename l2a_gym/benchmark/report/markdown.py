@@ -11,6 +11,7 @@ from l2a_gym.benchmark.report.details import Cell
 from l2a_gym.benchmark.report.report import Report
 from l2a_gym.benchmark.report.standings import Standings
 from l2a_gym.benchmark.report.wording import between, number, p_value
+from l2a_gym.wording import plain
 
 
 def as_markdown(report: Report) -> str:
@@ -30,11 +31,6 @@ def as_markdown(report: Report) -> str:
     facts = ", ".join(f"{what} {value}" for what, value in explained.facts(found).items())
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
     return f"# {plain(report.title)}\n\n{facts}\n\n{body}\n"
-
-
-def plain(text: str) -> str:
-    """Text whose characters mean nothing to Markdown or HTML."""
-    return re.sub(r"([\\`*_\[\]<>|&])", r"\\\1", " ".join(text.split()))
 
 
 def code(text: str) -> str:
