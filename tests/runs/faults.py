@@ -20,7 +20,7 @@ import torch
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning
+from l2a_gym.distill.teacher import FineTuning, load_teacher
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.runs import progress
@@ -111,5 +111,6 @@ def in_fork(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    load_teacher(sys.argv[1], 2, 0)  # so that no fork has to import all that this needs
     for line in sys.stdin:
         print(json.dumps(in_fork(json.loads(line))), flush=True)

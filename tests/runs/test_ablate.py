@@ -22,13 +22,10 @@ from l2a_gym.runs.ablate import (
     Student,
     Variant,
     ablate,
-    as_csv,
-    effects,
-    markdown,
     read_students,
-    t_interval,
     train_students,
 )
+from l2a_gym.runs.ablation_table import as_csv, effects, markdown, t_interval
 from l2a_gym.runs.evaluate import better_teacher, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
 from l2a_gym.runs.runner import export_student, train
