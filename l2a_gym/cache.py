@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import logging
 import os
@@ -17,11 +16,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from l2a_gym.errors import UserError
@@ -240,19 +237,17 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a ``.npy`` file beside ``path`` and rename it there."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    _write(path, buffer.getvalue())
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside ``path`` and rename it there."""
-    _write(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside ``path`` and rename it there.
+
+    Raises:
+        UserError: the disk is full or read-only.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.l2a-new")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filelock import FileLock, Timeout
 
@@ -22,7 +21,6 @@ from l2a_gym.cache import (
     seal_of,
     sha256_of,
     tidy,
-    write_array,
     write_folder,
     write_text,
 )
@@ -269,7 +267,8 @@ import resource, sys
 import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from l2a_gym.cache import write_array, write_folder, write_text
+from l2a_gym.cache import write_folder, write_text
+from l2a_gym.checked import write_array
 from l2a_gym.errors import UserError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -306,9 +305,3 @@ def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         write_folder(tmp_path / "folder", fail)
-
-
-def test_an_array_is_written_whole(tmp_path: Path) -> None:
-    write_array(tmp_path / "array.npy", np.arange(3))
-    assert np.load(tmp_path / "array.npy").tolist() == [0, 1, 2]
-    assert [path.name for path in tmp_path.iterdir()] == ["array.npy"]

@@ -21,7 +21,7 @@ from l2a_gym.benchmark.job import LOOKS, Job, options_of
 from l2a_gym.benchmark.lines import append
 from l2a_gym.benchmark.records import Failure, Row, read_failures, read_rows
 from l2a_gym.benchmark.report.origin import CONFIG, FAILURES, ROWS, read_config
-from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.report.page import check_report, write_report
 from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
@@ -116,9 +116,11 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     folder waits for the first.
 
     Raises:
-        UserError: a selector or a task that is not valid, or rows in the folder that other settings made.
+        UserError: a selector or a task that is not valid, or a folder with rows that other settings made or with files
+            of the user's in the place of ours.
     """
     check_names(campaign)
+    check_report(campaign.folder)
     with locked(campaign.folder):
         jobs, file = campaign.jobs(), campaign.folder / ROWS
         rows = read_rows(file) if file.is_file() else []

@@ -125,7 +125,10 @@ class Row:
         curve = tuple(checked(Checkpoint, each) for each in values["curve"])
         if not students or not curve:
             raise ValueError("students or curve are empty")
-        return checked(Row, {**values, "students": students, "curve": curve})
+        row = checked(Row, {**values, "students": students, "curve": curve})
+        if row.budget < 1 or not all([*row.chosen.values(), *row.used.values()]):
+            raise ValueError("budget is 0, or a list of shares is empty")
+        return row
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.cache import damaged, hashes, write_array, write_folder, write_text
-from l2a_gym.checked import digest_of
+from l2a_gym.cache import damaged, hashes, write_folder, write_text
+from l2a_gym.checked import digest_of, write_array
 from l2a_gym.runs.run import Run, load_selector, new_selector
 
 log = logging.getLogger(__name__)

@@ -78,6 +78,8 @@ def test_a_row_in_another_encoding_is_named(toy_row: Row, tmp_path: Path) -> Non
         ({"students": [5]}, "must be a mapping"),
         ({"students": [{"seed": 1, "score": None, "episode_return": 0, "actions": ""}]}, "score: None is neither"),
         ({"chosen": {"books": "all"}}, "chosen: value of key 'books'"),
+        ({"used": {"source": []}}, "a list of shares is empty"),
+        ({"budget": 0}, "budget is 0"),
         ({"note": 1}, "unexpected keyword argument 'note'"),
     ],
 )

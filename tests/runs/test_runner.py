@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.reinforce import Reinforce
 from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from l2a_gym.cache import damaged, own_folder
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.runs.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
@@ -123,6 +127,38 @@ def test_a_finished_run_is_not_trained_again(run: Run, summary: dict[str, Any]) 
     assert train_selector(run, selector) == summary["spent"]
     assert (run.folder / "record.jsonl").read_text() == before
     assert np.array_equal(selector.theta, load_selector(run).theta)  # type: ignore[attr-defined]
+
+
+def test_a_second_process_waits_until_the_first_has_left_the_folder(
+    run: Run, summary: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "l2a_gym")
+    with ThreadPoolExecutor() as pool:
+        with FileLock(f"{run.folder}.lock"):
+            second = pool.submit(train, run)
+            while f"waiting for another process that works on {run.folder}" not in caplog.messages:
+                assert not second.done()
+        assert second.result()["rows"] == summary["rows"]
+
+
+def test_a_link_in_the_place_of_the_student_is_followed(run: Run, summary: dict[str, Any]) -> None:
+    student, far = run.folder / "student", run.folder.parent / "far"
+    student.rename(far)
+    student.symlink_to(far, target_is_directory=True)
+    (far / "config.json").write_text("{")
+    assert train(run)["exported"] == summary["exported"]
+    assert student.is_symlink()
+    assert own_folder(far)
+    assert damaged(far) == []
+
+
+def test_an_edited_card_stays(run: Run, summary: dict[str, Any]) -> None:
+    card = run.folder / "student" / "README.md"
+    before = card.read_text(encoding="utf-8")
+    card.write_text("mine", encoding="utf-8")
+    train(run)
+    assert card.read_text(encoding="utf-8") == "mine"
+    card.write_text(before, encoding="utf-8")
 
 
 def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any]) -> None:

@@ -207,3 +207,13 @@ def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path
         assert not [c for c in text if not c.isprintable() and c != "\n"]
         assert "a\nb" not in text
     assert "<b>" not in html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        write_report(report_on(rows), tmp_path)
+    (tmp_path / name).write_text("my notes on L2A-Gym", encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{tmp_path / name} is no report of L2A-Gym's and would be replaced: move it"):
+        write_report(report_on(rows), tmp_path)
+    assert (tmp_path / name).read_text(encoding="utf-8") == "my notes on L2A-Gym"
