@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
 from l2a_gym.errors import UserError
 
@@ -87,7 +86,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
         if not refused(error):
             raise
         reason = getattr(error, "strerror", None) or str(error)
@@ -97,11 +96,15 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def refused(error: OSError | SafetensorError) -> bool:
-    """Whether an error is the disk's: full, read-only, or something else in the way."""
-    if isinstance(error, SafetensorError):
-        return "while serializing" in str(error)
-    return error.errno in UNWRITABLE or "requested and" in str(error)  # as NumPy reports a full disk
+def refused(error: Exception) -> bool:
+    """Whether an error is the disk's: full, read-only, or something else in the way.
+
+    Packages written in Rust, and NumPy, say so in their messages alone.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno in UNWRITABLE
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return bool(number and int(number[1]) in UNWRITABLE) or "requested and" in str(error)
 
 
 def write_folder(path: Path, fill: Callable[[Path], object], key: str = "") -> None:

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import transformers
 import tyro
-from safetensors import SafetensorError
 
 from l2a_gym.cache import refused
 from l2a_gym.errors import UserError
@@ -34,13 +33,13 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
         main(_parse(config))
     except UserError as error:
         _fail(str(error))
-    except (OSError, SafetensorError) as error:
-        if not refused(error):
-            raise
-        _fail(f"the disk refuses to be written ({error}): make room or give permission there")
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not refused(error):
+            raise
+        _fail(f"the disk refuses to be written ({error}): make room or give permission there")
 
 
 def _fail(sentence: str) -> None:

@@ -267,18 +267,22 @@ import resource, sys
 import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from l2a_gym.cache import write_folder, write_text
 from l2a_gym.checked import write_array
 from l2a_gym.errors import UserError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 folder, zeros = Path(sys.argv[1]), np.zeros(10_000)
+words = Tokenizer(WordLevel({f"word {i}": i for i in range(5000)}, "word 0"))
 writes = [
     lambda: write_text(folder / "text", "x" * 20_000),
     lambda: write_array(folder / "array.npy", zeros),
     lambda: write_folder(folder / "one", lambda beside: np.save(beside / "a.npy", zeros)),
     lambda: write_folder(folder / "two", lambda beside: save_file({"a": torch.zeros(9_999)}, beside / "a.safetensors")),
-    lambda: write_folder(folder / "three", lambda beside: (beside / "a").write_bytes(bytes(20_000))),
+    lambda: write_folder(folder / "three", lambda beside: words.save(str(beside / "tokenizer.json"))),
+    lambda: write_folder(folder / "four", lambda beside: (beside / "a").write_bytes(bytes(20_000))),
 ]
 for write in writes:
     try:
@@ -292,8 +296,8 @@ for write in writes:
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert len(lines) == 5, done.stdout
-    for name, line in zip(("text", "array.npy", "one", "two", "three"), lines, strict=True):
+    assert len(lines) == 6, done.stdout
+    for name, line in zip(("text", "array.npy", "one", "two", "three", "four"), lines, strict=True):
         assert line.startswith(f"{tmp_path}/{name} can't be written ("), line
         assert line.endswith("or L2A_CACHE")
     assert list(tmp_path.iterdir()) == []
