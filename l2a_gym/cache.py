@@ -87,7 +87,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not refused(error):
+        if not refused(error) or _elsewhere(error, path):
             raise
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
@@ -105,6 +105,15 @@ def refused(error: Exception) -> bool:
         return error.errno in UNWRITABLE
     number = re.search(r"\(os error (\d+)\)", str(error))
     return bool(number and int(number[1]) in UNWRITABLE) or "requested and" in str(error)
+
+
+def _elsewhere(error: Exception, path: Path) -> bool:
+    """Whether an error names a file that is neither beside ``path`` nor on the way to it, such as one that is read."""
+    name = getattr(error, "filename", None)
+    if not isinstance(name, str):
+        return False
+    file, path = Path(name).absolute(), path.absolute()
+    return not (file.is_relative_to(path.parent) or path.is_relative_to(file))
 
 
 def write_folder(path: Path, fill: Callable[[Path], object], key: str = "") -> None:

@@ -39,7 +39,7 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     except Exception as error:
         if not refused(error):
             raise
-        _fail(f"the disk refuses to be written ({error}): make room or give permission there")
+        _fail(f"{error}: make room or give permission there")
 
 
 def _fail(sentence: str) -> None:

@@ -303,6 +303,14 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_may_not_be_read_is_not_taken_for_a_folder_that_cant_be_written(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/secret")
+
+    with pytest.raises(PermissionError, match="/elsewhere/secret"):
+        write_folder(tmp_path / "folder", fail)
+
+
 def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     def fail(_: Path) -> None:
         (tmp_path / "none").read_text()
