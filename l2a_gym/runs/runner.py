@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,7 +156,15 @@ def export_once(run: Run, selector: Selector, sources: str) -> dict[str, Any]:
         files = {name: sha for name, sha in hashes(student).items() if name != "README.md"}  # a card may be edited
         return {**scores, "files": files}
 
-    exported = stage(run.folder / "exported.json", sources, make, lambda values: undamaged(student, values["files"]))
+    def stands(values: dict[str, Any]) -> bool:
+        if undamaged(student, values["files"]):
+            return True
+        shutil.rmtree(
+            student.resolve(), ignore_errors=True
+        )  # of no use to anybody, and not to be refused by the export
+        return False
+
+    exported = stage(run.folder / "exported.json", sources, make, stands)
     return {name: value for name, value in exported.items() if name != "files"}
 
 
