@@ -106,11 +106,7 @@ class Progress:
 
 def rewind(record: Path, spent: int) -> None:
     """Drop from a record what was logged after ``spent`` units, by a training that was killed and repeats it."""
-    if not spent:
-        record.unlink(missing_ok=True)
-    if not record.is_file():
-        return
-    lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = record.read_text(encoding="utf-8", errors="replace").splitlines() if spent and record.is_file() else []
     write_text(record, "".join(f"{line}\n" for line in lines if _spent(line) <= spent))
 
 
