@@ -14,7 +14,9 @@ from typing import TypeVar
 import transformers
 import tyro
 
+from l2a_gym.cache import refused
 from l2a_gym.errors import UserError
+from l2a_gym.wording import printable
 
 T = TypeVar("T")
 
@@ -22,20 +24,41 @@ T = TypeVar("T")
 def run_cli(config: type[T], main: Callable[[T], object]) -> None:
     """Parse ``config`` from the command line and call ``main`` with it.
 
-    Exits with 2 after a mistake in the input, and with 130 after Ctrl-C.
+    Exits with 2 after a mistake in the input or a disk that can't be written, and with 130 after Ctrl-C.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("l2a_gym").setLevel(logging.INFO)
+    _log_printable()
     quieten()
     sys.path.append(os.getcwd())  # where a selector named my_module:MySelector may lie
     try:
         main(_parse(config))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not refused(error):
+            raise
+        _fail(f"{error}: make room or give permission there")
+
+
+def _fail(sentence: str) -> None:
+    print(f"error: {printable(sentence)}", file=sys.stderr)
+    sys.exit(2)
+
+
+class _Printable(logging.Formatter):
+    """Messages hold names of files and tasks, whose escapes are no business of the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(record.getMessage())
+
+
+def _log_printable() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("l2a_gym").setLevel(logging.INFO)
 
 
 def quieten() -> None:

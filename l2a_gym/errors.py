@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 import reprlib
 from collections.abc import Iterable
 
-# Control characters, line and paragraph separators, marks that turn the direction of writing, halves of characters.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that no name may have, because a terminal or a page obeys them instead of showing them."""
+from l2a_gym.wording import printable
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 200
@@ -18,16 +15,11 @@ _SHORT.maxstring = 200
 class UserError(ValueError):
     """A mistake in the input: its message is one line that names the file, row or key and what would be valid.
 
-    Characters that a terminal would obey (:data:`CONTROL`) stand escaped in it, whatever name or cell they come from.
+    Characters that a terminal would obey (``wording.CONTROL``) stand escaped in it, whatever name or cell they come from.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
-
-
-def printable(text: str) -> str:
-    r"""The text on one line: an escape code from a data file, say, reads ``\x1b`` instead of colouring the terminal."""
-    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def brief(value: object) -> str:
@@ -72,3 +64,9 @@ def check_least(name: str, value: int, least: int = 1) -> None:
     """Raise a :class:`UserError` unless the whole number ``value`` is at least ``least``."""
     if value < least:
         raise UserError(f"{name} = {value}: valid are whole numbers from {least}")
+
+
+def check_seed(value: int) -> None:
+    """Raise a :class:`UserError` unless ``value`` is a seed that every generator takes."""
+    if not 0 <= value < 2**63:
+        raise UserError(f"seed = {value}: valid are whole numbers from 0, below 2^63")

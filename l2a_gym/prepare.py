@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 
-from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
+from l2a_gym.cache import SEAL, cache_dir, damaged, hashes, locked, seal_of, tidy, write_folder, writing
+from l2a_gym.checked import read_json, write_json
 from l2a_gym.data_report import data_report
 from l2a_gym.distill.checkpoint import check_checkpoint
 from l2a_gym.prepared import Prepared
@@ -37,13 +38,15 @@ def prepare(task: Task, config: Preparation, device: torch.device) -> Prepared:
         UserError: an asset, the checkpoint or the cache folder can't be had, or the checkpoint does not fit the task.
     """
     parts = stages(task, config, device)
-    keys = json.dumps({name: stage.key for name, stage in parts.items()})
+    keys = json.dumps(_keys(parts))
     folder = cache_dir() / "prepared" / f"{_slug(task.id)}-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
     with locked(folder):
-        for stage in _damaged(folder):
-            log.warning("%s is damaged: building it again", folder / stage)
-            shutil.rmtree(folder / stage, ignore_errors=True)
-            (folder / "manifest.json").unlink(missing_ok=True)
+        lost = _damaged(folder, parts)
+        with writing(folder):
+            for name in lost:
+                log.warning("%s is damaged: building it again", folder / name)
+                (folder / "manifest.json").unlink(missing_ok=True)
+                shutil.rmtree(folder / name, ignore_errors=True)
         if not (folder / "manifest.json").is_file():
             data_report(task, config.checkpoint).to_log()
             log.info("preparing %s in %s", task.id, folder)
@@ -56,29 +59,31 @@ def _slug(task_id: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _damaged(folder: Path) -> list[str]:
-    """Stages with a file that is not what the manifest says; a manifest that can't be read puts all in doubt."""
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        return []
-    try:
-        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        bad = [name for name, sha in files.items() if not (folder / name).is_file() or sha256_of(folder / name) != sha]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ["manifest.json", *sorted(path.name for path in folder.iterdir() if path.is_dir())]
-    return sorted({name.split("/")[0] for name in bad})
+def _damaged(folder: Path, parts: Mapping[str, Stage]) -> list[str]:
+    """What is not as the manifest says; where there is none that can be trusted, as the stages' seals say."""
+    file, stands = folder / "manifest.json", [name for name in parts if (folder / name).is_dir()]
+    manifest = read_json(file)
+    if manifest and manifest.get("stages") == _keys(parts):
+        found = {f"{name}/{file}": sha for name in stands for file, sha in hashes(folder / name).items()}
+        return sorted({name.split("/")[0] for name, sha in manifest["files"].items() if found.get(name) != sha})
+    bad = [name for name in stands if damaged(folder / name, parts[name].key)]
+    return [*bad, file.name] if file.exists() else bad
+
+
+def _keys(parts: Mapping[str, Stage]) -> dict[str, str]:
+    return {name: stage.key for name, stage in parts.items()}
 
 
 def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Preparation) -> None:
     check_checkpoint(config.checkpoint, task.max_length)
-    for left in folder.glob(".*"):  # by a process that was killed
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    tidy(folder)
     for number, (name, stage) in enumerate(parts.items(), start=1):
         if (folder / name).is_dir():
             continue
         twin = _twin(folder, name, stage.key)
         log.info("  %d/%d %s%s", number, len(parts), name, f", as in {twin.parent.name}" if twin else "")
-        write_folder(folder / name, partial(_share, twin) if twin else stage.write)
+        write_folder(folder / name, partial(_share, twin) if twin else stage.write, stage.key)
+    seals = {name: seal_of(folder / name) for name in parts}
     manifest = {
         "task": task.id,
         "domains": task.domains,
@@ -87,25 +92,16 @@ def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Prepara
         "config": asdict(config),
         "parameters": json.loads((folder / "student" / "parameters.json").read_text(encoding="utf-8")),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
-        "stages": {name: stage.key for name, stage in parts.items()},
-        "files": {
-            str(file.relative_to(folder)): sha256_of(file) for file in sorted(folder.rglob("*")) if file.is_file()
-        },
+        "stages": _keys(parts),
+        "files": {f"{name}/{file}": sha for name, seal in seals.items() if seal for file, sha in seal.files.items()},
     }
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    write_json(folder / "manifest.json", manifest)
 
 
 def _twin(folder: Path, name: str, key: str) -> Path | None:
     """The same stage of another prepared folder, where it stands undamaged."""
-    for other in sorted(folder.parent.glob("*/manifest.json")):
-        try:
-            manifest = json.loads(other.read_text(encoding="utf-8"))
-            files = {file: sha for file, sha in manifest["files"].items() if file.startswith(f"{name}/")}
-            if manifest["stages"][name] == key and all(sha256_of(other.parent / f) == files[f] for f in files):
-                return other.parent / name
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged: its own opening mends it
-            continue
-    return None
+    twins = sorted(other / name for other in folder.parent.glob("*") if (other / name).is_dir())
+    return next((twin for twin in twins if not damaged(twin, key)), None)  # a damaged one is mended by its own opening
 
 
 def _share(twin: Path, folder: Path) -> None:
@@ -117,4 +113,4 @@ def _share(twin: Path, folder: Path) -> None:
         except OSError:
             shutil.copy2(source, goal)
 
-    shutil.copytree(twin, folder, copy_function=share, dirs_exist_ok=True)
+    shutil.copytree(twin, folder, ignore=shutil.ignore_patterns(SEAL), copy_function=share, dirs_exist_ok=True)

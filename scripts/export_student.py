@@ -7,9 +7,7 @@ from typing import Annotated
 import tyro
 
 from l2a_gym.cli import run_cli
-from l2a_gym.runs.rounds import last_round
-from l2a_gym.runs.run import load_run, load_selector
-from l2a_gym.runs.runner import export_student
+from l2a_gym.runs.runner import export_run
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    run = last_round(load_run(arguments.run))
-    folder = arguments.to or run.folder / "student"
-    scores = export_student(run, load_selector(run), folder)
-    print(f"{folder}: dev accuracy {scores['dev_accuracy']:.4f}, test accuracy {scores['test_accuracy']:.4f}")
+    export_run(arguments.run, arguments.to)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tyro
 from l2a_gym.benchmark.records import read_rows
 from l2a_gym.benchmark.replay import replay
 from l2a_gym.cli import run_cli
-from l2a_gym.errors import check_least
+from l2a_gym.errors import check_least, check_seed
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         check_least("sample", self.sample, 0)
+        check_seed(self.seed)
 
 
 def main(arguments: Arguments) -> None:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
-from l2a_gym.cache import cache_dir, locked, sha256_of, write_folder, write_text
+from l2a_gym.cache import (
+    SEAL,
+    cache_dir,
+    check_replaceable,
+    damaged,
+    locked,
+    own_folder,
+    seal_of,
+    sha256_of,
+    tidy,
+    write_folder,
+    write_text,
+)
 from l2a_gym.errors import UserError
 
 
@@ -71,9 +87,27 @@ def test_folder_appears_when_it_is_full(tmp_path: Path) -> None:
         (beside / "sub" / "two").write_text("2")
 
     write_folder(path, fill)
-    assert sorted(str(p.relative_to(path)) for p in path.rglob("*")) == ["one", "sub", "sub/two"]
+    assert sorted(str(p.relative_to(path)) for p in path.rglob("*")) == [SEAL, "one", "sub", "sub/two"]
     assert [p.name for p in path.parent.iterdir()] == ["folder"]
-    assert path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("umask", "folders", "files"), [(0o022, 0o755, 0o644), (0o027, 0o750, 0o640), (0, 0o777, 0o666)]
+)
+def test_permissions_are_those_of_the_umask(tmp_path: Path, umask: int, folders: int, files: int) -> None:
+    def fill(beside: Path) -> None:
+        (beside / "sub").mkdir()
+        (beside / "sub" / "secret").write_text("as safetensors writes it")
+        (beside / "sub" / "secret").chmod(0o600)
+
+    before = os.umask(umask)
+    try:
+        write_folder(tmp_path / "folder", fill)
+        write_text(tmp_path / "folder" / "file", "")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "folder").rglob("*")}
+    assert modes == {"sub": folders, "secret": files, SEAL: files, "file": files}
 
 
 def fill_old(beside: Path) -> None:
@@ -89,7 +123,7 @@ def test_old_folder_is_replaced_whole(tmp_path: Path) -> None:
         (beside / "new").write_text("new")
 
     write_folder(path, fill)
-    assert [p.name for p in path.iterdir()] == ["new"]
+    assert sorted(p.name for p in path.iterdir()) == [SEAL, "new"]
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
@@ -109,11 +143,12 @@ def test_failure_keeps_the_old_folder(tmp_path: Path) -> None:
 
     def fail(beside: Path) -> None:
         (beside / "half").write_text("half")
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=rf"^{path} can't be written \(No space left on device\): make room"):
         write_folder(path, fail)
-    assert [(p.name, p.read_text()) for p in path.iterdir()] == [("old", "old")]
+    assert (path / "old").read_text() == "old"
+    assert damaged(path) == []
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
@@ -123,3 +158,162 @@ def test_text_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
     write_text(path, "žluťoučký 猫")
     assert path.read_bytes() == "žluťoučký 猫".encode()
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+# Seals
+
+
+def test_a_seal_lists_what_was_written(tmp_path: Path) -> None:
+    write_folder(tmp_path / "folder", fill_old, "key")
+    seal = seal_of(tmp_path / "folder")
+    assert seal == ("key", {"old": sha256_of(tmp_path / "folder" / "old")})
+    assert damaged(tmp_path / "folder", "key") == []
+    assert damaged(tmp_path / "folder", "other") == damaged(tmp_path / "folder") == [SEAL]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"OLD", b"old "])
+def test_damaged_files_are_named(tmp_path: Path, content: bytes | None) -> None:
+    write_folder(tmp_path / "folder", fill_old)
+    (tmp_path / "folder" / "old").unlink()
+    if content is not None:
+        (tmp_path / "folder" / "old").write_bytes(content)
+    assert damaged(tmp_path / "folder") == ["old"]
+
+
+@pytest.mark.parametrize("seal", ["", "{", "[]", "null", '{"key": ""}', '{"key": "", "files": 3}', "\xff"])
+def test_a_seal_that_cannot_be_read_is_none(tmp_path: Path, seal: str) -> None:
+    write_folder(tmp_path / "folder", fill_old)
+    (tmp_path / "folder" / SEAL).write_bytes(seal.encode("latin-1"))
+    assert seal_of(tmp_path / "folder") is None
+    assert damaged(tmp_path / "folder") == [SEAL]
+    assert not own_folder(tmp_path / "folder")
+
+
+def test_a_folder_with_a_file_of_the_users_is_not_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    check_replaceable(folder)
+    folder.mkdir()
+    check_replaceable(folder)
+    write_folder(folder, fill_old)
+    assert own_folder(folder)
+    (folder / "old").write_text("damaged, and still ours")
+    check_replaceable(folder)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("mine")
+    for mine in (folder, folder / "notes", folder / "notes" / "mine.txt"):
+        assert not own_folder(mine)
+        with pytest.raises(UserError, match=f"^{mine} would be replaced, and holds what L2A-Gym did not write: move"):
+            check_replaceable(mine)
+
+
+def test_the_folder_behind_a_link_is_written(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "folder")
+    for _ in range(2):
+        write_folder(tmp_path / "link", fill_old)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far" / "folder" / "old").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["far", "link"]
+
+
+# What a process that died left
+
+
+def dead() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_dead_writers_left_is_cleared_and_what_living_ones_write_is_not(tmp_path: Path) -> None:
+    for name in (f".a.{dead()}.l2a-new", f".b.{os.getppid()}.l2a-new", ".c.old", ".d.1.new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("half")
+    (tmp_path / f".e.json.{dead()}.l2a-new").write_text("{")
+    tidy(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".b.{os.getppid()}.l2a-new", ".c.old", ".d.1.new"]
+
+
+def sealed(folder: Path, content: str) -> None:
+    write_folder(folder, lambda beside: (beside / "file").write_text(content))
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_killed_between_two_renames_a_folder_is_put_back(tmp_path: Path, new: bool) -> None:
+    for content in ("old", "new"):
+        sealed(tmp_path / content, content)
+    if not new:
+        (tmp_path / "new" / SEAL).unlink()
+    (tmp_path / "old").rename(tmp_path / ".folder.l2a-old")
+    (tmp_path / "new").rename(tmp_path / f".folder.{dead()}.l2a-new")
+    tidy(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert (tmp_path / "folder" / "file").read_text() == ("new" if new else "old")
+
+
+def test_killed_after_both_renames_the_new_folder_stays(tmp_path: Path) -> None:
+    for name, content in (("folder", "new"), (".folder.l2a-old", "old")):
+        sealed(tmp_path / name, content)
+    tidy(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert (tmp_path / "folder" / "file").read_text() == "new"
+
+
+# Disks that refuse
+
+FULL = """
+import resource, sys
+import numpy as np, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from l2a_gym.cache import write_folder, write_text
+from l2a_gym.checked import write_array
+from l2a_gym.errors import UserError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+folder, zeros = Path(sys.argv[1]), np.zeros(10_000)
+words = Tokenizer(WordLevel({f"word {i}": i for i in range(5000)}, "word 0"))
+writes = [
+    lambda: write_text(folder / "text", "x" * 20_000),
+    lambda: write_array(folder / "array.npy", zeros),
+    lambda: write_folder(folder / "one", lambda beside: np.save(beside / "a.npy", zeros)),
+    lambda: write_folder(folder / "two", lambda beside: save_file({"a": torch.zeros(9_999)}, beside / "a.safetensors")),
+    lambda: write_folder(folder / "three", lambda beside: words.save(str(beside / "tokenizer.json"))),
+    lambda: write_folder(folder / "four", lambda beside: (beside / "a").write_bytes(bytes(20_000))),
+]
+for write in writes:
+    try:
+        write()
+        print("written")
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6, done.stdout
+    for name, line in zip(("text", "array.npy", "one", "two", "three", "four"), lines, strict=True):
+        assert line.startswith(f"{tmp_path}/{name} can't be written ("), line
+        assert line.endswith("or L2A_CACHE")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_a_folder_that_cant_be_written(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/secret")
+
+    with pytest.raises(PermissionError, match="/elsewhere/secret"):
+        write_folder(tmp_path / "folder", fail)
+
+
+def test_other_errors_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    def fail(_: Path) -> None:
+        (tmp_path / "none").read_text()
+
+    with pytest.raises(FileNotFoundError):
+        write_folder(tmp_path / "folder", fail)

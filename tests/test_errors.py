@@ -6,7 +6,8 @@ import pickle
 
 import pytest
 
-from l2a_gym.errors import UserError, brief, check_least, nearest, printable, unknown
+from l2a_gym.errors import UserError, brief, check_least, nearest, unknown
+from l2a_gym.wording import printable
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.masked_lm import MaskedTraining
-from l2a_gym.cache import sha256_of
+from l2a_gym.cache import SEAL, sha256_of
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.student import GeneralDistillation
@@ -78,7 +78,8 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {name: sha256_of(folder / name) for name in times(folder)}
+    """Of what was written; seals hold the stages' keys as well."""
+    return {name: sha256_of(folder / name) for name in times(folder) if Path(name).name != SEAL}
 
 
 def stages_of(names: set[str]) -> list[str]:
@@ -166,6 +167,21 @@ def test_same_input_gives_the_same_bytes(empty: Path, built: Prepared, task: Tas
     assert hashes(folder) == hashes(built.folder)
 
 
+def test_a_stage_damaged_before_the_manifest_was_written(
+    cache: Path, task: Task, config: Preparation, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = prepare(task, config, CPU).folder
+    content = hashes(folder)
+    (folder / "manifest.json").unlink()
+    shutil.rmtree(folder / "student")
+    file = folder / "few-shot" / "logits.npy"
+    file.write_bytes(file.read_bytes()[:-400] + bytes(400))
+    with caplog.at_level(logging.WARNING, "l2a_gym"):
+        prepare(task, config, CPU)
+    assert f"{folder / 'few-shot'} is damaged: building it again" in caplog.messages
+    assert hashes(folder) == content
+
+
 @pytest.mark.parametrize("missing", STAGES)
 def test_interrupted_build_goes_on(cache: Path, task: Task, config: Preparation, missing: str) -> None:
     folder = prepare(task, config, CPU).folder
@@ -197,6 +213,7 @@ def test_teacher_that_cannot_be_had_leaves_nothing(
     assert [path for path in (empty / "prepared").rglob("*") if path.suffix != ".lock" and path.is_file()] == []
 
 
+TUNING = "(updates=n, batch=16, learning_rate=1e-3, check=2)"
 CHILD = """
 import os, sys, torch
 from l2a_gym.distill.student import GeneralDistillation
@@ -214,6 +231,41 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(prepare(task, config, torch.device("cpu")).folder)
 """
+
+
+READ_ONLY = """
+import errno, os
+
+def refuse(event, arguments):
+    changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link")
+    if event == "open":
+        changes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    if changes and str(arguments[0]).startswith(os.environ["L2A_CACHE"]) and not os.path.isdir(arguments[0]):
+        raise OSError(errno.EROFS, "Read-only file system", str(arguments[0]))
+
+sys.addaudithook(refuse)
+try:
+    folder = prepare(task, config, torch.device("cpu")).folder
+    print(folder)
+except UserError as error:
+    print("error:", error)
+"""
+
+
+def test_a_complete_cache_on_a_read_only_disk_is_read_and_another_is_named(
+    empty: Path, small: dict[str, Any], built: Prepared
+) -> None:
+    code = CHILD.replace("import os, sys, torch", "import os, sys, torch\nfrom l2a_gym.errors import UserError")
+    code = code.partition('print("ready"')[0].replace("(updates=n, batch=16, learning_rate=1e-3, check=n)", TUNING)
+    command = [sys.executable, "-c", code + READ_ONLY, small["task"], small["checkpoint"], "6"]
+    for cache, said in ((built.folder.parents[1], f"{built.folder}\n"), (empty, "error: ")):
+        cache.mkdir(exist_ok=True)
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "L2A_CACHE": str(cache)})
+        assert done.stdout.startswith(said), (done.stdout, done.stderr)
+    assert (
+        "can't be written (Read-only file system): make room or give permission there, or name another" in done.stdout
+    )
+    assert list(empty.iterdir()) == []
 
 
 def child(small: dict[str, Any], updates: int) -> subprocess.Popen[str]:
@@ -333,7 +385,7 @@ def test_manifest(built: Prepared, task: Task, config: Preparation) -> None:
 
 
 def test_nothing_is_pickled(built: Prepared) -> None:
-    suffixes = {path.suffix for path in built.folder.rglob("*") if path.is_file()}
+    suffixes = {path.suffix for path in built.folder.rglob("*") if path.is_file() and path.name != SEAL}
     assert suffixes == {".npy", ".json", ".safetensors", ".arrow"}
     arrays = list(built.folder.rglob("*.npy"))
     assert len(arrays) >= 15

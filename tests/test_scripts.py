@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import runpy
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from l2a_gym.cli import run_cli
 from l2a_gym.runs.run import Run
 from l2a_gym.runs.runner import train
 
@@ -98,6 +101,9 @@ def test_a_cache_that_cannot_be_written(
         (["--budget", "-5"], "budget = -5: valid are whole numbers from 1"),
         (["--num-envs", "0"], "num_envs = 0: valid are whole numbers from 1"),
         (["--seed", "one"], "--seed"),
+        (["--seed", "1e23"], "--seed"),
+        (["--seed", "1" + 23 * "0"], "seed = 1"),
+        (["--task", "a\x1b[31m\n\u202e.toml"], r"a\x1b[31m\n\u202e.toml"),
     ],
 )
 def test_a_command_line_that_cannot_be_read_names_the_option(
@@ -196,6 +202,27 @@ def test_the_scripts_take_up_a_finished_run(
         2,
         "error: run holds a run with algo = 'similarity': give another folder with --out\n",
     )
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No arguments."""
+
+
+def test_a_disk_that_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(_: Nothing) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def gone(_: Nothing) -> None:
+        raise FileNotFoundError("no such thing")
+
+    monkeypatch.setattr(sys, "argv", ["script"])
+    with pytest.raises(SystemExit, match="2"):
+        run_cli(Nothing, full)
+    said = "error: [Errno 28] No space left on device: make room or give permission there\n"
+    assert capsys.readouterr().err == said
+    with pytest.raises(FileNotFoundError):
+        run_cli(Nothing, gone)
 
 
 def test_as_a_program(small: dict[str, Any]) -> None:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
-from l2a_gym.cache import cache_dir, locked, write_folder, write_text
+from l2a_gym.cache import cache_dir, damaged, locked, write_folder, write_text
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.distill.encode import Tokens, count_pieces, encode
 from l2a_gym.tasks.task import Task, Texts
@@ -36,9 +37,12 @@ def masked_lm_of(task: Task, checkpoint: str, config: MaskedTraining, seed: int,
     target = [task.train, *unlabelled]
     folder = cache_dir() / "masked-lm" / _key([*task.sources.values(), *target], task, checkpoint, config, seed)
     with locked(folder):
-        if not (folder / "training.json").is_file():
+        if damaged(folder, folder.name):
+            if folder.exists():
+                log.warning("%s is damaged: training it again", folder)
             log.info("  training the masked language model in %s", folder)
-            write_folder(folder, lambda beside: _train(task, target, checkpoint, config, seed, device, beside))
+            fill = partial(_train, task, target, checkpoint, config, seed, device)
+            write_folder(folder, fill, folder.name)
     return MaskedLM(str(folder), seed).to(device)
 
 

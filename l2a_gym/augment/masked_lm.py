@@ -17,7 +17,7 @@ from tqdm import tqdm, trange
 from transformers import AutoModelForMaskedLM
 
 from l2a_gym.augment.chain import ChainConfig, Sites, walk
-from l2a_gym.cache import write_array
+from l2a_gym.checked import read_array, write_array
 from l2a_gym.distill.checkpoint import load_model, load_tokenizer
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
@@ -258,9 +258,8 @@ def generate(
     with tqdm(total=len(starts), desc="generating", unit="walk", leave=False) as bar:
         for number, rows in enumerate(starts.length.argsort(stable=True).split(batch)):
             file = parts and parts / f"{number:05d}.npy"
-            if file and file.is_file():
-                kept = np.load(file, allow_pickle=False)
-            else:
+            kept = read_array(file) if file else None
+            if kept is None:
                 seen = None if label is None else label[rows]
                 kept = _walks(lm, starts.take(rows), free[rows], config, seed, rows, seen)
                 if file:

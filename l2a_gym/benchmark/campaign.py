@@ -18,15 +18,17 @@ from tqdm import tqdm
 from l2a_gym.benchmark.arena import arena_of
 from l2a_gym.benchmark.executors import EXECUTORS
 from l2a_gym.benchmark.job import LOOKS, Job, options_of
-from l2a_gym.benchmark.records import Failure, Row, append, read_rows
-from l2a_gym.benchmark.report.origin import CONFIG, FAILURES, ROWS, read_config, read_failures
-from l2a_gym.benchmark.report.page import write_report
+from l2a_gym.benchmark.lines import append
+from l2a_gym.benchmark.records import Failure, Row, read_failures, read_rows
+from l2a_gym.benchmark.report.origin import CONFIG, FAILURES, ROWS, read_config
+from l2a_gym.benchmark.report.page import check_report, write_report
 from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.suite import BASELINES, suite_of
 from l2a_gym.cache import locked, write_text
-from l2a_gym.errors import UserError, check_choice, check_least
-from l2a_gym.runs.run import METHOD
+from l2a_gym.errors import UserError, check_choice, check_least, check_seed
+from l2a_gym.runs.run import METHOD, load_class
+from l2a_gym.wording import printable
 
 EPISODE = 41
 """Units of a default episode: by these, the progress bar knows a job's length."""
@@ -72,7 +74,7 @@ class Campaign:
         check_choice("executor", self.executor, EXECUTORS)
         check_least("workers", self.workers)
         for seed in self.seeds:
-            check_least("seed", seed, 0)
+            check_seed(seed)
         if self.tuning and self.seeds:
             raise UserError("--tuning names the suite's tuning seeds: valid is it or --seeds, not both")
 
@@ -114,9 +116,11 @@ def run_campaign(campaign: Campaign) -> list[Row]:
     folder waits for the first.
 
     Raises:
-        UserError: a selector or a task that is not valid, or rows in the folder that other settings made.
+        UserError: a selector or a task that is not valid, or a folder with rows that other settings made or with files
+            of the user's in the place of ours.
     """
     check_names(campaign)
+    check_report(campaign.folder)
     with locked(campaign.folder):
         jobs, file = campaign.jobs(), campaign.folder / ROWS
         rows = read_rows(file) if file.is_file() else []
@@ -129,7 +133,7 @@ def run_campaign(campaign: Campaign) -> list[Row]:
         report = read_report([file], campaign.folder)
         page, _ = write_report(report, campaign.folder)
     print(as_text(report.found))
-    print(f"report: {page}")
+    print(f"report: {printable(page)}")
     return rows
 
 
@@ -181,7 +185,8 @@ def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], f
             else:
                 append(folder / FAILURES, result.as_json())
                 failed += 1
-                bar.write(f"failed: {result.selector} on {result.task}, seed {result.seed}: {result.reason}")
+                said = f"{result.selector} on {result.task}, seed {result.seed}: {result.reason}"
+                bar.write(f"failed: {printable(said)}")
             bar.set_postfix(done=len(jobs) - len(left) + len(rows), failed=failed, of=len(jobs))
             bar.update(cost[result.key])
     return rows
@@ -208,8 +213,8 @@ def check_names(campaign: Campaign) -> None:
                 f"{name!r} is a whole method, with texts and a student of its own: its selector is reinforce"
             )
         try:
-            options_of(selector_class(name))
-        except (ValueError, ImportError, AttributeError) as error:
+            options_of(load_class(name))
+        except (ValueError, AttributeError) as error:
             raise UserError(f"selector {name!r}: {error}") from error
 
 

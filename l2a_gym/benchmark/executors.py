@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from threading import Thread
 
 from l2a_gym.benchmark.job import Job, attempt
 from l2a_gym.benchmark.records import Failure, Row
@@ -53,9 +54,17 @@ def _worker() -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Begin a worker: Ctrl-C is its parent's business."""
+    """Begin a worker: Ctrl-C is its parent's business, and it ends with its parent, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     quieten()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # whatever the job is in the middle of
 
 
 def execute_on_ray(jobs: Sequence[Job], workers: int, address: str) -> Iterator[Row | Failure]:

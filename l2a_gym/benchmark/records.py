@@ -7,13 +7,14 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.errors import UserError
+from l2a_gym.benchmark.lines import checked, read_lines
 
 LEVELS = 255
 """Weights are rounded to this many steps from 0 to 1 before they are played, so that a row holds each in a byte."""
@@ -113,12 +114,21 @@ class Row:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Row:
-        """The row that :meth:`as_json` wrote."""
-        students = tuple(Student(**each) for each in values["students"])
-        curve = tuple(Checkpoint(**each) for each in values["curve"])
+        """The row that :meth:`as_json` wrote.
+
+        Raises:
+            KeyError: a value is missing.
+            TypeError: one is of another type.
+            ValueError: there are no students, or nothing was found of them.
+        """
+        students = tuple(checked(Student, each) for each in values["students"])
+        curve = tuple(checked(Checkpoint, each) for each in values["curve"])
         if not students or not curve:
             raise ValueError("students or curve are empty")
-        return Row(**{**values, "students": students, "curve": curve})
+        row = checked(Row, {**values, "students": students, "curve": curve})
+        if row.budget < 1 or not all([*row.chosen.values(), *row.used.values()]):
+            raise ValueError("budget is 0, or a list of shares is empty")
+        return row
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class Failure:
     @property
     def reason(self) -> str:
         """The last line of why."""
-        return self.error.strip().splitlines()[-1]
+        return (self.error.strip().splitlines() or ["no reason given"])[-1]
 
     def as_json(self) -> str:
         """One line."""
@@ -151,27 +161,16 @@ def read_rows(file: Path) -> list[Row]:
     Raises:
         UserError: no such file, or a line that is no row.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    except OSError as error:
-        raise UserError(f"{file} can't be read ({error.strerror}): name a file of rows") from error
-    return [_row(file, number, line) for number, line in enumerate(lines, start=1) if line.endswith("\n")]
+    return read_lines(file, Row.of, "row of a benchmark")
 
 
-def _row(file: Path, number: int, line: str) -> Row:
-    try:
-        return Row.of(json.loads(line))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}, line {number}, is no row of a benchmark ({error})") from error
+def read_failures(file: Path) -> list[Failure]:
+    """The failures of a file, none where there is no such file; a last line that was cut off is left out.
 
-
-def append(file: Path, line: str) -> None:
-    """Add a line to a file; the end of a line that was cut off goes first."""
-    with file.open("a+b") as opened:
-        opened.seek(0)
-        content = opened.read()
-        opened.truncate(content.rfind(b"\n") + 1)
-        opened.write(line.encode("utf-8") + b"\n")
+    Raises:
+        UserError: a line that is no failure.
+    """
+    return read_lines(file, partial(checked, Failure), "failure of a benchmark") if file.is_file() else []
 
 
 def rounded(action: NDArray[np.float32]) -> NDArray[np.float32]:

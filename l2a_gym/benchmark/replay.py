@@ -12,6 +12,7 @@ from l2a_agents.selector import Action, Observation
 from l2a_gym.benchmark.arena import Arena, Env, arena_of
 from l2a_gym.benchmark.job import Job, Played, final_student, mean_return, mean_shares, one_thread
 from l2a_gym.benchmark.records import Row, Student, unpack
+from l2a_gym.wording import printable
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Finding:
         word = "confirmed" if self.confirmed else "REFUTED"
         agrees = "exactly" if self.apart == 0 else f"differences of at most {self.apart:.2g}"
         says = "; ".join([*(self.complaints or [agrees]), *([self.note] if self.note else [])])
-        return f"{word}: {selector} on {task}, seed {seed}: {says}"
+        return printable(f"{word}: {selector} on {task}, seed {seed}: {says}")
 
 
 def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from l2a_gym.cache import sha256_of, write_folder, write_text
+from l2a_gym.cache import check_replaceable, damaged, own_folder, write_folder, write_text
 from l2a_gym.distill.cut import cutting_tokenizer, lengthen
 from l2a_gym.errors import UserError
-
-MARK = "l2a_gym.json"
-"""The file of an exported folder that lists the others with their hashes."""
 
 
 def check_export(folder: Path) -> None:
@@ -27,33 +23,15 @@ def check_export(folder: Path) -> None:
     """
     if Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(f"{folder} would be replaced, and this command runs in it: give a new folder")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: give a new folder")
-    if changed := changed_files(folder):
-        more = f" (nor are {len(changed) - 1} more)" if len(changed) > 1 else ""
-        raise UserError(
-            f"{folder} would be replaced, and {changed[0]} in it is not as an export wrote it{more}: give a new folder"
-        )
+    check_replaceable(folder)
+    if own_folder(folder) and (changed := damaged(folder)):
+        raise UserError(f"{folder} would be replaced, and {changed[0]} in it was changed: give a new folder")
     parent = next(each for each in folder.resolve().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
         raise _not_written(folder, error) from error
-
-
-def changed_files(folder: Path) -> list[str]:
-    """Names of files in an exported folder that are missing or not as they were written, and of files that were added.
-
-    All that lies in a folder that no export wrote; nothing where there is none, or it is empty.
-    """
-    try:
-        written: dict[str, str] = dict(json.loads((folder / MARK).read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-    same = {name for name in there.intersection(written) if sha256_of(folder / name) == written[name]}
-    return sorted(there.union(written) - same - {MARK})
 
 
 def export(
@@ -83,13 +61,9 @@ def export(
         reader.save_pretrained(beside)
         _name_for_all_versions(beside / "tokenizer_config.json")
         finish(beside)
-        files = {path.name: sha256_of(path) for path in sorted(beside.iterdir())}
-        write_text(beside / MARK, json.dumps({"l2a-gym": version("l2a-gym"), "files": files}, indent=1))
-        for path in beside.iterdir():  # safetensors leaves its file to the owner alone
-            path.chmod((beside / MARK).stat().st_mode)
 
     try:
-        write_folder(folder.resolve(), fill)
+        write_folder(folder, fill)
     except (OSError, SafetensorError) as error:
         raise _not_written(folder, error) from error
 

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from l2a_gym.cache import cache_dir, locked, write_folder
+from l2a_gym.cache import cache_dir, damaged, locked, write_folder
 from l2a_gym.distill.checkpoint import load_checkpoint
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import teacher_precision
@@ -69,7 +69,9 @@ def teacher_features(
     folder = cache_dir() / "features" / f"{prepared.folder.name}-{teacher}-{_key(prepared, teacher, layers)}"
     shapes = _shapes(prepared, layers, shape.hidden_size)
     with locked(folder):
-        if not _stands(folder, shapes):
+        if damaged(folder, folder.name):
+            if folder.exists():
+                log.warning("%s is damaged: writing it again", folder)
             _write(folder, shapes, prepared, teacher, layers, device)
     arrays = {
         loss: [np.load(folder / _file(loss, layer), mmap_mode="r", allow_pickle=False) for layer in numbers]
@@ -99,18 +101,6 @@ def _shapes(prepared: Prepared, layers: Layers, width: int) -> Shapes:
     return {_file(loss, layer): shape(loss) for loss, numbers in layers.items() for layer in numbers}
 
 
-def _stands(folder: Path, shapes: Shapes) -> bool:
-    """Whether all files are there and of full size."""
-    if not folder.is_dir():
-        return False
-    try:
-        arrays = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in shapes}
-    except (OSError, ValueError, EOFError):
-        log.warning("%s is damaged: writing it again", folder)
-        return False
-    return all((array.shape, array.dtype) == (shapes[name], np.float16) for name, array in arrays.items())
-
-
 def _write(
     folder: Path, shapes: Shapes, prepared: Prepared, teacher: str, layers: Layers, device: torch.device
 ) -> None:
@@ -127,7 +117,7 @@ def _write(
         value_projection(model)
     tokens = prepared.tokens(slice(0, prepared.rows["train"].stop)).to(device)
     log.info("writing %s of the %s teacher's features to %s", _readable(size), teacher, folder)
-    write_folder(folder, lambda beside: _fill(beside, shapes, model, tokens, layers))
+    write_folder(folder, lambda beside: _fill(beside, shapes, model, tokens, layers), folder.name)
 
 
 @torch.no_grad()

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import stats
 from tqdm import tqdm
 
-from l2a_gym.cache import write_text
+from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError, check_choice
+from l2a_gym.runs.ablation_table import as_csv, effects, markdown
 from l2a_gym.runs.evaluate import UNIFORM, best_student, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import SHAPING, USUAL, Run, new_selector, task_slug
-from l2a_gym.runs.runner import check_run, open_folder, stage, train_rounds
+from l2a_gym.runs.runner import check_folders, check_run, open_folder, sources_of, train_rounds
+from l2a_gym.runs.stage import stage
 
 STREAM = 3
 """The stream of the ablation's student seeds; runs have the streams before it."""
-LEVEL = 0.95
-"""The level of the intervals."""
 FULL = "full"
 """The variant that all are compared with."""
+FILES = ("rows.jsonl", "ablation.md", "ablation.csv")
+"""What an ablation leaves in its folder besides its config.json and its runs."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +171,13 @@ def ablate(plan: Ablation) -> list[dict[str, Any]]:
     """
     check_same_ablation(plan)
     check_run(plan.run)  # finds what is wrong before the folder is made
-    open_folder(plan.folder, settings(plan))
-    rows = effects(train_students(plan), plan.chosen())
-    text = markdown(plan, rows)
-    write_text(plan.folder / "ablation.md", text)
-    write_text(plan.folder / "ablation.csv", as_csv(rows))
+    with locked(plan.folder):
+        check_same_ablation(plan)  # another process may have filled the folder
+        open_folder(plan.folder, settings(plan))
+        rows = effects(train_students(plan), plan.chosen())
+        text = markdown(plan, rows)
+        write_text(plan.folder / "ablation.md", text)
+        write_text(plan.folder / "ablation.csv", as_csv(rows))
     print(text)
     return rows
 
@@ -189,21 +188,37 @@ def settings(plan: Ablation) -> dict[str, Any]:
 
 
 def check_same_ablation(plan: Ablation) -> None:
-    """Refuse a folder that holds a run or another ablation; more seeds and other variants are the same ablation.
+    """Refuse a folder that holds a run, another ablation, or files of the user's.
+
+    More seeds and other variants are the same ablation.
 
     Raises:
-        UserError: names the first setting that differs.
+        UserError: names the first setting that differs, or the user's file.
     """
-    file = plan.folder / "config.json"
-    if not file.is_file():
-        return
-    earlier, now = json.loads(file.read_text(encoding="utf-8")), settings(plan)
-    if "variants" not in earlier:
+    earlier, now = read_settings(plan.folder), settings(plan)
+    if earlier and "variants" not in earlier:
         raise UserError(f"{plan.folder} holds a run and no ablation: give another folder with --out")
     for name in (*SHAPING, "budget", "export_student", "export_steps"):
-        if earlier.get(name) != now[name]:
+        if earlier and earlier.get(name) != now[name]:
             found = f"{name} = {earlier.get(name)!r}"
             raise UserError(f"{plan.folder} holds an ablation with {found}: give another folder with --out")
+    if not earlier and (found := next((name for name in FILES if (plan.folder / name).exists()), "")):
+        raise UserError(f"{plan.folder} holds {found}, and no config.json of an ablation: give another with --out")
+    for variant in plan.chosen():
+        check_folders(plan.run_of(variant))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings in an ablation's folder; none where it has no config.json.
+
+    Raises:
+        UserError: they can't be read.
+    """
+    file = folder / "config.json"
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file} can't be read ({error}): give another folder with --out") from error
 
 
 def train_students(plan: Ablation) -> list[Student]:
@@ -241,7 +256,8 @@ def students_of(variant: Variant, run: Run, seeds: Sequence[int]) -> Iterator[St
     last, selector, _ = train_rounds(run)
     policy = UNIFORM
     if run.algo != UNIFORM:
-        policy = stage(run.folder / "policy.json", lambda: best_student(last, selector)[1])["policy"]
+        sources = sources_of(run, last)
+        policy = stage(run.folder / "policy.json", sources, lambda: best_student(last, selector)[1])["policy"]
     chosen = selector if policy == run.algo else new_selector(last, policy)
     for seed in seeds:
         start = time.perf_counter()
@@ -260,74 +276,3 @@ def students_of(variant: Variant, run: Run, seeds: Sequence[int]) -> Iterator[St
             all_data_teacher=score_teacher(prepared, "all-data", "test").accuracy,
             seconds=round(time.perf_counter() - start, 1),
         )
-
-
-def effects(students: Sequence[Student], variants: Sequence[Variant]) -> list[dict[str, Any]]:
-    """The table: :func:`effect` of each variant."""
-    by_variant = {each.name: [s for s in students if s.variant == each.name] for each in variants}
-    return [effect(each, by_variant[FULL]) for each in by_variant.values()]
-
-
-def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, Any]:
-    """A variant's row of the table.
-
-    Args:
-        students: the variant's n students, n >= 2.
-        full: those of the full method, on the same seeds in the same order.
-
-    Returns:
-        ``variant``, ``teacher``, ``policy``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and
-        half of its interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
-        ``less_few_shot_teacher``; the half as ``<name>_half``.
-    """
-    pairs = zip(students, full, strict=True)
-    columns = {
-        "test": [each.test for each in students],
-        "less_full": [each.test - other.test for each, other in pairs],
-        "less_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
-    }
-    row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "policy", "parameters")}
-    row["dev"] = float(np.mean([each.dev for each in students]))
-    for name, values in columns.items():
-        row[name], row[f"{name}_half"] = t_interval(values)
-    return row
-
-
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean of n >= 2 values, and half of its t-interval at :data:`LEVEL`: t(n - 1) · s / √n."""
-    n = len(values)
-    quantile = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
-    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / sqrt(n)
-
-
-def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table in per cent, and what its intervals are."""
-    lines = [
-        f"# Ablation of {plan.algo} on {plan.task}",
-        "",
-        "| variant | taught by | weights by | parameters % | dev % | test % | less full | less few-shot teacher |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = [row[name] for name in ("variant", "teacher", "policy")]
-        cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
-        cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
-        differences = ("less_full", "less_few_shot_teacher")
-        cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
-        lines.append(f"| {' | '.join(cells)} |")
-    note = (
-        f"± is half of a {LEVEL:.0%} t-interval over {plan.seeds} final students, whose seeds are the same for all "
-        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once, and "
-        "select said once whether its weights or uniform ones are used: what another training would change is not in "
-        "the intervals."
-    )
-    return "\n".join([*lines, "", note, ""])
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table as comma-separated values, in shares of 1."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -9,11 +9,11 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from l2a_gym.distill.checkpoint import EMBEDDED
-from l2a_gym.markdown import plain
 from l2a_gym.prepared import Prepared
 from l2a_gym.runs.report import size_of
 from l2a_gym.runs.run import Run, task_slug
 from l2a_gym.tasks.hub_sets import TASKS
+from l2a_gym.wording import plain
 
 EMBEDDED_ID = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -31,7 +31,7 @@ from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.teacher import predict, sentence_vectors
-from l2a_gym.errors import UserError, check_least
+from l2a_gym.errors import UserError, check_least, check_seed
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import Prepared
 from l2a_gym.stages import Preparation
@@ -161,8 +161,9 @@ def diagnose(task_id: str, config: Preparation, device: str, texts: int, sweeps:
 
 
 def _check(config: Preparation, texts: int, sweeps: int, seed: int) -> None:
-    for name, value, least in (("texts", texts, 1), ("sweeps", sweeps, 1), ("seed", seed, 0)):
-        check_least(name, value, least)
+    for name, value in (("texts", texts), ("sweeps", sweeps)):
+        check_least(name, value)
+    check_seed(seed)
     if not any(config.pool.copies.get(name) for name in LEXICAL):
         raise UserError(f"the pool has no edited copies of the shots: valid are pools with {', '.join(LEXICAL)}")
 

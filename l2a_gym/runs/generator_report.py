@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from l2a_gym.cache import write_text
-from l2a_gym.errors import UserError
+from l2a_gym.cache import write_text, writing
 from l2a_gym.runs.generator import DRAWS, EDA, SELECT, SHOTS, SOURCES, Row
+from l2a_gym.wording import plain
 
 ENDS = ("", "_low", "_high")
 """What follows a column's name in those of its interval."""
@@ -38,10 +38,8 @@ def make_folder(out: Path) -> None:
     Raises:
         UserError: it can't be made.
     """
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {out} can't be made ({error.strerror}): give another with --out") from error
 
 
 def write(rows: list[Row], task_id: str, out: Path) -> None:
@@ -78,7 +76,7 @@ def as_markdown(rows: list[Row], task_id: str) -> str:
         kept = "" if np.isnan(share[0]) else "{:.1f} [{:.1f}, {:.1f}]".format(*share)
         varied = f"{row.distinct_1:.3f} | {row.distinct_2:.3f} | {row.perplexity:.1f}"
         lines.append(f"| {row.origin} | {row.sweeps} | {row.texts} | {odds} | {kept} | {varied} |")
-    return "\n".join([f"# The generator on {task_id}", "", *lines, "", NOTES])
+    return "\n".join([f"# The generator on {plain(task_id)}", "", *lines, "", NOTES])
 
 
 def _draw(rows: list[Row], file: Path) -> None:

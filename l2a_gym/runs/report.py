@@ -9,6 +9,7 @@ import numpy as np
 from l2a_gym.prepared import TEACHERS, Prepared
 from l2a_gym.runs.evaluate import Row, score_teacher
 from l2a_gym.runs.run import Run
+from l2a_gym.wording import printable
 
 EPISODE = ("reward", "gain", "dev_accuracy", "dev_nll", "dev_macro_f1")
 """Logged figures that say how episodes went, by whatever selector."""
@@ -52,13 +53,13 @@ def table(run: Run, summary: dict[str, Any]) -> str:
         values = test["per_seed"]
         spread = f"{100 * min(values):.1f} .. {100 * max(values):.1f}" if len(values) > 1 else ""
         cost = f"{summary['updates']:9d}{summary['student_seconds'][name]:9.1f}" if name in summary["rows"] else ""
-        title = f"selector ({run.algo})" if name == "selector" else name.replace("_", " ")
+        title = f"selector ({printable(run.algo)})" if name == "selector" else name.replace("_", " ")
         lines.append(f"{title:22}{100 * dev:8.1f}{100 * test['mean']:8.1f}{spread:>14}{cost}")
     if exported := summary.get("exported"):
         accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
         lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
-        lines.append(f"exported: {size_of(exported['parameters'])}, weights by {exported['policy']}")
-    return "\n".join([f"task {run.task}", *lines, f"student: {size_of(summary['parameters'])}"])
+        lines.append(f"exported: {size_of(exported['parameters'])}, weights by {printable(exported['policy'])}")
+    return "\n".join([f"task {printable(run.task)}", *lines, f"student: {size_of(summary['parameters'])}"])
 
 
 def size_of(parameters: dict[str, int]) -> str:

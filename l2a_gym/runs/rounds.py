@@ -8,7 +8,9 @@ in the same proportions. A round that stands in the run folder is not done again
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.cache import write_array, write_text
+from l2a_gym.cache import damaged, hashes, write_folder, write_text
+from l2a_gym.checked import digest_of, write_array
 from l2a_gym.runs.run import Run, load_selector, new_selector
+
+log = logging.getLogger(__name__)
 
 LOOKS = 8
 """Episodes over whose candidates a selector's weights are averaged."""
@@ -32,7 +37,7 @@ def rounds_of(run: Run) -> list[Run]:
     Each begins with the pool that the one before left; the budget is split evenly.
     """
     share = run.budget // run.rounds
-    pools = [run.pool, *(str(_folder(run, number) / "pool.json") for number in range(1, run.rounds))]
+    pools = [run.pool, *(str(_folder(run, number) / "pool" / "pool.json") for number in range(1, run.rounds))]
     rounds = [
         replace(run, rounds=1, pool=pool, budget=share, out=_folder(run, number))
         for number, pool in enumerate(pools, start=1)
@@ -54,15 +59,20 @@ def begin_round(rounds: list[Run], number: int) -> Selector:
     if number == 0:
         return new_selector(rounds[0])
     before = rounds[number - 1]
-    if not (before.folder / "pool.json").is_file():
-        renew_pool(before, load_selector(before))
+    learnt, pool = before.folder / "selector", before.folder / "pool"
+    preferred = load_selector(before)
+    key = digest_of(hashes(learnt))
+    if lost := damaged(pool, key):
+        if pool.exists():
+            log.warning("%s is damaged (%s): making it again", pool, ", ".join(lost))
+        write_folder(pool, partial(renew_pool, before, preferred), key)
     selector = new_selector(rounds[number])
-    selector.load(before.folder / "selector")
+    selector.load(learnt)
     return selector
 
 
-def renew_pool(run: Run, selector: Selector) -> None:
-    """Write ``preference.npy`` and ``pool.json`` into the run's folder: the pool that the selector prefers."""
+def renew_pool(run: Run, selector: Selector, folder: Path) -> None:
+    """Write ``preference.npy`` and ``pool.json`` into a folder: the pool that the run's selector prefers."""
     env = run.environment(**selector.env_options)
     weight, shown = np.zeros((2, env.world.candidates))
     for seed in np.random.SeedSequence([run.seed, 0x9001]).generate_state(LOOKS).tolist():
@@ -86,12 +96,12 @@ def renew_pool(run: Run, selector: Selector) -> None:
     liked = mean_weight(operator, weight, shown, len(config.names))[1:]
     counts = np.array(list(config.copies.values()))
     copies = counts * liked / max(float(counts @ liked / max(counts.sum(), 1e-12)), 1e-12)
-    write_array(run.folder / "preference.npy", np.concatenate(preference))
+    write_array(folder / "preference.npy", np.concatenate(preference))
     values: dict[str, Any] = asdict(config) | {
         "copies": dict(zip(config.copies, copies.round(3).tolist(), strict=True)),
         "preference": "preference.npy",
     }
-    write_text(run.folder / "pool.json", json.dumps(values, indent=1))
+    write_text(folder / "pool.json", json.dumps(values, indent=1))
 
 
 def mean_weight(

@@ -11,9 +11,11 @@ from typing import Any
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
+from l2a_gym.cache import check_replaceable, damaged
+from l2a_gym.checked import digest_of
 from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
 METHOD: dict[str, dict[str, Any]] = {
@@ -24,6 +26,16 @@ USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
 """What the others get."""
 SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
 """Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
+PROGRESS = "progress.json"
+"""The file beside a selector's own that says what its training spent."""
+FOLDERS = ("selector", "student", "pool")
+"""What a run writes as a whole, and replaces."""
+FILES = (
+    *FOLDERS,
+    *("versions.json", "record.jsonl", "tensorboard", "comparison.json", "exported.json", "policy.json"),
+    *("summary.json", "evaluation.json", "round-1"),
+)
+"""What a run leaves in its folder besides its config.json."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +93,8 @@ class Run:
             object.__setattr__(self, "export_student", self.student)
         for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
             check_least(name, getattr(self, name))
-        for name in ("seed", "general_updates"):
-            check_least(name, getattr(self, name), 0)
+        check_least("general_updates", self.general_updates, 0)
+        check_seed(self.seed)
 
     @property
     def folder(self) -> Path:
@@ -125,46 +137,78 @@ def load_run(folder: Path) -> Run:
 
 
 def check_same_run(run: Run) -> None:
-    """Refuse a folder that holds another run; a larger budget, and other ways to evaluate, are the same run.
+    """Refuse a folder that holds another run, or files of the user's where the run's are going to lie.
+
+    A larger budget, and other ways to evaluate, are the same run.
 
     Raises:
-        UserError: names the first setting that differs.
+        UserError: names the first setting that differs, or the user's file.
     """
-    if not (run.folder / "config.json").is_file():
-        return
-    earlier = load_run(run.folder).as_dict()
-    for name, value in run.as_dict().items():
-        if name in SHAPING and earlier[name] != value:
-            raise UserError(f"{run.folder} holds a run with {name} = {earlier[name]!r}: give another folder with --out")
+    if (run.folder / "config.json").exists():
+        earlier = load_run(run.folder).as_dict()
+        for name, value in run.as_dict().items():
+            if name in SHAPING and earlier[name] != value:
+                found = f"{name} = {earlier[name]!r}"
+                raise UserError(f"{run.folder} holds a run with {found}: give another folder with --out")
+    elif found := next((name for name in FILES if (run.folder / name).exists()), ""):
+        raise UserError(f"{run.folder} holds {found}, and no config.json of a run: give another folder with --out")
+    for name in FOLDERS:
+        check_replaceable(run.folder / name)
+
+
+def selector_key(run: Run) -> str:
+    """Of what run a trained selector is, wherever the run's folder lies."""
+    settings = run.as_dict()
+    return digest_of({name: settings[name] for name in SHAPING} | {"pool": Path(run.pool).name})
 
 
 def load_selector(run: Run) -> Selector:
     """The trained selector of a run.
 
     Raises:
-        UserError: its training has not come to its end.
+        UserError: there is none, it is damaged, or its training has not come to its end.
     """
-    try:
-        progress = json.loads((run.folder / "progress.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run.folder} holds no trained selector: its progress.json can't be read ({error})") from error
+    folder = run.folder / "selector"
+    if not folder.is_dir():
+        raise UserError(f"{run.folder} holds no trained selector: train it with scripts/train_agent.py")
+    if lost := damaged(folder, selector_key(run)):
+        raise UserError(f"{folder} is damaged ({', '.join(lost)}): the command that began the run trains it anew")
+    progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
     if not progress["finished"]:
         raise UserError(
             f"the training in {run.folder} stopped after {progress['spent']} of {run.budget} units: "
             "finish it with the command that began it"
         )
     selector = new_selector(run)
-    selector.load(run.folder / "selector")
+    selector.load(folder)
     return selector
 
 
 def new_selector(run: Run, name: str | None = None) -> Selector:
-    """An untrained selector for a run's environment: the run's own, or another by name."""
+    """An untrained selector for a run's environment: the run's own, or another by name.
+
+    Raises:
+        UserError: there is none of this name, or it can't do with what the environment shows.
+    """
+    kind = load_class(name or run.algo)
     try:
-        kind = selector_class(name or run.algo)
         return kind(Spaces.of(run.environment(**kind.env_options)))
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(str(error)) from error
+
+
+def load_class(name: str) -> type[Selector]:
+    """The class of a selector, by its registered name or as my_module:MySelector.
+
+    Raises:
+        UserError: there is none, or its module can't be imported.
+    """
+    try:
+        return selector_class(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(str(error)) from error
+    except (Exception, SystemExit) as error:  # a module of the user's may do anything
+        raise UserError(f"selector {name!r} can't be imported: {type(error).__name__}: {error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -3,63 +3,77 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from l2a_agents.selector import Selector
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
-from l2a_gym.cache import write_folder, write_text
+from l2a_gym.cache import check_replaceable, hashes, locked, write_text, writing
+from l2a_gym.checked import digest_of
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import shape_student
-from l2a_gym.errors import UserError
 from l2a_gym.runs.card import model_card
 from l2a_gym.runs.evaluate import Row, best_student, compare, score_export, student_seeds
-from l2a_gym.runs.report import scalar_name, summarise, table
+from l2a_gym.runs.progress import train_selector
+from l2a_gym.runs.report import summarise, table
 from l2a_gym.runs.rounds import begin_round, last_round, rounds_of
-from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.runs.run import FOLDERS, Run, check_same_run, load_run, load_selector, new_selector, versions
+from l2a_gym.runs.stage import stage, undamaged
 from l2a_gym.tasks.registry import make_task
+from l2a_gym.wording import printable
 
 EVALUATION = 2
 """The stream of fresh student seeds; the run itself compares on stream 0 and exports on stream 1."""
-SAVE_EVERY = 20.0
-"""Seconds between two saves of the selector while it trains."""
 
 
 def train(run: Run) -> dict[str, Any]:
     """Do the whole run and return its summary.
 
     The stages and what they leave in the run folder: training, round by round (``round-1/``, ..., ``selector/``,
-    ``progress.json``, ``record.jsonl``, TensorBoard events), comparison (``comparison.json``), export (``student/``,
-    ``exported.json``), then ``summary.json``. A stage that stands is not done again, and training that was interrupted
-    goes on with the budget that was left.
+    ``record.jsonl``, TensorBoard events), comparison (``comparison.json``), export (``student/``, ``exported.json``),
+    then ``summary.json``. A stage that stands is not done again, and training that was interrupted goes on with the
+    budget that was left. What was damaged since is made again, with a warning. A second process waits for the first.
+
+    Raises:
+        UserError: a setting that is not valid, or a folder that holds another run or files of the user's.
     """
     folder, clock = run.folder, Clock()
-    check_same_run(run)
+    check_folders(run)
     with clock("prepare"):  # finds what is wrong with the run before its folder is made
         check_run(run)
-    forget_outdated(run)
-    if (folder / "student").exists() and not (folder / "exported.json").is_file():
-        check_export(folder / "student")
-    open_folder(folder, run.as_dict())
-    with clock("train"):
-        last, selector, spent = train_rounds(run)
-    with clock("evaluate"):
-        rows = stage(folder / "comparison.json", lambda: compared(last, selector))
-    with clock("export"):
-        exported = stage(folder / "exported.json", lambda: export_student(last, selector, folder / "student"))
-    prepared = last.environment().world.prepared
-    summary = summarise(prepared, rows_of(rows)) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
-    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    with locked(folder):
+        check_folders(run)  # which another process may have filled
+        open_folder(folder, run.as_dict())
+        with clock("train"):
+            last, selector, spent = train_rounds(run)
+        sources = sources_of(run, last)
+        with clock("evaluate"):
+            rows = stage(folder / "comparison.json", sources, lambda: compared(last, selector))
+        with clock("export"):
+            exported = export_once(last, selector, sources)
+        prepared = last.environment().world.prepared
+        summary = summarise(prepared, rows_of(rows)) | {"exported": exported, "seconds": clock.seconds, "spent": spent}
+        write_text(folder / "summary.json", json.dumps(summary, indent=1))
     print(table(run, summary))
-    print(f"selector, student and records: {folder}")
+    print(f"selector, student and records: {printable(folder)}")
     return summary
+
+
+def check_folders(run: Run) -> None:
+    """Refuse to write into the folders of other runs, and over files of the user's.
+
+    Raises:
+        UserError: names the first folder or setting.
+    """
+    check_same_run(run)
+    for part in rounds_of(run)[:-1]:
+        for name in FOLDERS:
+            check_replaceable(part.folder / name)
 
 
 def check_run(run: Run) -> None:
@@ -80,10 +94,8 @@ def open_folder(folder: Path, settings: dict[str, Any]) -> None:
     Raises:
         UserError: it can't be made.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the run folder {folder} can't be made ({error.strerror}): name another with --out") from error
     write_text(folder / "config.json", json.dumps(settings, indent=1))
     write_text(folder / "versions.json", json.dumps(versions(), indent=1))
 
@@ -99,15 +111,31 @@ def train_rounds(run: Run) -> tuple[Run, Selector, int]:
     return rounds[-1], load_selector(rounds[-1]), spent
 
 
+def sources_of(run: Run, last: Run) -> str:
+    """Hash of what a run's results are made from: its settings, its trained selector, and its last round's files."""
+    files = last.environment().world.prepared.manifest()["files"]
+    return digest_of([run.as_dict() | {"out": ""}, hashes(run.folder / "selector"), files])
+
+
 def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     """Repeat a finished run's comparison on fresh student seeds; prints the table and writes ``evaluation.json``."""
     run = load_run(folder)
     last = last_round(run)
-    rows = compare(last, load_selector(last), student_seeds(EVALUATION, students, run.seed))
-    summary = summarise(last.environment().world.prepared, rows)
-    write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
+    with locked(folder):
+        rows = compare(last, load_selector(last), student_seeds(EVALUATION, students, run.seed))
+        summary = summarise(last.environment().world.prepared, rows)
+        write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
     print(table(run, summary))
     return summary
+
+
+def export_run(folder: Path, to: Path | None = None) -> Path:
+    """Export a finished run's student; returns its folder, by default ``student`` in the run's."""
+    run, to = last_round(load_run(folder)), to or folder / "student"
+    with locked(folder):
+        scores = export_student(run, load_selector(run), to)
+    print(f"{printable(to)}: dev accuracy {scores['dev_accuracy']:.4f}, test accuracy {scores['test_accuracy']:.4f}")
+    return to
 
 
 def compared(run: Run, selector: Selector) -> dict[str, Any]:
@@ -121,82 +149,25 @@ def rows_of(comparison: dict[str, Any]) -> dict[str, list[Row]]:
     return {name: [Row.of(values) for values in each] for name, each in comparison.items()}
 
 
-def stage(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``file`` holds, after making it where it is missing."""
-    if not file.is_file():
-        write_text(file, json.dumps(make(), indent=1))
-    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return result
+def export_once(run: Run, selector: Selector, sources: str) -> dict[str, Any]:
+    """Export a run's student unless it was done before and stands as it was written, and return its scores."""
+    student = run.folder / "student"
 
+    def make() -> dict[str, Any]:
+        scores = export_student(run, selector, student)
+        files = {name: sha for name, sha in hashes(student).items() if name != "README.md"}  # a card may be edited
+        return {**scores, "files": files}
 
-def forget_outdated(run: Run) -> None:
-    """Remove a comparison and an export that were made with other settings than the run's."""
-    if (run.folder / "config.json").is_file() and load_run(run.folder).as_dict() != run.as_dict():
-        for name in ("comparison.json", "exported.json"):
-            (run.folder / name).unlink(missing_ok=True)
+    def stands(values: dict[str, Any]) -> bool:
+        if undamaged(student, values["files"]):
+            return True
+        shutil.rmtree(
+            student.resolve(), ignore_errors=True
+        )  # of no use to anybody, and not to be refused by the export
+        return False
 
-
-def train_selector(run: Run, selector: Selector) -> int:
-    """Spend the run's budget on the selector; returns what was spent, earlier calls included.
-
-    Where the run's folder holds a selector that was interrupted, training goes on from it.
-    """
-    with Progress(run, selector) as progress:
-        if progress.before < run.budget:
-            seed = int(np.random.SeedSequence([run.seed, progress.before]).generate_state(1)[0])
-            selector.train(
-                run.make_env(**selector.env_options), run.budget - progress.before, seed, progress.log, run.num_envs
-            )
-    return progress.spent
-
-
-class Progress:
-    """Shows, records and saves a selector's training; on leaving, however it ends, the selector is saved.
-
-    Attributes:
-        before: what earlier, interrupted calls spent.
-        spent: what is spent in all.
-    """
-
-    def __init__(self, run: Run, selector: Selector) -> None:
-        self.run, self.selector = run, selector
-        self.saved_at = time.monotonic()
-        self.file = run.folder / "progress.json"
-        self.before = self.spent = 0
-        run.folder.mkdir(parents=True, exist_ok=True)
-        if self.file.is_file():
-            self.before = self.spent = json.loads(self.file.read_text(encoding="utf-8"))["spent"]
-            selector.load(run.folder / "selector")
-
-    def __enter__(self) -> Progress:
-        self.bar = tqdm(total=self.run.budget, initial=self.before, unit="unit", desc=f"training {self.run.algo}")
-        self.writer = SummaryWriter(str(self.run.folder / "tensorboard"))
-        self.record = (self.run.folder / "record.jsonl").open("a", encoding="utf-8")
-        return self
-
-    def log(self, spent: int, values: dict[str, float]) -> None:
-        """Take what the selector reports after ``spent`` units of this call."""
-        self.spent = self.before + spent
-        self.bar.update(self.spent - self.bar.n)
-        self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("gain", "dev_accuracy") if name in values})
-        for name, value in values.items():
-            self.writer.add_scalar(scalar_name(name), value, self.spent)
-        self.record.write(json.dumps({"spent": self.spent, **values}) + "\n")
-        if time.monotonic() - self.saved_at > SAVE_EVERY:
-            self.save()
-
-    def save(self, finished: bool = False) -> None:
-        """Save the selector, then what it cost so far, and whether its training came to its end."""
-        write_folder(self.run.folder / "selector", self.selector.save)
-        write_text(self.file, json.dumps({"spent": self.spent, "finished": finished}))
-        self.record.flush()
-        self.saved_at = time.monotonic()
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self.save(finished=error is None)
-        self.record.close()
-        self.writer.close()
-        self.bar.close()
+    exported = stage(run.folder / "exported.json", sources, make, stands)
+    return {name: value for name, value in exported.items() if name != "files"}
 
 
 def export_student(run: Run, selector: Selector, folder: Path) -> dict[str, Any]:

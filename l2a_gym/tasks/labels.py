@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from l2a_gym.errors import UserError, printable, unknown
+from l2a_gym.errors import UserError, unknown
 from l2a_gym.tasks.read import Example, whole
 from l2a_gym.tasks.task import Texts
+from l2a_gym.wording import printable
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from l2a_gym.errors import CONTROL, UserError, brief
+from l2a_gym.errors import UserError, brief
 from l2a_gym.tasks.formats.disk import ROW, check_size
 from l2a_gym.tasks.formats.layout import Layout
 from l2a_gym.tasks.formats.rows import read_rows
 from l2a_gym.tasks.normal import normal_form
+from l2a_gym.wording import CONTROL
 
 MISSING = ("", "nan", "NaN")
 """Cells of text that stand for a missing value; pandas writes the last two where numbers were turned into text."""

@@ -8,10 +8,11 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
-from l2a_gym.errors import CONTROL, UserError, brief, unknown
+from l2a_gym.errors import UserError, brief, unknown
 from l2a_gym.tasks.formats.disk import SMALL, read_text
 from l2a_gym.tasks.formats.layout import Columns, Layout
 from l2a_gym.tasks.task import Budget
+from l2a_gym.wording import CONTROL
 
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a text in quotes"),

@@ -21,6 +21,7 @@ from l2a_gym.augment.masked_lm import (
     masked_perplexity,
     train_masked_lm,
 )
+from l2a_gym.checked import write_array
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, count_pieces, encode
 from l2a_gym.errors import UserError
@@ -179,11 +180,13 @@ def test_walks_that_are_done_are_not_walked_again(texts: dict[str, Tokens], trai
     config = ChainConfig(keep=2)
     whole = [ids for _, ids in walked(trained, texts["train"], config, batch=4)]
     begun = walked(trained, texts["train"], config, batch=4, parts=tmp_path)
-    next(begun)
-    next(begun)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.npy", "00001.npy"]
-    (tmp_path / "00001.npy").unlink()
-    np.save(tmp_path / "00000.npy", np.full_like(whole[0].numpy(), 7))
+    for _ in range(3):
+        next(begun)
+    parts = sorted(tmp_path.iterdir())
+    assert [path.name for path in parts] == ["00000.npy", "00001.npy", "00002.npy"]
+    write_array(parts[0], np.full_like(whole[0].numpy(), 7))
+    parts[1].unlink()
+    parts[2].write_bytes(parts[2].read_bytes()[:-100] + bytes(100))  # damaged: walked again
     again = [ids for _, ids in walked(trained, texts["train"], config, batch=4, parts=tmp_path)]
     assert bool((again[0] == 7).all())
     for a, b in zip(again[1:], whole[1:], strict=True):

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.benchmark.campaign import Campaign, run_campaign
-from l2a_gym.benchmark.records import Row, append, read_rows
+from l2a_gym.benchmark.lines import append
+from l2a_gym.benchmark.records import Row, read_rows
 from l2a_gym.benchmark.suite import SUITES
 from l2a_gym.errors import UserError
 

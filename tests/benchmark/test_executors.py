@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -77,3 +81,38 @@ def test_no_cluster_is_said_in_a_sentence(toy_job: Job, address: str) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
     with pytest.raises(UserError, match=f"no Ray cluster answers at '{address}' .*ray start --head"):
         list(execute_on_ray([toy_job], 1, address))
+
+
+PARENT = """
+import sys
+from l2a_gym.benchmark.executors import execute_locally
+from l2a_gym.benchmark.job import Job
+
+if __name__ == "__main__":
+    list(execute_locally([Job("toy", "endless:Endless", 0, 100, 1)], 1, ""))
+"""
+ENDLESS = """
+import time
+from l2a_agents.fixed import Uniform
+
+class Endless(Uniform):
+    def train(self, make_env, budget, seed, log, num_envs=1):
+        with open({pipe!r}, "wb", buffering=0) as pipe:
+            pipe.write(b"started")
+            time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # closed by nobody but the worker's end
+    os.mkfifo(pipe)
+    (tmp_path / "endless.py").write_text(ENDLESS.format(pipe=str(pipe)), encoding="utf-8")
+    (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], env={**os.environ, "PYTHONPATH": path})
+    with pipe.open("rb", buffering=0) as worker:
+        assert worker.read(7) == b"started"
+        parent.kill()
+        parent.wait()
+        assert select.select([worker], [], [], 60)[0]
+        assert worker.read() == b""

@@ -97,7 +97,7 @@ def test_files_are_half_precision_and_hold_what_is_needed_alone(prepared: Prepar
     n = prepared.rows["train"].stop
     made(prepared)
     [folder] = folders(cache)
-    shapes = {path.name: (np.load(path).shape, np.load(path).dtype) for path in folder.iterdir()}
+    shapes = {path.name: (np.load(path).shape, np.load(path).dtype) for path in folder.glob("*.npy")}
     assert shapes == {
         **{f"hidden-{layer}.npy": ((n, LENGTH, WIDTH), np.float16) for layer in (2, 4)},
         **{f"attention-{layer}.npy": ((n, LENGTH, LENGTH), np.float16) for layer in (2, 4)},
@@ -109,7 +109,7 @@ def test_files_are_half_precision_and_hold_what_is_needed_alone(prepared: Prepar
     features = made(prepared, Distillation(patience=0.5, layer_map="skip"))
     [folder] = folders(cache)
     assert folder.name.startswith(f"{prepared.folder.name}-few-shot-")
-    assert [path.name for path in folder.iterdir()] == ["patience-2.npy"]
+    assert [path.name for path in folder.glob("*.npy")] == ["patience-2.npy"]
     assert isinstance(features.arrays["patience"][0], np.memmap)
     assert not list(folder.parent.glob(".*"))
 
@@ -205,7 +205,7 @@ def test_interrupted_writing_leaves_nothing(prepared: Prepared, cache: Path, mon
     assert len(folders(cache)) == 1
 
 
-@pytest.mark.parametrize("damage", ["gone", "empty", "cut"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "zeroed"])
 def test_damaged_files_are_written_again(
     prepared: Prepared, cache: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -215,7 +215,8 @@ def test_damaged_files_are_written_again(
     content = file.read_bytes()
     file.unlink()
     if damage != "gone":
-        file.write_bytes(content[: 0 if damage == "empty" else len(content) // 2])
+        half = len(content) // 2
+        file.write_bytes({"empty": b"", "cut": content[:half], "zeroed": content[:half] + bytes(half)}[damage])
     after = made(prepared, Distillation(hidden=1.0)).arrays["hidden"][1]
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [f"{folder} is damaged: writing it again"]

@@ -22,13 +22,10 @@ from l2a_gym.runs.ablate import (
     Student,
     Variant,
     ablate,
-    as_csv,
-    effects,
-    markdown,
     read_students,
-    t_interval,
     train_students,
 )
+from l2a_gym.runs.ablation_table import as_csv, effects, markdown, t_interval
 from l2a_gym.runs.evaluate import better_teacher, final_student, score_teacher, student_seeds
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
 from l2a_gym.runs.runner import export_student, train
@@ -137,7 +134,7 @@ def test_only_what_needs_one_trained_a_selector(plan: Ablation, rows: list[dict[
     folders = {path.name for path in plan.folder.iterdir() if path.is_dir()}
     assert folders == {"full", *OWN}
     for name in folders:
-        spent = json.loads((plan.folder / name / "progress.json").read_text())["spent"]
+        spent = json.loads((plan.folder / name / "selector" / "progress.json").read_text())["spent"]
         assert spent == (0 if name in ("without-selector", "without-both", "without-both-short") else 4 * EPISODE)
         assert load_run(plan.folder / name).out == plan.folder / name
     records = {name: (plan.folder / name / "record.jsonl").read_text() for name in folders}
@@ -208,7 +205,7 @@ def test_each_variant_has_rounds_and_pools_of_its_own(plan: Ablation) -> None:
     names = ("without generator", "without selector")
     twice = replace(plan, rounds=2, variants=names, out=plan.folder.parent / "rounds")
     ablate(twice)
-    pools = {name: twice.folder / name / "round-1" / "pool.json" for name in ("full", "without-generator")}
+    pools = {name: twice.folder / name / "round-1" / "pool" / "pool.json" for name in ("full", "without-generator")}
     copies = {name: json.loads(file.read_text())["copies"] for name, file in pools.items()}
     assert copies["without-generator"] == {}
     assert list(copies["full"]) == ["swap", "delete", "insert", "replace"]

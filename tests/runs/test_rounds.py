@@ -62,7 +62,8 @@ def test_rounds_share_the_budget_and_hand_on_the_pool(run: Run) -> None:
         run.folder,
     ]
     assert first.pool == run.pool
-    assert [second.pool, third.pool] == [str(run.folder / f"round-{number}" / "pool.json") for number in (1, 2)]
+    pools = [run.folder / f"round-{number}" / "pool" / "pool.json" for number in (1, 2)]
+    assert [second.pool, third.pool] == list(map(str, pools))
     assert rounds_of(replace(run, rounds=1)) == [replace(run, rounds=1)]
 
 
@@ -87,13 +88,13 @@ def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: R
     assert sum(pool.copies.values()) == pytest.approx(8.2, abs=0.01)
     assert (pool.labels, pool.masked_lm) == (PoolConfig.of(POOL).labels, PoolConfig.of(POOL).masked_lm)
     assert summary["spent"] == 8 * EPISODE
-    first = json.loads((run.folder / "round-1" / "progress.json").read_text())
-    assert first == {"spent": 4 * EPISODE, "finished": True}
+    first = json.loads((run.folder / "round-1" / "selector" / "progress.json").read_text())
+    assert first == {"spent": 4 * EPISODE, "finished": True, "budget": 4 * EPISODE}
 
 
 def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: Path) -> None:
     part = replace(rounds_of(run)[0], algo="uniform", out=tmp_path)
-    renew_pool(part, new_selector(part))
+    renew_pool(part, new_selector(part), tmp_path)
     pool = PoolConfig.of(str(tmp_path / "pool.json"))
     assert dict(pool.copies) == pytest.approx(POOL["copies"])
     preferred = pool.preferred()
@@ -108,7 +109,7 @@ def test_the_evaluation_is_on_the_last_pool(run: Run, summary: dict[str, Any]) -
     assert again["test_accuracy"]["all_data_teacher"] == summary["test_accuracy"]["all_data_teacher"]
 
 
-STAGES = ["round-1/progress.json", "round-1/pool.json", "progress.json", "comparison.json", "exported.json"]
+STAGES = ["round-1/selector", "round-1/pool", "selector", "comparison.json", "exported.json"]
 """What the stages leave in the run folder, in their order."""
 
 
@@ -116,7 +117,7 @@ def test_killed_after_each_stage_it_ends_with_the_same_student(run: Run, summary
     """One run is killed as soon as a stage's file appears, started again, and so on to the last stage."""
     killed = replace(run, out=run.folder.parent / "killed")
     for file in STAGES:
-        start_and_kill(killed, lambda file=file: (killed.folder / file).is_file())  # type: ignore[misc]
+        start_and_kill(killed, lambda file=file: (killed.folder / file).exists())  # type: ignore[misc]
     again = train(killed)
     assert again["exported"] == summary["exported"]
     assert timeless(again["rows"]) == timeless(summary["rows"])

@@ -15,8 +15,8 @@ from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
 
 from l2a_gym.errors import UserError
 from l2a_gym.runs.evaluate import final_student
+from l2a_gym.runs.progress import Progress, train_selector
 from l2a_gym.runs.run import Run, check_same_run, load_run, load_selector, new_selector, versions
-from l2a_gym.runs.runner import train_selector
 
 
 @pytest.fixture
@@ -40,8 +40,14 @@ def test_counts_start_from_one(name: str, value: int) -> None:
 @pytest.mark.parametrize("name", ["seed", "general_updates"])
 def test_seeds_and_general_updates_start_from_zero(name: str) -> None:
     assert getattr(Run(**{name: 0}), name) == 0
-    with pytest.raises(UserError, match=f"^{name} = -1: valid are whole numbers from 0$"):
+    with pytest.raises(UserError, match=f"^{name} = -1: valid are whole numbers from 0"):
         Run(**{name: -1})
+
+
+def test_seeds_are_those_that_every_generator_takes() -> None:
+    assert Run(seed=2**63 - 1).seed == 2**63 - 1
+    with pytest.raises(UserError, match=rf"^seed = {10**23}: valid are whole numbers from 0, below 2\^63$"):
+        Run(seed=10**23)
 
 
 def test_general_updates_reach_the_preparation(run: Run) -> None:
@@ -145,16 +151,59 @@ def test_a_trained_selector_is_loaded(run: Run) -> None:
     run = replace(run, algo="reinforce")
     selector = new_selector(run)
     selector.theta = np.array([0.1, 0.2, 0.3, -0.4, 0.5, -0.6])  # type: ignore[attr-defined]
-    (written(run) / "selector").mkdir()
-    selector.save(run.folder / "selector")
-    with pytest.raises(UserError, match=rf"^{run.folder} holds no trained selector: its progress.json can't be read"):
+    with pytest.raises(UserError, match=rf"^{run.folder} holds no trained selector: train it with"):
         load_selector(run)
-    progress = run.folder / "progress.json"
-    progress.write_text(json.dumps({"spent": 12, "finished": False}))
+    progress = Progress(run, selector)
+    progress.spent = 12
+    progress.save()
     with pytest.raises(UserError, match=rf"^the training in {run.folder} stopped after 12 of 30 units: finish it"):
         load_selector(run)
-    progress.write_text(json.dumps({"spent": 30, "finished": True}))
+    progress.save(finished=True)
     assert load_selector(run).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
+    (run.folder / "selector" / "reinforce.json").write_text("{}")
+    with pytest.raises(
+        UserError, match=rf"^{run.folder}/selector is damaged \(reinforce.json\): the command that began"
+    ):
+        load_selector(run)
+
+
+def test_a_selector_of_another_run_is_not_taken_for_this_ones(run: Run) -> None:
+    Progress(run, new_selector(run)).save(finished=True)
+    load_selector(run)
+    with pytest.raises(UserError, match=r"selector is damaged \(.l2a-gym\)"):
+        load_selector(replace(run, seed=1))
+
+
+@pytest.mark.parametrize("name", ["selector/mine.py", "student/model.safetensors", "summary.json", "round-1/notes.txt"])
+def test_files_of_the_users_are_never_in_the_way(run: Run, name: str) -> None:
+    file = run.folder / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    first = name.split("/")[0]
+    with pytest.raises(UserError, match=f"^{run.folder} holds {first}, and no config.json of a run: give another"):
+        check_same_run(run)
+    (run.folder / "config.json").write_text(json.dumps(run.as_dict()), encoding="utf-8")
+    if first in ("selector", "student"):
+        with pytest.raises(UserError, match=f"^{run.folder}/{first} would be replaced, and holds what L2A-Gym did not"):
+            check_same_run(run)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("def f(:", "SyntaxError: "),
+    ],
+)
+def test_a_selectors_module_that_fails_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    (tmp_path / "failing_module.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=f"^selector 'failing_module:Mine' can't be imported: {reason}"):
+        new_selector(replace(run, algo="failing_module:Mine"))
 
 
 def test_versions_name_what_a_result_depends_on() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.reinforce import Reinforce
 from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
+from l2a_gym.cache import damaged, own_folder
 from l2a_gym.errors import UserError
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.runs.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
+from l2a_gym.runs.progress import train_selector
 from l2a_gym.runs.run import Run, load_run, load_selector, new_selector
-from l2a_gym.runs.runner import evaluate_run, train, train_selector
+from l2a_gym.runs.runner import evaluate_run, train
 from l2a_gym.tasks.registry import make_task
 
 EPISODE = 1 + 4 * (2 + 1)  # the small task: a dev pass, then four steps of two updates and a dev pass
@@ -104,7 +109,7 @@ def test_returns_are_the_fall_of_dev_nll(run: Run, summary: dict[str, Any]) -> N
 def test_the_budget_was_spent_and_recorded(run: Run, summary: dict[str, Any]) -> None:
     record = [json.loads(line) for line in (run.folder / "record.jsonl").read_text().splitlines()]
     assert [row["spent"] for row in record] == [PAIR, 2 * PAIR]
-    assert summary["spent"] == json.loads((run.folder / "progress.json").read_text())["spent"] == 2 * PAIR
+    assert summary["spent"] == json.loads((run.folder / "selector" / "progress.json").read_text())["spent"] == 2 * PAIR
     saved = json.loads((run.folder / "selector" / "reinforce.json").read_text())["theta"]
     assert [value for name, value in record[-1].items() if name.startswith("theta/")] == saved
     assert list((run.folder / "tensorboard").iterdir())
@@ -125,6 +130,38 @@ def test_a_finished_run_is_not_trained_again(run: Run, summary: dict[str, Any]) 
     assert train_selector(run, selector) == summary["spent"]
     assert (run.folder / "record.jsonl").read_text() == before
     assert np.array_equal(selector.theta, load_selector(run).theta)  # type: ignore[attr-defined]
+
+
+def test_a_second_process_waits_until_the_first_has_left_the_folder(
+    run: Run, summary: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "l2a_gym")
+    with ThreadPoolExecutor() as pool:
+        with FileLock(f"{run.folder}.lock"):
+            second = pool.submit(train, run)
+            while f"waiting for another process that works on {run.folder}" not in caplog.messages:
+                assert not second.done()
+        assert second.result()["rows"] == summary["rows"]
+
+
+def test_a_link_in_the_place_of_the_student_is_followed(run: Run, summary: dict[str, Any]) -> None:
+    student, far = run.folder / "student", run.folder.parent / "far"
+    student.rename(far)
+    student.symlink_to(far, target_is_directory=True)
+    (far / "config.json").write_text("{")
+    assert train(run)["exported"] == summary["exported"]
+    assert student.is_symlink()
+    assert own_folder(far)
+    assert damaged(far) == []
+
+
+def test_an_edited_card_stays(run: Run, summary: dict[str, Any]) -> None:
+    card = run.folder / "student" / "README.md"
+    before = card.read_text(encoding="utf-8")
+    card.write_text("mine", encoding="utf-8")
+    train(run)
+    assert card.read_text(encoding="utf-8") == "mine"
+    card.write_text(before, encoding="utf-8")
 
 
 def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any]) -> None:
@@ -258,7 +295,8 @@ def test_interrupted_training_goes_on_with_the_rest(run: Run) -> None:
     first = Stopped(spaces_of(new_selector(run)))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, first)
-    assert json.loads((run.folder / "progress.json").read_text()) == {"spent": 2 * PAIR, "finished": False}
+    progress = json.loads((run.folder / "selector" / "progress.json").read_text())
+    assert progress == {"spent": 2 * PAIR, "finished": False, "budget": 4 * PAIR}
     assert np.array_equal(stored(run).theta, first.theta)
 
     second = new_selector(run)
@@ -289,7 +327,7 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     selector = StoppedPPO(spaces_of(new_selector(replace(run, algo="uniform"))))
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, selector)
-    spent = json.loads((run.folder / "progress.json").read_text())["spent"]
+    spent = json.loads((run.folder / "selector" / "progress.json").read_text())["spent"]
     assert spent >= ROLLOUT * EPISODE
     loaded = stored(run)
     start, _ = run.environment().reset(seed=0)
@@ -299,7 +337,6 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
 
 def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, summary: dict[str, Any]) -> None:
     run = replace(run, algo="random-search", budget=1, out=run.folder.parent / "search")
-    (run.folder / "selector").mkdir(parents=True)
     spent = train_selector(run, new_selector(run))
     assert spent == 4 * EPISODE
     assert train_selector(replace(run, budget=spent + 1), new_selector(run)) == 8 * EPISODE
@@ -343,6 +380,6 @@ def test_what_an_export_would_replace_is_found_out_before_training(run: Run, tmp
 def test_a_run_folder_that_cannot_be_made_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        UserError, match=f"the run folder {tmp_path}/file/run can't be made .*: name another with --out"
+        UserError, match=rf"^{tmp_path}/file/run can't be written \(.*: make room .* name another place with --out"
     ):
         train(replace(run, out=tmp_path / "file" / "run"))

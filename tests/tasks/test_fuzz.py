@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from l2a_gym.errors import CONTROL, UserError
+from l2a_gym.errors import UserError
 from l2a_gym.tasks.files import make
+from l2a_gym.wording import CONTROL
 
 ROUNDS = 46
 """Damages of each file: 11 files make 506."""

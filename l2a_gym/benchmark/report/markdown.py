@@ -11,7 +11,10 @@ from l2a_gym.benchmark.report.details import Cell
 from l2a_gym.benchmark.report.report import Report
 from l2a_gym.benchmark.report.standings import Standings
 from l2a_gym.benchmark.report.wording import between, number, p_value
-from l2a_gym.markdown import plain
+from l2a_gym.wording import plain
+
+MARK = "<!-- generator: L2A-Gym -->"
+"""The last line, by which a report of ours is known."""
 
 
 def as_markdown(report: Report) -> str:
@@ -30,7 +33,7 @@ def as_markdown(report: Report) -> str:
     }
     facts = ", ".join(f"{what} {value}" for what, value in explained.facts(found).items())
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
-    return f"# {plain(report.title)}\n\n{facts}\n\n{body}\n"
+    return f"# {plain(report.title)}\n\n{facts}\n\n{body}\n\n{MARK}\n"
 
 
 def code(text: str) -> str:

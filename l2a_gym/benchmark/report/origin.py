@@ -8,45 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2a_gym.benchmark.records import Failure
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
 from l2a_gym.errors import UserError
 
 ROWS, FAILURES, CONFIG = "rows.jsonl", "failures.jsonl", "config.json"
 """Of a benchmark's folder: its rows, which runs came to none, and the settings of its command."""
 
 
-def read_failures(file: Path) -> list[Failure]:
-    """The failures of a file, none where there is no such file; a last line that was cut off is left out.
-
-    Raises:
-        UserError: a line that is no failure.
-    """
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.is_file() else []
-    return [_failure(file, i, line) for i, line in enumerate(lines, start=1) if line.endswith("\n")]
-
-
-def _failure(file: Path, number: int, line: str) -> Failure:
-    try:
-        return Failure(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file}, line {number}, is no failure of a benchmark ({error})") from error
-
-
 def read_config(file: Path) -> dict[str, Any]:
     """The settings of the benchmark's command; none where there is no such file.
 
     Raises:
-        UserError: the file holds no settings.
+        UserError: the file holds no settings of a benchmark.
     """
-    if not file.is_file():
+    if not file.exists():
         return {}
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} holds no settings of a benchmark ({error}): mend or delete it") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{file} holds no settings of a benchmark: mend or delete it")
-    return config
+        check_type(config["suite"], str)
+        for name in ("seeds", "tasks", "selectors"):
+            check_type(
+                config.get(name, []), list[int | str], collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS
+            )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TypeCheckError) as error:
+        raise UserError(f"{file} holds no settings of a benchmark ({error}): mend it or move it away") from error
+    return dict(config)
 
 
 def title_of(files: Sequence[Path]) -> str:

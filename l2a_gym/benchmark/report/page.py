@@ -9,12 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from l2a_gym.benchmark.report import explained, plots
 from l2a_gym.benchmark.report.compared import REFERENCES, UNIFORM
 from l2a_gym.benchmark.report.geometry import areas, scale
-from l2a_gym.benchmark.report.markdown import as_markdown
+from l2a_gym.benchmark.report.markdown import MARK, as_markdown
 from l2a_gym.benchmark.report.report import Report
 from l2a_gym.benchmark.report.standings import Standings
 from l2a_gym.benchmark.report.wording import between, listed, number, p_value
 from l2a_gym.cache import write_text
+from l2a_gym.errors import UserError
 
+MARKS = {"report.html": '<meta name="generator" content="L2A-Gym">', "report.md": MARK}
+"""A report's files -> what stands in each that is ours."""
 SIGNS = {"beats": "\N{BLACK UP-POINTING TRIANGLE}", "loses": "\N{BLACK DOWN-POINTING TRIANGLE}"} | dict.fromkeys(
     ("undecided", "undecidable"), "\N{WHITE CIRCLE}"
 )
@@ -25,11 +28,26 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
     Returns:
         The page and the Markdown file. The same report gives the same bytes.
+
+    Raises:
+        UserError: a file of the user's stands there, or the disk can't be written.
     """
-    html, markdown = folder / "report.html", folder / "report.md"
+    check_report(folder)
+    html, markdown = (folder / name for name in MARKS)
     write_text(html, as_html(report))
     write_text(markdown, as_markdown(report))
     return html, markdown
+
+
+def check_report(folder: Path) -> None:
+    """Refuse to replace what is no report of ours.
+
+    Raises:
+        UserError: names the file.
+    """
+    for file, mark in ((folder / name, mark) for name, mark in MARKS.items()):
+        if file.exists() and not (file.is_file() and mark in file.read_text(encoding="utf-8", errors="replace")):
+            raise UserError(f"{file} is no report of L2A-Gym's and would be replaced: move it, or give another --out")
 
 
 def as_html(report: Report) -> str:

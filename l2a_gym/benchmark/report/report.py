@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from l2a_gym.benchmark.records import Failure, Row, read_rows
+from l2a_gym.benchmark.records import Failure, Row, read_failures, read_rows
 from l2a_gym.benchmark.report import explained
-from l2a_gym.benchmark.report.origin import FAILURES, commands_of, read_failures, title_of
+from l2a_gym.benchmark.report.origin import FAILURES, commands_of, title_of
 from l2a_gym.benchmark.report.standings import Standings, standings
+from l2a_gym.wording import printable
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,26 @@ def report_on(
     Raises:
         UserError: the rows can't be compared.
     """
-    found = standings(rows)
-    return Report(found, title, explained.made(rows, found), commands or {}, explained.problems(found, failures))
+    rows, failures = [_shown(row) for row in rows], [_shown_failure(each) for each in failures]
+    found, made = standings(rows), {what: printable(command) for what, command in (commands or {}).items()}
+    return Report(found, printable(title), explained.made(rows, found), made, explained.problems(found, failures))
+
+
+def _shown(row: Row) -> Row:
+    """A row whose names can be shown anywhere."""
+    names = ("task", "selector", "chosen", "used", "settings", "options", "prepared", "versions", "machine")
+    return replace(row, **{name: _printable(getattr(row, name)) for name in names})
+
+
+def _shown_failure(failure: Failure) -> Failure:
+    task, selector, reason = map(printable, (failure.task, failure.selector, failure.reason))
+    return Failure(task, selector, failure.seed, reason)
+
+
+def _printable(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {printable(name): _printable(value) for name, value in values.items()}
+    return printable(values) if isinstance(values, str) else values
 
 
 def read_report(files: Sequence[Path], folder: Path) -> Report:

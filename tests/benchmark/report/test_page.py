@@ -7,15 +7,18 @@ import re
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from l2a_gym.benchmark.records import Failure, Row
+from l2a_gym.benchmark.report.markdown import MARK
 from l2a_gym.benchmark.report.page import write_report
 from l2a_gym.benchmark.report.report import read_report, report_on
 from l2a_gym.benchmark.report.standings import standings
+from l2a_gym.benchmark.report.terminal import as_text
 from l2a_gym.benchmark.report.wording import between, number
 from l2a_gym.errors import UserError
 
@@ -104,7 +107,7 @@ def test_names_are_text_and_nothing_else(rows: list[Row], tmp_path: Path) -> Non
     assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
     labels = [attributes.get("aria-label") or "" for tag, attributes in page.tags if tag == "svg"]
     assert sum(HOSTILE in label for label in labels) >= 4
-    text = markdown.read_text(encoding="utf-8")
+    text = markdown.read_text(encoding="utf-8").replace(MARK, "")
     assert not re.findall(r"(?<!\\)<", re.sub(r"`` .* ``", "", text))
     heads = [line for line in text.splitlines() if line.startswith("| ")]
     columns = {len(re.findall(r"(?<!\\)\|", line)) for line in heads}
@@ -189,3 +192,29 @@ def test_the_command(
     assert (code, errors.startswith(f"error: {tmp_path}/none.jsonl can't be read")) == (2, True)
     assert call()[::2] == (2, "error: no rows are given: name one or more files of rows\n")
     assert not (tmp_path / "other").exists()
+
+
+def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path: Path) -> None:
+    """Line breaks, terminal escapes and marks that turn the direction of text are written as codes, everywhere."""
+    nasty = "a\nb\x1b[31m\u202e<b>|\x07"
+    rows = [*make_rows("none", {nasty: [0.5, 0.55]}), *make_rows("uniform", {nasty: [0.6, 0.62]})]
+    rows += make_rows(f"mine:{nasty}", {nasty: [0.7, 0.72]}, learns=True, settings={nasty: nasty}, machine=nasty)
+    rows[-1] = replace(rows[-1], chosen={nasty: [0.5]}, used={nasty: [0.5]}, versions={nasty: nasty})
+    failure = Failure(nasty, nasty, 0, f"ValueError: {nasty}".replace("\n", " "))
+    report = report_on(rows, [failure], nasty, {"repeat": nasty})
+    html, markdown = write_report(report, tmp_path)
+    for text in (html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8"), as_text(report.found)):
+        assert "a\\nb\\x1b[31m\\u202e" in text.replace("\\\\", "\\").replace("\\[", "[")
+        assert not [c for c in text if not c.isprintable() and c != "\n"]
+        assert "a\nb" not in text
+    assert "<b>" not in html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        write_report(report_on(rows), tmp_path)
+    (tmp_path / name).write_text("my notes on L2A-Gym", encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{tmp_path / name} is no report of L2A-Gym's and would be replaced: move it"):
+        write_report(report_on(rows), tmp_path)
+    assert (tmp_path / name).read_text(encoding="utf-8") == "my notes on L2A-Gym"

@@ -1,0 +1,234 @@
+"""Processes that are killed at a change of the disk, and damaged files: nothing is lost, and no result is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from l2a_gym.cache import hashes
+
+EPISODE = 1 + (1 + 1)  # a dev pass, then a step of an update and a dev pass
+SETTINGS = {"algo": "reinforce", "budget": 4 * EPISODE, "num_envs": 1, "student_seeds": 1, "export_steps": 1}
+Do = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def tiny(small: dict[str, Any]) -> dict[str, Any]:
+    """The small task with episodes of one update."""
+    task = Path(small["task"])
+    budget = "[budget]\nsteps = 1\ncandidates = 8\nupdates = 1\n"
+    (task.parent / "tiny.toml").write_text(task.read_text().partition("[budget]")[0] + budget)
+    return {**small, "task": str(task.parent / "tiny.toml")}
+
+
+@pytest.fixture(scope="module")
+def do(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do]:
+    """Does what is asked in a process of its own, in a cache that all share unless another is given."""
+    cache = tmp_path_factory.mktemp("cache")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    command = [sys.executable, str(Path(__file__).with_name("faults.py")), tiny["checkpoint"]]
+    server = subprocess.Popen(command, text=True, env=environment, **pipes)  # type: ignore[call-overload]
+
+    def ask(what: str, **request: Any) -> dict[str, Any]:
+        values = {"do": what, "cache": str(cache), "run": {**tiny, **SETTINGS, "general_updates": 0}, **tiny}
+        server.stdin.write(json.dumps(values | request, default=str) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
+
+    yield ask
+    server.stdin.close()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def whole(do: Do, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert do("train", out=folder)["error"] == ""
+    return folder
+
+
+def result(run: Path) -> dict[str, Any]:
+    """All that a run's folder says and holds, without wall-clock seconds and where it lies."""
+    summary = json.loads((run / "summary.json").read_text())
+    for rows in summary["rows"].values():
+        for row in rows:
+            del row["seconds"]
+    del summary["seconds"], summary["student_seconds"]
+    files = {name: hashes(run / name) for name in ("selector", "student")}
+    return {**summary, **files, "record": (run / "record.jsonl").read_text()}
+
+
+def moments(count: int, number: int) -> list[int]:
+    """So many of the changes 1, ..., count: one drawn from each part."""
+    ends = np.linspace(1, count + 1, number + 1)
+    rng = np.random.default_rng(17)
+    return sorted({int(low + rng.random() * (high - low)) for low, high in pairwise(ends)})
+
+
+def test_a_run_that_is_killed_ends_with_the_same_command(do: Do, whole: Path, tmp_path: Path) -> None:
+    count = do("train", out=tmp_path / "counted")["changes"]
+    expected, wrong = result(whole), {}
+    assert result(tmp_path / "counted") == expected
+    for moment in moments(count, 20):
+        folder = tmp_path / str(moment)
+        killed = do("train", out=folder, kill_at=moment)["killed"]
+        learning = in_the_middle_of_learning(folder)
+        again = do("train", out=folder)
+        left = [path.name for end in ("new", "old") for path in folder.rglob(f"*.l2a-{end}")]
+        if not killed or again["error"] or again["warnings"] or left:
+            wrong[moment] = killed, again, left
+        elif learning:  # it goes on with other draws
+            found = result(folder)
+            spent = [json.loads(line)["spent"] for line in found["record"].splitlines()]
+            if found["spent"] != 4 * EPISODE or spent != [2 * EPISODE, 4 * EPISODE]:
+                wrong[moment] = found["spent"], spent
+        elif differing := differences(result(folder), expected):
+            wrong[moment] = differing
+    assert wrong == {}
+
+
+def in_the_middle_of_learning(run: Path) -> bool:
+    """Whether a selector was saved before its training ended: also if it lies beside its place, which is not there."""
+    finished = {
+        file.parent.name: json.loads(file.read_text())["finished"]
+        for pattern in ("selector", ".selector.*")
+        for file in run.glob(f"{pattern}/progress.json")
+    }
+    return not finished.get("selector") and False in finished.values()
+
+
+def differences(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
+    return [name for name in {*one, *two} if one.get(name) != two.get(name)]
+
+
+def test_a_preparation_that_is_killed_ends_with_the_same_command(do: Do, tmp_path: Path) -> None:
+    count, wrong = do("prepare", cache=tmp_path / "whole")["changes"], {}
+    for moment in moments(count, 10):
+        cache = tmp_path / str(moment)
+        killed = do("prepare", cache=cache, kill_at=moment)["killed"]
+        again = do("prepare", cache=cache)
+        differing = differences(hashes(cache), hashes(tmp_path / "whole"))
+        if not killed or again["error"] or again["warnings"] or differing:
+            wrong[moment] = killed, again, differing
+    assert wrong == {}
+
+
+# Damages
+
+
+def truncated(file: Path, _: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file: Path, _: Path) -> None:
+    file.write_bytes(b"")
+
+
+def zeroed(file: Path, _: Path) -> None:
+    content = file.read_bytes()
+    half = len(content) // 2
+    file.write_bytes(content[:half] + bytes(len(content) - half))
+
+
+def missing(file: Path, _: Path) -> None:
+    shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def shape(file: Path, _: Path) -> None:
+    file.write_text('{"rows": [], "spent": "all", "theta": [[1]]}')
+
+
+def swapped(file: Path, other: Path) -> None:
+    missing(file, other)
+    shutil.copytree(other, file) if other.is_dir() else shutil.copy(other, file)
+
+
+ALL = (truncated, empty, zeroed, missing, shape, swapped)
+RUN = {
+    "config.json": (truncated, missing, shape, swapped),
+    "selector/progress.json": (truncated, zeroed, shape),
+    "selector/reinforce.json": ALL,
+    "selector/.l2a-gym": (truncated, missing),
+    "selector": (swapped,),
+    "comparison.json": ALL,
+    "exported.json": ALL,
+    "student/model.safetensors": (truncated, zeroed, missing, swapped),
+    "student/tokenizer.json": (empty,),
+    "student/.l2a-gym": (truncated,),
+    "student": (missing, swapped),
+}
+
+
+@pytest.fixture(scope="module")
+def other(do: Do, tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of another run."""
+    folder = tmp_path_factory.mktemp("other") / "run"
+    settings = {**tiny, **SETTINGS, "general_updates": 0, "seed": 1}
+    assert do("train", out=folder, **{"run": settings})["error"] == ""
+    return folder
+
+
+def test_damages_of_a_run_are_mended_or_named(do: Do, whole: Path, other: Path, tmp_path: Path) -> None:
+    kinds = [(name, damage) for name, damages in RUN.items() for damage in damages]
+    assert len(kinds) >= 30
+    wrong: dict[str, Any] = {}
+    for number, (name, damage) in enumerate(kinds):
+        folder = tmp_path / str(number)
+        shutil.copytree(whole, folder)
+        damage(folder / name, other / name)
+        said = do("train", out=folder)
+        named = str(folder) in said["error"] and "\n" not in said["error"]
+        if name == "config.json" or name.endswith(".l2a-gym"):
+            fine = named
+        else:
+            silent = damage is missing or (damage is swapped and name.endswith(".json"))  # as if it was never made
+            mended = not said["error"] and result(folder) == result(whole)
+            fine = mended and (silent or bool(said["warnings"]))
+        if not fine:
+            wrong[f"{damage.__name__} {name}"] = said, differences(result(folder), result(whole))
+    assert wrong == {}
+
+
+CACHE = {
+    "prepared/*/manifest.json": ALL,
+    "prepared/*/pool/*.arrow": (truncated, zeroed),
+    "prepared/*/tokens/ids.npy": (truncated, zeroed, missing),
+    "prepared/*/tokens/layout.json": (shape,),
+    "prepared/*/few-shot": (missing, swapped),
+    "prepared/*/few-shot/logits.npy": (zeroed, swapped),
+    "prepared/*/student/model.safetensors": (truncated, swapped),
+    "masked-lm/*/model.safetensors": (truncated, zeroed, missing),
+    "masked-lm/*/training.json": (empty,),
+}
+IN_PLACE_OF = {"few-shot": "all-data", "logits.npy": "../all-data/logits.npy", "manifest.json": "tokens/layout.json"}
+
+
+def test_damages_of_a_cache_are_mended(do: Do, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    for what in ("prepare", "masked-lm"):
+        assert do(what, cache=whole)["error"] == ""
+    kinds = [(name, damage) for name, damages in CACHE.items() for damage in damages]
+    assert len(kinds) >= 20
+    wrong: dict[str, Any] = {}
+    for number, (name, damage) in enumerate(kinds):
+        cache = tmp_path / str(number)
+        shutil.copytree(whole, cache)
+        (file,) = cache.glob(name)
+        damage(file, file.parent / IN_PLACE_OF.get(file.name, "../few-shot/model/model.safetensors"))
+        said = do("masked-lm" if name.startswith("masked-lm") else "prepare", cache=cache)
+        differing = differences(hashes(cache), hashes(whole))
+        if said["error"] or differing or not (said["warnings"] or damage is missing):
+            wrong[f"{damage.__name__} {name}"] = said, differing
+    assert wrong == {}
