@@ -234,7 +234,8 @@ def damaged(folder: Path, key: str = "") -> list[str]:
 def own_folder(folder: Path) -> bool:
     """Whether :func:`write_folder` wrote a folder and all files in it, so that it may be replaced."""
     seal = seal_of(folder)
-    return seal is not None and set(_files(folder)) <= set(seal.files)
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return seal is not None and there <= {*seal.files, SEAL}
 
 
 def check_replaceable(folder: Path) -> None:

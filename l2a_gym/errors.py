@@ -15,7 +15,7 @@ _SHORT.maxstring = 200
 class UserError(ValueError):
     """A mistake in the input: its message is one line that names the file, row or key and what would be valid.
 
-    Characters that a terminal would obey (``wording.CONTROL``) stand escaped in it, whatever name or cell they come from.
+    Characters that a terminal would obey (``wording.CONTROL``) stand escaped in it, whatever name or cell has them.
     """
 
     def __init__(self, message: str) -> None:

@@ -183,7 +183,7 @@ def test_the_scripts_take_up_a_finished_run(
     code, _, errors = call("export_student", ["run", "--to", "other"], monkeypatch, capsys)
     assert code == 2
     assert errors == (
-        "error: other would be replaced, and letter.txt in it is not as an export wrote it: give a new folder\n"
+        "error: other would be replaced, and holds what L2A-Gym did not write: move it away or name another folder\n"
     )
     assert Path("other", "letter.txt").read_text() == "dear all"
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.cache import check_replaceable, damaged, own_folder, write_folder, write_text
@@ -31,7 +30,7 @@ def check_export(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
-        raise _not_written(folder, error) from error
+        raise UserError(f"{folder} can't be written ({error.strerror}): give another folder") from error
 
 
 def export(
@@ -62,17 +61,10 @@ def export(
         _name_for_all_versions(beside / "tokenizer_config.json")
         finish(beside)
 
-    try:
-        write_folder(folder, fill)
-    except (OSError, SafetensorError) as error:
-        raise _not_written(folder, error) from error
+    write_folder(folder, fill)
 
 
 def _name_for_all_versions(file: Path) -> None:
     """``transformers`` 5 writes a name of the tokenizer's class that 4 does not know; both know the other."""
     config = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
     write_text(file, json.dumps(config, indent=2))
-
-
-def _not_written(folder: Path, error: Exception) -> UserError:
-    return UserError(f"{folder} can't be written ({getattr(error, 'strerror', None) or error}): give another folder")

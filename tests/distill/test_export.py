@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from transformers import pipeline
 
+from l2a_gym.cache import SEAL, damaged, own_folder
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
-from l2a_gym.distill.export import MARK, changed_files, check_export, export
+from l2a_gym.distill.export import check_export, export
 from l2a_gym.errors import UserError
 
 
@@ -37,7 +38,7 @@ def refusal(folder: Path) -> str:
 
 
 def test_names_of_both_versions_of_transformers(folder: Path) -> None:
-    names = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", MARK}
+    names = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", SEAL}
     assert {path.name for path in folder.iterdir()} == names
     config = json.loads((folder / "tokenizer_config.json").read_text())
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
@@ -62,40 +63,42 @@ def test_a_text_of_any_length_is_classified(folder: Path) -> None:
 
 
 def test_an_exported_student_is_replaced(small: dict[str, Any], folder: Path) -> None:
-    assert changed_files(folder) == []
+    assert damaged(folder) == []
     write(small, folder, "# Another\n")
     assert (folder / "README.md").read_text() == "# Another\n"
-    assert changed_files(folder) == []
+    assert damaged(folder) == []
     assert [path.name for path in folder.parent.iterdir()] == ["student"]
 
 
 def test_what_was_changed_since_is_kept(folder: Path) -> None:
     (folder / "README.md").write_text("# My own words\n")
-    assert refusal(folder) == (
-        f"{folder} would be replaced, and README.md in it is not as an export wrote it: give a new folder"
-    )
+    assert refusal(folder) == (f"{folder} would be replaced, and README.md in it was changed: give a new folder")
 
 
 def test_what_was_added_since_is_kept(folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "notes.txt").write_text("dear all")
+    assert not own_folder(folder)
+    assert "would be replaced, and holds what L2A-Gym did not write" in refusal(folder)
+
+
+def test_a_link_that_was_added_since_is_kept(folder: Path) -> None:
     (folder / "link").symlink_to("/nowhere")
-    assert changed_files(folder) == ["data/notes.txt", "link"]
-    assert "data/notes.txt in it is not as an export wrote it (nor are 1 more)" in refusal(folder)
+    assert "would be replaced, and holds what L2A-Gym did not write" in refusal(folder)
 
 
 def test_a_student_that_is_cut_is_named(folder: Path) -> None:
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[:-1])
     (folder / "config.json").unlink()
-    assert changed_files(folder) == ["config.json", "model.safetensors"]
+    assert damaged(folder) == ["config.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize("mark", [None, "", "[]", '{"files": 3}', '{"files": {}}'])
 def test_the_model_of_others_is_kept(folder: Path, mark: str | None) -> None:
-    (folder / MARK).unlink()
+    (folder / SEAL).unlink()
     if mark is not None:
-        (folder / MARK).write_text(mark)
+        (folder / SEAL).write_text(mark)
     assert "would be replaced" in refusal(folder)
 
 
@@ -104,19 +107,19 @@ def test_a_folder_that_the_command_runs_in_is_kept(folder: Path, monkeypatch: py
     for name in (Path(), folder, Path("..", "student")):
         with pytest.raises(UserError, match="would be replaced, and this command runs in it: give a new folder"):
             check_export(name)
-    assert changed_files(folder) == []
+    assert damaged(folder) == []
 
 
 def test_a_file_is_kept(tmp_path: Path) -> None:
     (tmp_path / "student").write_text("dear all")
-    assert refusal(tmp_path / "student") == f"{tmp_path}/student is a file: give a new folder"
+    assert "would be replaced, and holds what L2A-Gym did not write" in refusal(tmp_path / "student")
 
 
 def test_an_empty_folder_and_a_missing_one_are_filled(small: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "not" / "yet"):
         write(small, folder)
-        assert changed_files(folder) == []
+        assert damaged(folder) == []
 
 
 def test_what_a_link_leads_to_is_replaced_and_the_link_stays(small: dict[str, Any], tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_a_failed_export_leaves_the_earlier_one(small: dict[str, Any], folder: P
         raise OSError(28, "No space left on device")
 
     student, tokenizer = load_teacher(small["checkpoint"], 2, 0), load_tokenizer(small["checkpoint"])
-    with pytest.raises(UserError, match=r"student can't be written \(No space left on device\): give another folder$"):
+    with pytest.raises(UserError, match=r"student can't be written \(No space left on device\)"):
         export(student, tokenizer, folder, fail)
-    assert changed_files(folder) == []
+    assert damaged(folder) == []
     assert [path.name for path in folder.parent.iterdir()] == ["student"]

@@ -97,7 +97,7 @@ def test_names_break_neither_table_nor_metadata(run: Run, prepared: Prepared) ->
     label = "good | <b>\n---\x1b[2J"
     stored = Stored(prepared, labels=[label, "bad: 'x'"], domains=["my films: #1\n---", "books"])
     card = model_card(run, stored, SCORES)
-    assert "| labels | good \\| \\<b\\> ---\\[2J, bad: 'x' |" in card.splitlines()
+    assert "| labels | good \\| \\<b\\> ---\\\\x1b\\[2J, bad: 'x' |" in card.splitlines()
     assert "\x1b" not in card
     data = ModelCard(card).data
     assert data.datasets == ["task/books", "task/my-films-1"]
