@@ -132,9 +132,9 @@ class BatchedStudents:
         precision: torch.dtype,
     ) -> None:
         self.number, self.device = number, texts.label.device
-        self.texts, self.dev, self.config, self.precision = texts, dev, config, precision
+        self.texts, self.config, self.precision = texts, config, precision
         self.template, self.shape = student, Shape.of(student)
-        self.length = texts.tokens.length.cpu().numpy()
+        self.length, self._dev_length = (each.length.cpu().numpy() for each in (texts.tokens, dev))
         table = student.get_parameter(self.shape.word).detach()
         self._start = [table.to(self.device), self._flat(student).to(self.device)]
         self.parameters = [each.repeat(number, *[1] * each.ndim) for each in self._start]
@@ -190,11 +190,9 @@ class BatchedStudents:
             Each student's mean loss (E,), on the device.
         """
         order, kept = self._by_length(rows), self._by_length(anchors)
-        each = zip(
-            *(np.split(np.take_along_axis(*both, 1), updates, axis=1) for both in ((rows, order), (anchors, kept))),
-            strict=True,
-        )
-        parts = [np.concatenate(part, axis=1) for part in each]
+        chosen, shots = (np.take_along_axis(*both, 1) for both in ((rows, order), (anchors, kept)))
+        pairs = zip(np.split(chosen, updates, axis=1), np.split(shots, updates, axis=1), strict=True)
+        parts = [np.concatenate(both, axis=1) for both in pairs]
         weights = weights.gather(1, self._tensor(order))
         rate = torch.tensor(rates * self.config.learning_rate, dtype=torch.float32, device=self.device)
         total = torch.zeros(self.number, device=self.device)
@@ -265,8 +263,7 @@ class BatchedStudents:
 
     def dev_pass(self) -> Outputs:
         """Outputs (E, n, ·) on dev."""
-        length = self.dev.length.cpu().numpy()
-        return self._read(self._replay_dev, length, np.arange(len(length))[None])
+        return self._read(self._replay_dev, self._dev_length, np.arange(len(self._dev_length))[None])
 
     def outputs(self, tokens: Tokens) -> Outputs:
         """Outputs (E, n, ·) on other texts, the same for all."""
@@ -280,16 +277,14 @@ class BatchedStudents:
             parameter.data.copy_(self._views()[name][i])
         return student
 
-    def state(self, i: int | None = None) -> dict[str, Any]:
-        """A copy of everything that learning changes in student i, or in all of them."""
-        part = slice(None) if i is None else slice(i, i + 1)
-        return {name: each[part].clone() for name, each in self._learning().items()}
+    def state(self, i: int) -> dict[str, Any]:
+        """A copy of everything that learning changes in student i."""
+        return {name: each[i].clone() for name, each in self._learning().items()}
 
-    def restore(self, state: dict[str, Any], i: int | None = None) -> None:
+    def restore(self, state: dict[str, Any], i: int) -> None:
         """Go back to a :meth:`state`; going on from there repeats the same arithmetic."""
-        part = slice(None) if i is None else slice(i, i + 1)
         for name, each in self._learning().items():
-            each[part] = state[name]
+            each[i] = state[name]
 
     def _learning(self) -> dict[str, Tensor]:
         moments = {

@@ -89,10 +89,10 @@ class Setup:
         )
         rate = careful(student, Distillation.learning_rate)
         self.distillation = Distillation.of({"learning_rate": rate, **(distillation or {})})
-        check_layers(self.distillation, student, checkpoint)
         if engine == "batched" and self.distillation.extra:
             losses = ", ".join(self.distillation.extra)
             raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
+        check_layers(self.distillation, student, checkpoint)
         plan = outline(task)
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps
