@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -18,6 +19,7 @@ from transformers import (
 
 from l2a_gym.distill.distiller import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.tasks.task import Texts
 
@@ -106,5 +108,7 @@ def read_candidates(folder: Path) -> Texts:
 
 def read_teacher(folder: Path) -> PreTrainedModel:
     """The model of the stage ``few-shot`` or ``all-data``, for tokens of its whole vocabulary."""
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(folder / "model", use_safetensors=True)
+    config = AutoConfig.from_pretrained(folder / "model")
+    kind = VectorClassifier if hasattr(config, "classifier_sides") else AutoModelForSequenceClassification
+    model: PreTrainedModel = kind.from_pretrained(folder / "model", config=config, use_safetensors=True)
     return model

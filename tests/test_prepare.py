@@ -24,8 +24,9 @@ from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.encode import Tokens, encode
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, load_tokenizer, predict
+from l2a_gym.distill.teacher import load_tokenizer, predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
@@ -199,7 +200,7 @@ def test_teacher_that_cannot_be_had_leaves_nothing(
 CHILD = """
 import os, sys, torch
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.prepare import prepare
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task

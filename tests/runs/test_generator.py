@@ -20,8 +20,9 @@ from l2a_gym.augment.config import LEXICAL, PoolConfig
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity
 from l2a_gym.distill.encode import encode
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, load_teacher
+from l2a_gym.distill.teacher import load_teacher
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import Prepared
