@@ -68,7 +68,7 @@ def task(small: dict[str, Any]) -> Task:
 @pytest.fixture(scope="module")
 def config(small: dict[str, Any]) -> Preparation:
     """So little training that a preparation takes a second."""
-    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, check=2)
+    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
     general = GeneralDistillation(updates=4, batch=16)
     return Preparation(checkpoint=small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
 
@@ -206,7 +206,7 @@ from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 torch.set_num_threads(1)
 updates = int(sys.argv[3])
-tuning, long = (FineTuning(updates=n, batch=16, learning_rate=1e-3, check=n) for n in (6, updates))
+tuning, long = (FineTuning(updates=n, batch=16, learning_rate=1e-3, looks=1) for n in (6, updates))
 general = GeneralDistillation(updates=4, batch=16)
 config = Preparation(checkpoint=sys.argv[2], few_shot=tuning, all_data=long, general=general)
 task = make_task(sys.argv[1])
@@ -239,8 +239,8 @@ def test_two_processes_at_once_and_one_that_is_killed(empty: Path, small: dict[s
     assert stages_of(set(before)) == ["base", "few-shot", "pool", "tokens"]
     other.stdin.write("\n")
     other.stdin.flush()
-    long = replace(config.all_data, updates=400, check=400)
-    short = replace(config.few_shot, check=6)
+    long = replace(config.all_data, updates=400, looks=1)
+    short = replace(config.few_shot, looks=1)
     mine = prepare(make_task(small["task"]), replace(config, few_shot=short, all_data=long), CPU)
     out, errors = other.communicate()
     assert other.returncode == 0, errors
@@ -436,7 +436,7 @@ def test_preferred_sources_teach_the_all_data_teacher(
     for wanted in (0, 1):
         np.save(tmp_path / f"{wanted}.npy", np.append((label == wanted) * 1.0, np.ones(len(task.train))))
         pool = PoolConfig(copies={"swap": 2}, preference=str(tmp_path / f"{wanted}.npy"))
-        long = replace(config.all_data, updates=30, check=30)
+        long = replace(config.all_data, updates=30, looks=1)
         prepared = prepare(task, replace(config, pool=pool, all_data=long), CPU)
         share.append(prepared.logits("all-data", prepared.rows["dev"]).softmax(1)[:, 1].mean().item())
     assert share[1] > share[0] + 0.1

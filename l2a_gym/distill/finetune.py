@@ -36,15 +36,15 @@ class FineTuning:
         passes: at most this many passes over the texts.
         batch: texts in an update.
         learning_rate: the peak.
-        check: updates between two looks at dev.
+        looks: at dev, evenly spread over the updates, besides one at the start.
         patience: looks without a better state after which it stops.
     """
 
     updates: int
     batch: int
     learning_rate: float
-    check: int
-    passes: int = 60
+    passes: int = 30
+    looks: int = 10
     patience: int = 3
 
 
@@ -55,8 +55,8 @@ class WithVectors(Labelled):
     vectors: Tensor
 
 
-FEW_SHOT = FineTuning(updates=120, batch=16, learning_rate=5e-5, check=12)
-ALL_DATA = FineTuning(updates=240, batch=32, learning_rate=1e-4, check=30)
+FEW_SHOT = FineTuning(updates=300, batch=16, learning_rate=1e-4)
+ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=1e-4, passes=3)
 
 
 def make_teacher(
@@ -101,6 +101,7 @@ def fine_tune(
 ) -> PreTrainedModel:
     """Fine-tune ``model`` in place; returns a copy of its best state on dev, the start included."""
     updates = min(config.updates, ceil(config.passes * len(train.label) / config.batch))
+    between = max(1, updates // config.looks)
     optimiser, rate = _optimiser(model, config.learning_rate, updates)
     batches = shuffled_batches(train.tokens.length, config.batch)
     best: Best[PreTrainedModel] = Best(dev.label)
@@ -108,7 +109,7 @@ def fine_tune(
     with torch.random.fork_rng(), tqdm(total=updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar:
         torch.manual_seed(seed)
         for step in range(updates + 1):
-            if step % config.check == 0 or step == updates:
+            if step % between == 0 or step == updates:
                 since += 1
                 if best.look(predict(model, dev.tokens)):
                     best.kept, since = deepcopy(model), 0

@@ -21,7 +21,7 @@ from l2a_gym.distill.teacher import load_teacher, load_tokenizer, predict, sente
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
 
-TUNING = FineTuning(updates=40, batch=16, learning_rate=2e-2, check=4)
+TUNING = FineTuning(updates=40, batch=16, learning_rate=2e-2)
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +80,18 @@ def test_start_is_kept_where_dev_says_the_contrary(
 
 
 def test_no_look_is_better_than_what_is_kept(small: dict[str, Any], texts: tuple[WithVectors, WithVectors]) -> None:
-    """With a rate that is far too high dev goes up and down; ending at each look shows what was seen there."""
+    """With a rate that is far too high dev goes up and down; fewer looks at the same states find nothing better."""
     train, dev = texts
     wild = replace(TUNING, learning_rate=0.1, patience=50)
     kept = tuned(small, train, dev, wild)
-    every = [tuned(small, train, dev, replace(wild, check=check, patience=1)) for check in (20, 24, 28, 32, 36, 40)]
-    assert accuracy(kept, dev) >= max(accuracy(each, dev) for each in every) - 0.005
-    assert min(loss(each, dev) for each in every) > 0
+    seen = [accuracy(tuned(small, train, dev, replace(wild, looks=looks)), dev) for looks in (1, 2, 5)]
+    assert accuracy(kept, dev) >= max(seen) - 0.005
 
 
 def test_patience_ends_the_tuning(small: dict[str, Any], texts: tuple[WithVectors, WithVectors]) -> None:
     """What comes after the end can't matter: a patient tuner finds a better state later on."""
     train, dev = texts
-    slow = FineTuning(updates=60, batch=16, learning_rate=3e-3, check=1, patience=1)
+    slow = FineTuning(updates=60, batch=16, learning_rate=3e-3, looks=60)
     hasty, patient = (tuned(small, train, dev, replace(slow, patience=p)) for p in (1, 60))
     assert accuracy(patient, dev) > accuracy(hasty, dev)
 
@@ -100,7 +99,7 @@ def test_patience_ends_the_tuning(small: dict[str, Any], texts: tuple[WithVector
 def test_updates_follow_the_number_of_texts(small: dict[str, Any], texts: tuple[WithVectors, WithVectors]) -> None:
     train, dev = texts
     few = Labelled(train.tokens.take(torch.arange(20)), train.label[:20])
-    bounded = replace(TUNING, passes=2, check=1, patience=50)  # 2 passes over 20 texts are 3 batches of 16
+    bounded = replace(TUNING, passes=2, looks=50, patience=50)  # 2 passes over 20 texts are 3 batches of 16
     assert equal(tuned(small, few, dev, bounded), tuned(small, few, dev, replace(bounded, updates=3)))
 
 

@@ -61,7 +61,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config(small: dict[str, Any]) -> Preparation:
-    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, check=2)
+    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
     return Preparation(
         checkpoint=small["checkpoint"],
         pool=PoolConfig(masked_lm=MaskedTraining(updates=20, adapt_updates=5, batch=16)),
