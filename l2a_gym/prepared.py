@@ -108,7 +108,7 @@ def read_candidates(folder: Path) -> Texts:
 
 def read_teacher(folder: Path) -> PreTrainedModel:
     """The model of the stage ``few-shot`` or ``all-data``, for tokens of its whole vocabulary."""
-    config = AutoConfig.from_pretrained(folder / "model")
+    config = AutoConfig.from_pretrained(folder / "model", trust_remote_code=False)
     kind = VectorClassifier if hasattr(config, "classifier_sides") else AutoModelForSequenceClassification
     model: PreTrainedModel = kind.from_pretrained(folder / "model", config=config, use_safetensors=True)
     return model

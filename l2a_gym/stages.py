@@ -46,6 +46,7 @@ from l2a_gym.distill.teacher import (
     vectors_of_sides,
 )
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
+from l2a_gym.rows import fingerprint, fingerprint_of_texts, own_texts, splits
 from l2a_gym.tasks.task import Task, Texts
 
 FORMAT = 5
@@ -124,36 +125,8 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     }
 
 
-def fingerprint(task: Task) -> str:
-    """Hash of a task: its id, names, length, texts, labels and flips."""
-    digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
-    for texts in own_texts(task):
-        digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
-    for flipped in task.flipped.values():
-        digest.update(flipped.tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint_of_texts(task: Task) -> str:
-    """Hash of a task's texts and their length, whatever their labels."""
-    digest = hashlib.sha256(str(task.max_length).encode())
-    for texts in own_texts(task):
-        digest.update(json.dumps([texts.text, texts.pair]).encode())
-    return digest.hexdigest()
-
-
 def _key(name: str, settings: Any) -> str:
     return hashlib.sha256(json.dumps([FORMAT, name, settings], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def own_texts(task: Task) -> list[Texts]:
-    """The texts that every pool of a task shares: those of each source, then the target's by split."""
-    return [*task.sources.values(), *splits(task).values()]
-
-
-def splits(task: Task) -> dict[str, Texts]:
-    """The target's texts by split, in the order of the prepared rows."""
-    return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
 
 
 def _save(folder: Path, **arrays: NDArray[Any]) -> None:
@@ -215,8 +188,16 @@ def _write_base(task: Task, config: Preparation, device: torch.device, folder: P
     """Sentence vectors of the task's own texts by the teacher before any fine-tuning, so that they know no label."""
     seen = [*task.sources.values(), task.train, task.dev]
     model, tokens = _untuned(config, device), _encode(task, config, seen).to(device)
-    sides = {} if task.train.pair is None else {"sides": vectors_of_sides(model, tokens).numpy()}
-    _save(folder, vectors=sentence_vectors(model, tokens).numpy(), **sides)
+    _save(folder, vectors=sentence_vectors(model, tokens).numpy())
+    if tokens.pairs:
+        _save(folder, sides=vectors_of_sides(model, tokens).numpy())
+
+
+def _of_sides(base: Path) -> NDArray[np.float16]:
+    """Vectors (n, S, H) of the stage ``base``: of both sides of pairs, else of the text alone."""
+    if (base / "sides.npy").is_file():
+        return np.load(base / "sides.npy", allow_pickle=False)
+    return np.load(base / "vectors.npy", allow_pickle=False)[:, None]
 
 
 def _untuned(config: Preparation, device: torch.device) -> PreTrainedModel:
@@ -261,9 +242,7 @@ def _write_teacher(
     own = own_texts(task)
     tokens = _encode(task, config, own).to(device)
     label = torch.from_numpy(np.concatenate([texts.label for texts in own])).to(device)
-    file = "vectors" if task.train.pair is None else "sides"
-    vectors = torch.from_numpy(np.load(folder.parent / "base" / f"{file}.npy", allow_pickle=False)).to(device)
-    vectors = vectors.view(len(vectors), -1, vectors.shape[-1])
+    vectors = torch.from_numpy(_of_sides(folder.parent / "base")).to(device)
 
     def with_vectors(rows: NDArray[np.int64]) -> WithVectors:
         index = torch.from_numpy(rows).to(device)

@@ -20,7 +20,7 @@ from l2a_gym.distill.best import Best
 from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import shuffled_batches
-from l2a_gym.distill.heads import head_input, regression, with_head
+from l2a_gym.distill.heads import VectorClassifier, calibrate, head_input, regression, with_head
 from l2a_gym.distill.teacher import predict
 
 HEAD_RATE = 10
@@ -66,7 +66,8 @@ def make_teacher(
 
     A checkpoint that is a trained classifier is fine-tuned as it is. Another gets a head on sentence vectors by
     logistic regression. For texts, that one is fine-tuned with its encoder (LP-FT, Kumar et al., 2022); for pairs, it
-    competes with the checkpoint's own way to classify, fine-tuned.
+    competes with the checkpoint's own way to classify, fine-tuned. A head that learns few texts by heart is too sure of
+    itself, so it is calibrated on dev.
 
     Args:
         model: the checkpoint with its classifier, or a new one; changed in place.
@@ -82,10 +83,10 @@ def make_teacher(
     inputs, held_out = (head_input(part.vectors.float()) for part in (train, dev))
     encoder = cast(PreTrainedModel, deepcopy(model.base_model))
     frozen = with_head(encoder, *regression(inputs, train.label, held_out, dev.label))
-    if frozen.config.classifier_sides == 1:
-        return tuned(frozen)
     best: Best[PreTrainedModel] = Best(dev.label)
-    for each in (frozen, tuned(model)):
+    for each in [tuned(frozen)] if frozen.config.classifier_sides == 1 else [frozen, tuned(model)]:
+        if isinstance(each, VectorClassifier):
+            calibrate(each, predict(each, dev.tokens), dev.label)
         if best.look(predict(each, dev.tokens)):
             best.kept = each
     return best.kept

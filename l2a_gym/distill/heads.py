@@ -9,13 +9,15 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from l2a_gym.distill.best import Best
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """The values of C that a regression is fitted with, the strongest penalty first."""
+TEMPERATURES = torch.logspace(-2, 2, 81)
+"""What logits may be divided by."""
 
 
 class VectorClassifier(PreTrainedModel):
@@ -34,7 +36,8 @@ class VectorClassifier(PreTrainedModel):
 
     def __init__(self, config: PreTrainedConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
-        encoder = AutoModel.from_config(config) if encoder is None else encoder
+        if encoder is None:  # the one that a checkpoint's own classifier has: not all have a pooler in it
+            encoder = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).base_model
         self.base_model_prefix = encoder.base_model_prefix  # so that AutoModel knows the encoder's weights
         self.add_module(self.base_model_prefix, encoder)
         width = config.hidden_size * (1 if config.classifier_sides == 1 else 4)
@@ -49,7 +52,8 @@ class VectorClassifier(PreTrainedModel):
         **unread: Any,
     ) -> SequenceClassifierOutput:
         """Logits (n, C) of texts, or of pairs whose second side is segment 1, padded to T tokens (n, T)."""
-        vectors = side_vectors(self.base_model, input_ids, attention_mask, token_type_ids)
+        segment = None if self.config.classifier_sides == 1 else token_type_ids
+        vectors = side_vectors(self.base_model, input_ids, attention_mask, segment)
         return SequenceClassifierOutput(logits=self.head(head_input(vectors)))
 
 
@@ -121,3 +125,11 @@ def regression(train: Tensor, label: Tensor, dev: Tensor, dev_label: Tensor) -> 
         if best.look(F.linear(held_out, weight, bias)):
             best.kept = weight, bias
     return best.kept
+
+
+def calibrate(model: VectorClassifier, logits: Tensor, label: Tensor) -> None:
+    """Divide a head by the temperature at which its logits (n, C) have the lowest loss (Guo et al., 2017)."""
+    losses = torch.stack([F.cross_entropy(logits / temperature, label) for temperature in TEMPERATURES.tolist()])
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.div_(TEMPERATURES[int(losses.argmin())])

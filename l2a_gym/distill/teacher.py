@@ -100,8 +100,8 @@ def sentence_vectors(model: PreTrainedModel, tokens: Tokens, batch: int = 64) ->
 
 
 def vectors_of_sides(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
-    """The same of both sides of pairs, each read alone (n, 2, H)."""
-    vectors = torch.empty(len(tokens), 2, model.config.hidden_size, dtype=torch.float16)
+    """The same of each text alone (n, 1, H), or of both sides of pairs, each read alone (n, 2, H)."""
+    vectors = torch.empty(len(tokens), 2 if tokens.pairs else 1, model.config.hidden_size, dtype=torch.float16)
     return _ask(model, lambda inputs: side_vectors(model.base_model, **inputs), tokens, batch, vectors)
 
 

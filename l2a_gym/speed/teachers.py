@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
 from l2a_gym.distill.heads import head_input, regression
-from l2a_gym.distill.teacher import load_teacher, load_tokenizer, predict, sentence_vectors, vectors_of_sides
+from l2a_gym.distill.teacher import load_teacher, load_tokenizer, predict, vectors_of_sides
 from l2a_gym.speed.clock import Figures
 from l2a_gym.stages import SHOT_COPIES, Preparation
 from l2a_gym.tasks.task import Task
@@ -47,9 +47,7 @@ def _read(task: Task, config: Preparation, device: torch.device) -> list[WithVec
     for parts in ([*task.sources.values()], [task.train], [task.dev], [task.test]):
         tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts]).to(device)
         label = torch.cat([torch.from_numpy(texts.label) for texts in parts]).to(device)
-        alone = task.train.pair is None
-        vectors = sentence_vectors(model, tokens)[:, None] if alone else vectors_of_sides(model, tokens)
-        found.append(WithVectors(tokens, label, vectors.to(device)))
+        found.append(WithVectors(tokens, label, vectors_of_sides(model, tokens).to(device)))
     return found
 
 

@@ -15,7 +15,15 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from l2a_gym.distill.encode import Tokens, encode
-from l2a_gym.distill.heads import VectorClassifier, head_input, regression, side_vectors, split_sides, with_head
+from l2a_gym.distill.heads import (
+    VectorClassifier,
+    calibrate,
+    head_input,
+    regression,
+    side_vectors,
+    split_sides,
+    with_head,
+)
 from l2a_gym.distill.teacher import keep_pieces, load_teacher, load_tokenizer, predict, sentence_vectors
 from l2a_gym.tasks.task import Texts
 
@@ -124,3 +132,16 @@ def test_regression_is_scikit_learns_with_the_penalty_that_dev_prefers(classes: 
     assert accuracy >= max(fit.score(dev[0].numpy(), dev[1].numpy()) for fit in fits) - 0.0051
     odds = [fit.predict_proba(dev[0].numpy()) for fit in fits]
     assert min(np.abs(logits.softmax(1).numpy() - each).max() for each in odds) < 1e-3
+
+
+@pytest.mark.parametrize("sureness", [0.05, 1.0, 20.0])
+def test_calibration_undoes_what_a_head_is_too_sure_of(encoder: PreTrainedModel, sureness: float) -> None:
+    """Labels are drawn from the probabilities of true logits; the head is off by a factor."""
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.normal(size=(4000, 3))) * 2
+    label = torch.from_numpy(np.array([rng.choice(3, p=p) for p in truth.softmax(1).numpy()]))
+    weight, bias = torch.randn(3, 32), torch.randn(3)
+    model = with_head(encoder, weight.clone(), bias.clone())
+    calibrate(model, truth * sureness, label)
+    torch.testing.assert_close(model.head.weight.detach() * sureness, weight, rtol=0.1, atol=0.0)
+    torch.testing.assert_close(model.head.bias.detach() * sureness, bias, rtol=0.1, atol=0.0)
