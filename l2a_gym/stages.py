@@ -55,6 +55,8 @@ TARGET_PIECES = 10
 """How often a piece of train and dev counts against one of the pool, where a student has no room for all."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
+LEARNT = 2**15
+"""Source texts, at most, that the all-data teacher learns from."""
 HEADS = "heads on mean vectors"
 """Changes whenever the same settings make other teachers."""
 
@@ -196,8 +198,8 @@ def _write_base(task: Task, config: Preparation, device: torch.device, folder: P
 def _of_sides(base: Path) -> NDArray[np.float16]:
     """Vectors (n, S, H) of the stage ``base``: of both sides of pairs, else of the text alone."""
     if (base / "sides.npy").is_file():
-        return np.load(base / "sides.npy", allow_pickle=False)
-    return np.load(base / "vectors.npy", allow_pickle=False)[:, None]
+        return np.load(base / "sides.npy", mmap_mode="r", allow_pickle=False)
+    return np.load(base / "vectors.npy", mmap_mode="r", allow_pickle=False)[:, None]
 
 
 def _untuned(config: Preparation, device: torch.device) -> PreTrainedModel:
@@ -220,7 +222,8 @@ def _write_all_data(task: Task, config: Preparation, device: torch.device, folde
     if (weight := config.pool.preferred()) is not None:
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0xA11]))
         sources = draw_starts(len(sources), 1, weight[: len(sources)], rng)
-    rows = np.concatenate([sources, np.tile(shots, SHOT_COPIES)])
+    spread = np.linspace(0, len(sources) - 1, min(LEARNT, len(sources))).round().astype(np.int64)
+    rows = np.concatenate([sources[spread], np.tile(shots, SHOT_COPIES)])
     _write_teacher(task, config, rows, device, folder, "all-data", config.all_data)
 
 
@@ -242,11 +245,11 @@ def _write_teacher(
     own = own_texts(task)
     tokens = _encode(task, config, own).to(device)
     label = torch.from_numpy(np.concatenate([texts.label for texts in own])).to(device)
-    vectors = torch.from_numpy(_of_sides(folder.parent / "base")).to(device)
+    vectors = _of_sides(folder.parent / "base")
 
     def with_vectors(rows: NDArray[np.int64]) -> WithVectors:
         index = torch.from_numpy(rows).to(device)
-        return WithVectors(tokens.take(index), label[index], vectors[index])
+        return WithVectors(tokens.take(index), label[index], torch.from_numpy(vectors[rows]).to(device))
 
     model = torch.nn.Module.to(load_teacher(config.checkpoint, len(task.labels), config.seed), device)
     dev = np.arange(len(vectors) - len(task.dev), len(vectors))

@@ -25,6 +25,7 @@ from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.finetune import FineTuning
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import load_tokenizer, predict
 from l2a_gym.errors import UserError
@@ -201,6 +202,7 @@ CHILD = """
 import os, sys, torch
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.finetune import FineTuning
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.prepare import prepare
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
@@ -512,6 +514,43 @@ def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     assert torch.equal(torch.from_numpy(prepared.array("tokens/kept").copy())[tokens.ids.long()], whole.ids.long())
     assert torch.equal(tokens.first, whole.first)
     assert bool((tokens.first < tokens.length).all())
+
+
+def test_the_all_data_teacher_learns_from_a_part_of_very_many_texts(
+    empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evenly spread over the sources; the labels of what is left out don't matter."""
+    monkeypatch.setattr("l2a_gym.stages.LEARNT", 40)
+    size = sum(map(len, task.sources.values()))
+    learnt = np.linspace(0, size - 1, 40).round().astype(np.int64)
+    label = np.concatenate([texts.label for texts in task.sources.values()])
+    label[np.setdiff1d(np.arange(size), learnt)] ^= 1
+    parts = np.split(label, np.cumsum([len(texts) for texts in task.sources.values()])[:-1])
+    others = {name: replace(texts, label=part) for (name, texts), part in zip(task.sources.items(), parts, strict=True)}
+    one, two = (prepare(each, config, CPU) for each in (task, replace(task, sources=others)))
+    np.testing.assert_array_equal(one.array("all-data/logits"), two.array("all-data/logits"))
+
+
+def test_both_sides_of_pairs_are_kept_and_read(empty: Path, task: Task, config: Preparation, built: Prepared) -> None:
+    """The second sides say nothing here, so the regression on both is what a teacher is; and it can be opened again."""
+
+    def paired(texts: Texts) -> Texts:
+        return replace(texts, pair=("the town",) * len(texts))
+
+    parts = {name: paired(getattr(task, name)) for name in ("train", "dev", "select", "test")}
+    sources = {name: paired(texts) for name, texts in task.sources.items()}
+    prepared = prepare(replace(task, **parts, sources=sources), config, CPU)
+    sides, alone = prepared.array("base/sides"), built.array("base/vectors")
+    assert sides.shape == (len(alone), 2, alone.shape[1])
+    np.testing.assert_allclose(sides[:, 0], alone, atol=2e-3)
+    assert not (built.folder / "base" / "sides.npy").exists()
+    teacher = prepared.teacher("all-data")
+    assert isinstance(teacher, VectorClassifier)
+    assert teacher.head.in_features == 4 * alone.shape[1]
+    rows = prepared.rows["dev"]
+    torch.testing.assert_close(
+        predict(teacher, prepared.tokens(rows)), prepared.logits("all-data", rows), rtol=0, atol=0.05
+    )
 
 
 def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(

@@ -61,7 +61,8 @@ def with_head(encoder: PreTrainedModel, weight: Tensor, bias: Tensor) -> VectorC
     """The classifier of an encoder of width H and a head: weight (C, H) for texts or (C, 4 H) for pairs, bias (C,)."""
     config = deepcopy(encoder.config)
     config.num_labels, config.classifier_sides = len(bias), 1 if weight.shape[1] == config.hidden_size else 2
-    model = VectorClassifier(config, encoder)
+    with torch.random.fork_rng():
+        model = VectorClassifier(config, encoder)
     model.head.load_state_dict({"weight": weight, "bias": bias})
     torch.nn.Module.to(model, encoder.device)
     return model

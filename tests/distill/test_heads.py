@@ -90,11 +90,14 @@ def test_vectors_of_a_preparation_give_what_the_classifier_reads(
 @pytest.mark.parametrize("sides", [1, 2])
 def test_saved_classifier(small: dict[str, Any], encoder: PreTrainedModel, tmp_path: Path, sides: int) -> None:
     """The encoder in it is a standard one, and the head two tensors beside it."""
-    model = with_head(encoder, torch.randn(2, 32 if sides == 1 else 128), torch.randn(2))
+    head = torch.randn(2, 32 if sides == 1 else 128), torch.randn(2)
+    before = torch.get_rng_state()
+    model = with_head(encoder, *head)
     model.save_pretrained(tmp_path)
     config = AutoConfig.from_pretrained(tmp_path)
     assert (config.num_labels, config.classifier_sides, config.model_type) == (2, sides, "bert")
     read = VectorClassifier.from_pretrained(tmp_path, config=config)
+    assert torch.equal(torch.get_rng_state(), before)
     asked = tokens(small, TEXTS, OTHERS if sides == 2 else None)
     assert torch.equal(predict(read, asked), predict(model, asked))
     assert torch.equal(load_file(tmp_path / "model.safetensors")["head.bias"], model.head.bias)
