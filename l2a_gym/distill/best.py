@@ -17,6 +17,8 @@ class Best(Generic[T]):
 
     Attributes:
         kept: the best so far; its accuracy is at most :data:`WITHIN` below the highest.
+        loss: of the best so far.
+        gained: whether the last look had a higher accuracy or a lower loss than all before.
     """
 
     kept: T
@@ -24,13 +26,15 @@ class Best(Generic[T]):
     def __init__(self, label: Tensor) -> None:
         self._label = label
         self._highest = self._accuracy = -1.0
-        self.loss = float("inf")
+        self._lowest = self.loss = float("inf")
+        self.gained = False
 
     def look(self, logits: Tensor) -> bool:
         """Whether these logits (n, C) are better than all before: then the caller sets :attr:`kept`."""
         accuracy = float((logits.argmax(1) == self._label).float().mean())
         loss = float(F.cross_entropy(logits, self._label))
-        self._highest = max(self._highest, accuracy)
+        self.gained = accuracy > self._highest or loss < self._lowest
+        self._highest, self._lowest = max(self._highest, accuracy), min(self._lowest, loss)
         least = self._highest - WITHIN
         better = accuracy >= least and (loss < self.loss or self._accuracy < least)
         if better:

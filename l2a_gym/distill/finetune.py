@@ -37,7 +37,7 @@ class FineTuning:
         batch: texts in an update.
         learning_rate: the peak.
         looks: at dev, evenly spread over the updates, besides one at the start.
-        patience: looks without a better state after which it stops.
+        patience: looks with neither a higher accuracy nor a lower loss after which it stops.
     """
 
     updates: int
@@ -65,9 +65,9 @@ def make_teacher(
     """The best teacher on dev of those that can be made of a checkpoint.
 
     A checkpoint that is a trained classifier is fine-tuned as it is. Another gets a head on sentence vectors by
-    logistic regression. For texts, that one is fine-tuned with its encoder (LP-FT, Kumar et al., 2022); for pairs, it
-    competes with the checkpoint's own way to classify, fine-tuned. A head that learns few texts by heart is too sure of
-    itself, so it is calibrated on dev.
+    logistic regression. For texts, that one is fine-tuned with its encoder (LP-FT, Kumar et al., 2022). For pairs, and
+    where this gains nothing, the checkpoint's own way to classify is fine-tuned too, and competes with the regression.
+    A head that learns few texts by heart is too sure of itself, so it is calibrated on dev.
 
     Args:
         model: the checkpoint with its classifier, or a new one; changed in place.
@@ -84,12 +84,20 @@ def make_teacher(
     encoder = cast(PreTrainedModel, deepcopy(model.base_model))
     frozen = with_head(encoder, *regression(inputs, train.label, held_out, dev.label))
     best: Best[PreTrainedModel] = Best(dev.label)
-    for each in [tuned(frozen)] if frozen.config.classifier_sides == 1 else [frozen, tuned(model)]:
-        if isinstance(each, VectorClassifier):
-            calibrate(each, predict(each, dev.tokens), dev.label)
-        if best.look(predict(each, dev.tokens)):
-            best.kept = each
+    best.look(predict(frozen, dev.tokens))
+    best.kept = frozen
+    if frozen.config.classifier_sides == 1:
+        _compare(tuned(deepcopy(frozen)), dev, best)
+    if best.kept is frozen:
+        _compare(tuned(model), dev, best)
+    if isinstance(best.kept, VectorClassifier):
+        calibrate(best.kept, predict(best.kept, dev.tokens), dev.label)
     return best.kept
+
+
+def _compare(model: PreTrainedModel, dev: Labelled, best: Best[PreTrainedModel]) -> None:
+    if best.look(predict(model, dev.tokens)):
+        best.kept = model
 
 
 def is_trained_classifier(model: PreTrainedModel) -> bool:
@@ -111,9 +119,9 @@ def fine_tune(
         torch.manual_seed(seed)
         for step in range(updates + 1):
             if step % between == 0 or step == updates:
-                since += 1
                 if best.look(predict(model, dev.tokens)):
-                    best.kept, since = deepcopy(model), 0
+                    best.kept = deepcopy(model)
+                since = 0 if best.gained else since + 1
                 bar.set_postfix(dev_nll=f"{best.loss:.3f}")
             if since >= config.patience or step == updates:
                 break

@@ -49,3 +49,13 @@ def test_equal_looks_keep_the_first_and_a_loss_that_is_no_number_is_never_kept()
     best: Best[int] = Best(LABEL)
     assert [best.look(logits(800, 1.0)) for _ in range(3)] == [True, False, False]
     assert kept(["low", "nan"]) == "low"
+
+
+def test_a_gain_is_a_higher_accuracy_or_a_lower_loss_than_all_before() -> None:
+    best: Best[int] = Best(LABEL)
+    looks = [(780, 1.4), (700, 0.01), (800, 9.0), (790, 1.4), (790, 1.4)]
+    gained = []
+    for right, margin in looks:
+        best.look(logits(right, margin))
+        gained.append(best.gained)
+    assert gained == [True, False, True, True, False]
