@@ -55,8 +55,8 @@ class WithVectors(Labelled):
     vectors: Tensor
 
 
-FEW_SHOT = FineTuning(updates=300, batch=16, learning_rate=1e-4)
-ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=1e-4, passes=3)
+FEW_SHOT = FineTuning(updates=300, batch=16, learning_rate=5e-5)
+ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, passes=3)
 
 
 def make_teacher(
