@@ -56,7 +56,7 @@ class WithVectors(Labelled):
 
 
 FEW_SHOT = FineTuning(updates=300, batch=16, learning_rate=5e-5)
-ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, passes=3)
+ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, passes=3, patience=5)
 
 
 def make_teacher(
