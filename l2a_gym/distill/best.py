@@ -17,6 +17,7 @@ class Best(Generic[T]):
 
     Attributes:
         kept: the best so far; its accuracy is at most :data:`WITHIN` below the highest.
+        accuracy: of the best so far.
         loss: of the best so far.
         gained: whether the last look had a higher accuracy or a lower loss than all before.
     """
@@ -25,7 +26,7 @@ class Best(Generic[T]):
 
     def __init__(self, label: Tensor) -> None:
         self._label = label
-        self._highest = self._accuracy = -1.0
+        self._highest = self.accuracy = -1.0
         self._lowest = self.loss = float("inf")
         self.gained = False
 
@@ -36,7 +37,7 @@ class Best(Generic[T]):
         self.gained = accuracy > self._highest or loss < self._lowest
         self._highest, self._lowest = max(self._highest, accuracy), min(self._lowest, loss)
         least = self._highest - WITHIN
-        better = accuracy >= least and (loss < self.loss or self._accuracy < least)
+        better = accuracy >= least and (loss < self.loss or self.accuracy < least)
         if better:
-            self._accuracy, self.loss = accuracy, loss
+            self.accuracy, self.loss = accuracy, loss
         return better

@@ -26,6 +26,9 @@ from l2a_gym.distill.teacher import predict
 HEAD_RATE = 10
 """Learning rate of a head on sentence vectors over the encoder's: on unit vectors its weights are large."""
 
+GAIN = 0.02
+"""Accuracy on dev that fine-tuning from a regression has to gain, for nothing else to be tried."""
+
 
 @dataclass(frozen=True)
 class FineTuning:
@@ -66,8 +69,8 @@ def make_teacher(
 
     A checkpoint that is a trained classifier is fine-tuned as it is. Another gets a head on sentence vectors by
     logistic regression. For texts, that one is fine-tuned with its encoder (LP-FT, Kumar et al., 2022). For pairs, and
-    where this gains nothing, the checkpoint's own way to classify is fine-tuned too, and competes with the regression.
-    A head that learns few texts by heart is too sure of itself, so it is calibrated on dev.
+    where this gains little, the checkpoint's own way to classify is fine-tuned too, and competes with it. A head that
+    learns few texts by heart is too sure of itself, so it is calibrated on dev.
 
     Args:
         model: the checkpoint with its classifier, or a new one; changed in place.
@@ -85,10 +88,10 @@ def make_teacher(
     frozen = with_head(encoder, *regression(inputs, train.label, held_out, dev.label))
     best: Best[PreTrainedModel] = Best(dev.label)
     best.look(predict(frozen, dev.tokens))
-    best.kept = frozen
+    best.kept, start = frozen, best.accuracy
     if frozen.config.classifier_sides == 1:
         _compare(tuned(deepcopy(frozen)), dev, best)
-    if best.kept is frozen:
+    if best.accuracy < start + GAIN:
         _compare(tuned(model), dev, best)
     if isinstance(best.kept, VectorClassifier):
         calibrate(best.kept, predict(best.kept, dev.tokens), dev.label)
