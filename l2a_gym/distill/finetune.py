@@ -87,18 +87,18 @@ def make_teacher(
     encoder = cast(PreTrainedModel, deepcopy(model.base_model))
     frozen = with_head(encoder, *regression(inputs, train.label, held_out, dev.label))
     best: Best[PreTrainedModel] = Best(dev.label)
-    best.look(predict(frozen, dev.tokens))
-    best.kept, start = frozen, best.accuracy
+    _compare(deepcopy(frozen), dev, best)
+    start = best.accuracy
     if frozen.config.classifier_sides == 1:
-        _compare(tuned(deepcopy(frozen)), dev, best)
+        _compare(tuned(frozen), dev, best)
     if best.accuracy < start + GAIN:
         _compare(tuned(model), dev, best)
-    if isinstance(best.kept, VectorClassifier):
-        calibrate(best.kept, predict(best.kept, dev.tokens), dev.label)
     return best.kept
 
 
 def _compare(model: PreTrainedModel, dev: Labelled, best: Best[PreTrainedModel]) -> None:
+    if isinstance(model, VectorClassifier):
+        calibrate(model, predict(model, dev.tokens), dev.label)
     if best.look(predict(model, dev.tokens)):
         best.kept = model
 
