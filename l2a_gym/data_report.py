@@ -11,7 +11,7 @@ import numpy as np
 
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.coverage import Coverage, coverage
-from l2a_gym.stages import splits
+from l2a_gym.rows import splits
 from l2a_gym.tasks.task import Task
 
 log = logging.getLogger(__name__)

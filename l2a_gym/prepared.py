@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -18,6 +19,7 @@ from transformers import (
 
 from l2a_gym.distill.distiller import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.tasks.task import Texts
 
@@ -107,7 +109,7 @@ def read_teacher(folder: Path) -> PreTrainedModel:
 
 
 def _read_model(folder: Path) -> PreTrainedModel:
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False
-    )
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    kind = VectorClassifier if hasattr(config, "classifier_sides") else AutoModelForSequenceClassification
+    model: PreTrainedModel = kind.from_pretrained(folder, config=config, use_safetensors=True, trust_remote_code=False)
     return model

@@ -26,8 +26,8 @@ from l2a_gym.augment.pool import draw_starts, make_pool
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.cache import sha256_of, write_text
 from l2a_gym.distill.checkpoint import EMBEDDED, load_teacher, load_tokenizer, local_files
-from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import Tokens, count_pieces, encode, trim_vocabulary, whole_words
+from l2a_gym.distill.finetune import ALL_DATA, FEW_SHOT, FineTuning, WithVectors, make_teacher
 from l2a_gym.distill.student import (
     GeneralDistillation,
     careful,
@@ -37,15 +37,13 @@ from l2a_gym.distill.student import (
     vocabulary_limit,
 )
 from l2a_gym.distill.teacher import (
-    ALL_DATA,
-    FEW_SHOT,
-    FineTuning,
     embedding_table,
-    fine_tune,
     predict,
     sentence_vectors,
+    vectors_of_sides,
 )
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
+from l2a_gym.rows import fingerprint, fingerprint_of_texts, own_texts, splits
 from l2a_gym.tasks.task import Task, Texts
 
 FORMAT = 6
@@ -54,6 +52,10 @@ TARGET_PIECES = 10
 """How often a piece of train and dev counts against one of the pool, where a student has no room for all."""
 SHOT_COPIES = 4
 """How often the shots stand among the source texts that the all-data teacher learns from."""
+LEARNT = 2**15
+"""Source texts, at most, that the all-data teacher learns from."""
+HEADS = "heads on mean vectors"
+"""Changes whenever the same settings make other teachers."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,14 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first"]
-    few_shot, all_data = [shots, asdict(config.few_shot)], [asked, asdict(config.all_data), preference]
+    few_shot = [shots, asdict(config.few_shot), HEADS]
+    all_data = [asked, asdict(config.all_data), preference, HEADS]
     answers = [pool, few_shot, all_data]
     signals = [answers, "by sources as they are, up to FITTED"]
     return {
         "pool": Stage(partial(_write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(_write_tokens, task, config), _key("tokens", tokens)),
-        "base": Stage(partial(_write_base, task, config, device), _key("base", texts)),
+        "base": Stage(partial(_write_base, task, config, device), _key("base", [texts, "both sides of pairs"])),
         "few-shot": Stage(partial(_write_few_shot, task, config, device), _key("few-shot", few_shot)),
         "all-data": Stage(partial(_write_all_data, task, config, device), _key("all-data", all_data)),
         "answers": Stage(partial(_write_answers, task, config, device), _key("answers", answers)),
@@ -121,36 +124,8 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     }
 
 
-def fingerprint(task: Task) -> str:
-    """Hash of a task: its id, names, length, texts, labels and flips."""
-    digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
-    for texts in own_texts(task):
-        digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
-    for flipped in task.flipped.values():
-        digest.update(flipped.tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint_of_texts(task: Task) -> str:
-    """Hash of a task's texts and their length, whatever their labels."""
-    digest = hashlib.sha256(str(task.max_length).encode())
-    for texts in own_texts(task):
-        digest.update(json.dumps([texts.text, texts.pair]).encode())
-    return digest.hexdigest()
-
-
 def _key(name: str, settings: Any) -> str:
     return hashlib.sha256(json.dumps([FORMAT, name, settings], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def own_texts(task: Task) -> list[Texts]:
-    """The texts that every pool of a task shares: those of each source, then the target's by split."""
-    return [*task.sources.values(), *splits(task).values()]
-
-
-def splits(task: Task) -> dict[str, Texts]:
-    """The target's texts by split, in the order of the prepared rows."""
-    return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
 
 
 def _save(folder: Path, **arrays: NDArray[Any]) -> None:
@@ -211,8 +186,17 @@ def seen_pieces(tokenizer: PreTrainedTokenizerFast, parts: Mapping[str, Texts], 
 def _write_base(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
     """Sentence vectors of the task's own texts by the teacher before any fine-tuning, so that they know no label."""
     seen = [*task.sources.values(), task.train, task.dev]
-    vectors = sentence_vectors(_untuned(config, device), _encode(task, config, seen).to(device))
-    _save(folder, vectors=vectors.numpy())
+    model, tokens = _untuned(config, device), _encode(task, config, seen).to(device)
+    _save(folder, vectors=sentence_vectors(model, tokens).numpy())
+    if tokens.pairs:
+        _save(folder, sides=vectors_of_sides(model, tokens).numpy())
+
+
+def _of_sides(base: Path) -> NDArray[np.float16]:
+    """Vectors (n, S, H) of the stage ``base``: of both sides of pairs, else of the text alone."""
+    if (base / "sides.npy").is_file():
+        return np.load(base / "sides.npy", mmap_mode="r", allow_pickle=False)
+    return np.load(base / "vectors.npy", mmap_mode="r", allow_pickle=False)[:, None]
 
 
 def _untuned(config: Preparation, device: torch.device) -> PreTrainedModel:
@@ -226,40 +210,49 @@ def _encode(task: Task, config: Preparation, parts: list[Texts]) -> Tokens:
 
 
 def _write_few_shot(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
-    _write_teacher(task, config, [task.train], device, folder, "few-shot", config.few_shot)
+    _write_teacher(task, config, _shots(task), device, folder, "few-shot", config.few_shot)
 
 
 def _write_all_data(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
-    sources = list(task.sources.values())
+    shots = _shots(task)
+    sources = np.arange(shots[0])
     if (weight := config.pool.preferred()) is not None:
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0xA11]))
-        ends = np.cumsum([0, *map(len, sources)])
-        drawn = draw_starts(ends[-1], 1, weight[: ends[-1]], rng)
-        parts = np.split(drawn, np.searchsorted(drawn, ends[1:-1]))
-        sources = [texts.take(rows - start) for texts, rows, start in zip(sources, parts, ends[:-1], strict=True)]
-    _write_teacher(task, config, [*sources, *[task.train] * SHOT_COPIES], device, folder, "all-data", config.all_data)
+        sources = draw_starts(len(sources), 1, weight[: len(sources)], rng)
+    spread = np.linspace(0, len(sources) - 1, min(LEARNT, len(sources))).round().astype(np.int64)
+    rows = np.concatenate([sources[spread], np.tile(shots, SHOT_COPIES)])
+    _write_teacher(task, config, rows, device, folder, "all-data", config.all_data)
+
+
+def _shots(task: Task) -> NDArray[np.int64]:
+    """The rows of the shots among the task's own texts."""
+    return np.arange(len(task.train)) + sum(map(len, task.sources.values()))
 
 
 def _write_teacher(
     task: Task,
     config: Preparation,
-    train: list[Texts],
+    train: NDArray[np.int64],
     device: torch.device,
     folder: Path,
     name: str,
     tuning: FineTuning,
 ) -> None:
-    """A teacher fine-tuned on labels as they were given, and its logits on the task's own texts."""
+    """A teacher by the given labels of some rows of the task's own texts, and its logits on all of them."""
+    own = own_texts(task)
+    tokens = _encode(task, config, own).to(device)
+    label = torch.from_numpy(np.concatenate([texts.label for texts in own])).to(device)
+    vectors = _of_sides(folder.parent / "base")
 
-    def labelled(parts: list[Texts]) -> Labelled:
-        label = torch.from_numpy(np.concatenate([texts.label for texts in parts]))
-        return Labelled(_encode(task, config, parts), label).to(device)
+    def with_vectors(rows: NDArray[np.int64]) -> WithVectors:
+        index = torch.from_numpy(rows).to(device)
+        return WithVectors(tokens.take(index), label[index], torch.from_numpy(vectors[rows]).to(device))
 
-    model = load_teacher(config.checkpoint, len(task.labels), config.seed)
-    torch.nn.Module.to(model, device)
-    fine_tune(model, labelled(train), labelled([task.dev]), tuning, seed=config.seed, name=name)
-    model.save_pretrained(folder / "model", safe_serialization=True)
-    _save(folder, logits=predict(model, _encode(task, config, own_texts(task)).to(device)).cpu().numpy())
+    model = torch.nn.Module.to(load_teacher(config.checkpoint, len(task.labels), config.seed), device)
+    dev = np.arange(len(vectors) - len(task.dev), len(vectors))
+    teacher = make_teacher(model, with_vectors(train), with_vectors(dev), tuning, seed=config.seed, name=name)
+    teacher.save_pretrained(folder / "model", safe_serialization=True)
+    _save(folder, logits=predict(teacher, tokens).cpu().numpy())
 
 
 def _write_answers(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from l2a_gym.data_report import DataReport, data_report, standard_error
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning
 from l2a_gym.prepare import prepare
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.fewshot import few_shot_task
@@ -97,7 +97,7 @@ def test_a_new_preparation_reports_and_an_old_one_is_silent(
     characters = [chr(0x4E00 + i) for i in range(40)]
     target, source = (Texts(tuple(c + end for c in characters), np.arange(40) % 2) for end in "\u4eba\u5927")
     task = replace(task_of(target, source, shots=8), max_length=32)
-    tuning = FineTuning(updates=2, batch=8, learning_rate=1e-3, check=1)
+    tuning = FineTuning(updates=2, batch=8, learning_rate=1e-3, looks=2)
     general = GeneralDistillation(updates=1, batch=8)
     config = Preparation(small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
     with caplog.at_level(logging.INFO, "l2a_gym"):

@@ -25,8 +25,10 @@ from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import SEAL, sha256_of
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
+from l2a_gym.distill.finetune import FineTuning
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, predict
+from l2a_gym.distill.teacher import predict
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS, Prepared, read_candidates, read_teacher
@@ -68,7 +70,7 @@ def task(small: dict[str, Any]) -> Task:
 @pytest.fixture(scope="module")
 def config(small: dict[str, Any]) -> Preparation:
     """So little training that a preparation takes a second."""
-    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, check=2)
+    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
     general = GeneralDistillation(updates=4, batch=16)
     return Preparation(checkpoint=small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
 
@@ -217,13 +219,14 @@ TUNING = "(updates=n, batch=16, learning_rate=1e-3, check=2)"
 CHILD = """
 import os, sys, torch
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning
+from l2a_gym.distill.finetune import FineTuning
+from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.prepare import prepare
 from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 torch.set_num_threads(1)
 updates = int(sys.argv[3])
-tuning, long = (FineTuning(updates=n, batch=16, learning_rate=1e-3, check=n) for n in (6, updates))
+tuning, long = (FineTuning(updates=n, batch=16, learning_rate=1e-3, looks=1) for n in (6, updates))
 general = GeneralDistillation(updates=4, batch=16)
 config = Preparation(checkpoint=sys.argv[2], few_shot=tuning, all_data=long, general=general)
 task = make_task(sys.argv[1])
@@ -291,8 +294,8 @@ def test_two_processes_at_once_and_one_that_is_killed(empty: Path, small: dict[s
     assert stages_of(set(before)) == ["base", "few-shot", "pool", "tokens"]
     other.stdin.write("\n")
     other.stdin.flush()
-    long = replace(config.all_data, updates=400, check=400)
-    short = replace(config.few_shot, check=6)
+    long = replace(config.all_data, updates=400, looks=1)
+    short = replace(config.few_shot, looks=1)
     mine = prepare(make_task(small["task"]), replace(config, few_shot=short, all_data=long), CPU)
     out, errors = other.communicate()
     assert other.returncode == 0, errors
@@ -488,7 +491,7 @@ def test_preferred_sources_teach_the_all_data_teacher(
     for wanted in (0, 1):
         np.save(tmp_path / f"{wanted}.npy", np.append((label == wanted) * 1.0, np.ones(len(task.train))))
         pool = PoolConfig(copies={"swap": 2}, preference=str(tmp_path / f"{wanted}.npy"))
-        long = replace(config.all_data, updates=30, check=30)
+        long = replace(config.all_data, updates=30, looks=1)
         prepared = prepare(task, replace(config, pool=pool, all_data=long), CPU)
         share.append(prepared.logits("all-data", prepared.rows["dev"]).softmax(1)[:, 1].mean().item())
     assert share[1] > share[0] + 0.1
@@ -564,6 +567,43 @@ def test_pairs_keep_the_pieces_of_the_whole_vocabulary(
     assert torch.equal(torch.from_numpy(prepared.array("tokens/kept").copy())[tokens.ids.long()], whole.ids.long())
     assert torch.equal(tokens.first, whole.first)
     assert bool((tokens.first < tokens.length).all())
+
+
+def test_the_all_data_teacher_learns_from_a_part_of_very_many_texts(
+    empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evenly spread over the sources; the labels of what is left out don't matter."""
+    monkeypatch.setattr("l2a_gym.stages.LEARNT", 40)
+    size = sum(map(len, task.sources.values()))
+    learnt = np.linspace(0, size - 1, 40).round().astype(np.int64)
+    label = np.concatenate([texts.label for texts in task.sources.values()])
+    label[np.setdiff1d(np.arange(size), learnt)] ^= 1
+    parts = np.split(label, np.cumsum([len(texts) for texts in task.sources.values()])[:-1])
+    others = {name: replace(texts, label=part) for (name, texts), part in zip(task.sources.items(), parts, strict=True)}
+    one, two = (prepare(each, config, CPU) for each in (task, replace(task, sources=others)))
+    np.testing.assert_array_equal(one.array("all-data/logits"), two.array("all-data/logits"))
+
+
+def test_both_sides_of_pairs_are_kept_and_read(empty: Path, task: Task, config: Preparation, built: Prepared) -> None:
+    """The second sides say nothing here, so the regression on both is what a teacher is; and it can be opened again."""
+
+    def paired(texts: Texts) -> Texts:
+        return replace(texts, pair=("the town",) * len(texts))
+
+    parts = {name: paired(getattr(task, name)) for name in ("train", "dev", "select", "test")}
+    sources = {name: paired(texts) for name, texts in task.sources.items()}
+    prepared = prepare(replace(task, **parts, sources=sources), config, CPU)
+    sides, alone = prepared.array("base/sides"), built.array("base/vectors")
+    assert sides.shape == (len(alone), 2, alone.shape[1])
+    np.testing.assert_allclose(sides[:, 0], alone, atol=2e-3)
+    assert not (built.folder / "base" / "sides.npy").exists()
+    teacher = prepared.teacher("all-data")
+    assert isinstance(teacher, VectorClassifier)
+    assert teacher.head.in_features == 4 * alone.shape[1]
+    rows = prepared.rows["dev"]
+    torch.testing.assert_close(
+        predict(teacher, prepared.tokens(rows)), prepared.logits("all-data", rows), rtol=0, atol=0.05
+    )
 
 
 def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(

@@ -55,6 +55,11 @@ class Tokens:
         """The same tokens on ``device``."""
         return Tokens(self.ids.to(device), self.length.to(device), self.first.to(device), self.pad)
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a text has a second segment."""
+        return bool((self.first < self.length).any())
+
     def inputs(self) -> dict[str, Tensor]:
         """The arguments of a BERT-like model, cut to the longest of these texts."""
         longest = int(self.length.max())
@@ -63,7 +68,7 @@ class Tokens:
             "input_ids": self.ids[:, :longest],
             "attention_mask": (position < self.length[:, None]).long(),
         }
-        if bool((self.first < self.length).any()):
+        if self.pairs:
             inputs["token_type_ids"] = (position >= self.first[:, None]).long()
         return inputs
 

@@ -24,7 +24,9 @@ from l2a_gym.speed.generation import generation
 from l2a_gym.speed.peers import peers
 from l2a_gym.speed.preparation import preparation
 from l2a_gym.speed.step import steps
+from l2a_gym.speed.teachers import teachers
 from l2a_gym.speed.updates import peak, stacked
+from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 16, 64, 256, 1024)}
@@ -38,7 +40,7 @@ class Bench:
     """A measurement; the attributes are the command line of ``scripts/bench.py``.
 
     Attributes:
-        parts: what is measured: step, peers, students, peak, prepare, episodes, generate; by default all.
+        parts: what is measured: step, peers, students, peak, prepare, episodes, generate, teachers; by default all.
         task: a task id or the path of a task file.
         student: tiny, ratio, tinybert or pruned.
         checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
@@ -107,6 +109,10 @@ def _generate(plan: Bench) -> Figures:
     return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), plan.where, plan.repeats)
 
 
+def _teachers(plan: Bench) -> Figures:
+    return teachers(make_task(plan.task), Preparation(checkpoint=plan.checkpoint), plan.where)
+
+
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "step": lambda plan: steps(plan.settings, 4 * plan.repeats),
     "peers": _peers,
@@ -115,6 +121,7 @@ PARTS: dict[str, Callable[[Bench], Figures]] = {
     "prepare": _prepare,
     "episodes": _episodes,
     "generate": _generate,
+    "teachers": _teachers,
 }
 """What can be measured; each gives figures by name."""
 

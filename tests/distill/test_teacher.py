@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import BertConfig, BertModel, PreTrainedModel
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import count_pieces, encode, trim_vocabulary
-from l2a_gym.distill.teacher import FineTuning, fine_tune, keep_pieces, predict, sentence_vectors
+from l2a_gym.distill.teacher import keep_pieces, predict, sentence_vectors
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
-
-TUNING = FineTuning(updates=40, batch=16, learning_rate=2e-2, check=4)
 
 
 @pytest.fixture(scope="module")
@@ -38,83 +34,8 @@ def texts(small: dict[str, Any]) -> tuple[Labelled, Labelled]:
     return labelled(more), labelled(task.dev)
 
 
-def tuned(small: dict[str, Any], train: Labelled, dev: Labelled, config: FineTuning, seed: int = 0) -> PreTrainedModel:
-    model = load_teacher(small["checkpoint"], 2, seed=0)
-    fine_tune(model, train, dev, config, seed=seed, name="made-up")
-    return model
-
-
-def loss(model: PreTrainedModel, texts: Labelled) -> float:
-    return float(F.cross_entropy(predict(model, texts.tokens), texts.label))
-
-
 def equal(a: PreTrainedModel, b: PreTrainedModel) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
-
-
-def test_fine_tuning_learns(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
-    train, dev = texts
-    before = load_teacher(small["checkpoint"], 2, seed=0)
-    after = tuned(small, train, dev, replace(TUNING, patience=50))
-    assert loss(after, dev) < loss(before, dev) - 0.1
-    assert loss(after, train) < loss(before, train) - 0.1
-
-
-def test_state_with_the_best_dev_loss_is_kept(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
-    """Where dev says the contrary of train, what is learnt last is the worst."""
-    train, dev = texts
-    contrary = replace(dev, label=1 - dev.label)
-    looks = [
-        loss(tuned(small, train, contrary, replace(TUNING, check=check, patience=1)), contrary)
-        for check in (16, 24, 32, 40)
-    ]
-    kept = loss(tuned(small, train, contrary, replace(TUNING, patience=50)), contrary)
-    assert kept <= min(looks)
-    assert looks[-1] > kept + 0.5
-
-
-def test_best_of_all_looks(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
-    """With a rate that is far too high the loss goes up and down; no single look is better than what is kept."""
-    train, dev = texts
-    wild = replace(TUNING, learning_rate=0.1, patience=50)
-    kept = loss(tuned(small, train, dev, wild), dev)
-    looks = [
-        loss(tuned(small, train, dev, replace(wild, check=check, patience=1)), dev)
-        for check in (20, 24, 28, 32, 36, 40)
-    ]
-    assert kept <= min(looks)
-    assert max(looks) > kept
-
-
-def test_patience_ends_the_tuning(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
-    """What comes after the end can't matter: with a patient tuner the dev loss finds a better state later on."""
-    train, dev = texts
-    slow = FineTuning(updates=60, batch=16, learning_rate=3e-3, check=1, patience=1)
-    hasty, patient = (loss(tuned(small, train, dev, replace(slow, patience=p)), dev) for p in (1, 60))
-    assert patient < hasty
-
-
-def test_seed_is_all_that_chance_depends_on(small: dict[str, Any], texts: tuple[Labelled, Labelled]) -> None:
-    train, dev = texts
-    short = replace(TUNING, updates=8)
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    first = tuned(small, train, dev, short)
-    predict(first, dev.tokens)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.manual_seed(2)
-    assert equal(tuned(small, train, dev, short), first)
-    assert not equal(tuned(small, train, dev, short, seed=1), first)
-    heads = [load_teacher(small["checkpoint"], 2, seed).classifier.weight for seed in (0, 0, 1)]
-    assert torch.equal(heads[0], heads[1])
-    assert not torch.equal(heads[0], heads[2])
-
-
-@pytest.mark.parametrize("updates", [1, 2, 3])
-def test_few_updates(small: dict[str, Any], texts: tuple[Labelled, Labelled], updates: int) -> None:
-    train, dev = texts
-    model = tuned(small, train, dev, FineTuning(updates=updates, batch=500, learning_rate=1e-3, check=1))
-    assert not equal(model, load_teacher(small["checkpoint"], 2, seed=0))
 
 
 def by_model(model: PreTrainedModel, texts: Labelled, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,8 +19,9 @@ import torch
 
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning, load_teacher
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.runs import progress
@@ -39,7 +40,7 @@ def do_train(request: dict[str, Any]) -> None:
 
 
 def do_prepare(request: dict[str, Any]) -> None:
-    tuning = FineTuning(updates=2, batch=16, learning_rate=1e-3, check=2)
+    tuning = FineTuning(updates=2, batch=16, learning_rate=1e-3, looks=1)
     general = GeneralDistillation(updates=1, batch=16)
     config = Preparation(checkpoint=request["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
     prepare(make_task(request["task"]), config, CPU)

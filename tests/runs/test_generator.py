@@ -21,8 +21,8 @@ from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.encode import encode
+from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.teacher import FineTuning
 from l2a_gym.errors import UserError
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import Prepared
@@ -61,7 +61,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def config(small: dict[str, Any]) -> Preparation:
-    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, check=2)
+    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
     return Preparation(
         checkpoint=small["checkpoint"],
         pool=PoolConfig(masked_lm=MaskedTraining(updates=20, adapt_updates=5, batch=16)),

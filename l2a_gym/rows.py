@@ -1,0 +1,36 @@
+"""The texts of a task, in the order that prepared rows have, and the hashes that tell tasks apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from l2a_gym.tasks.task import Task, Texts
+
+
+def fingerprint(task: Task) -> str:
+    """Hash of a task: its id, names, length, texts, labels and flips."""
+    digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
+    for texts in own_texts(task):
+        digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
+    for flipped in task.flipped.values():
+        digest.update(flipped.tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of_texts(task: Task) -> str:
+    """Hash of a task's texts and their length, whatever their labels."""
+    digest = hashlib.sha256(str(task.max_length).encode())
+    for texts in own_texts(task):
+        digest.update(json.dumps([texts.text, texts.pair]).encode())
+    return digest.hexdigest()
+
+
+def own_texts(task: Task) -> list[Texts]:
+    """The texts that every pool of a task shares: those of each source, then the target's by split."""
+    return [*task.sources.values(), *splits(task).values()]
+
+
+def splits(task: Task) -> dict[str, Texts]:
+    """The target's texts by split, in the order of the prepared rows."""
+    return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
