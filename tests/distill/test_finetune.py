@@ -22,7 +22,7 @@ from l2a_gym.distill.teacher import predict, vectors_of_sides
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
 
-TUNING = FineTuning(updates=40, batch=16, learning_rate=2e-2)
+TUNING = FineTuning(updates=40, batch=16, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_teacher_starts_from_the_regression(
 
 def test_a_teacher_is_tuned_from_there(small: dict[str, Any], texts: tuple[WithVectors, WithVectors]) -> None:
     train, dev = texts
-    start, end = (teacher(small, train, dev, replace(TUNING, learning_rate=3e-3, updates=n)) for n in (0, 40))
+    start, end = (teacher(small, train, dev, replace(TUNING, learning_rate=1e-3, updates=n)) for n in (0, 40))
     assert not equal(start, end)
     assert accuracy(end, dev) >= accuracy(start, dev) - 0.005
     assert loss(end, dev) < loss(start, dev)
