@@ -74,12 +74,15 @@ class Changes:
 
 
 class Warnings(logging.Handler):
+    """Warnings of damages; those of the data report belong to every new preparation."""
+
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+        if record.name != "l2a_gym.data_report":
+            self.messages.append(record.getMessage())
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

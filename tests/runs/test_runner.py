@@ -372,7 +372,7 @@ def test_no_half_written_run_is_left(run: Run, tmp_path: Path, change: dict[str,
 def test_what_an_export_would_replace_is_found_out_before_training(run: Run, tmp_path: Path) -> None:
     (tmp_path / "student").mkdir()
     (tmp_path / "student" / "model.safetensors").write_text("of mine")
-    with pytest.raises(UserError, match=r"student would be replaced, and model.safetensors in it is not as an export"):
+    with pytest.raises(UserError, match=r"holds student, and no config.json of a run: give another folder with --out"):
         train(replace(run, out=tmp_path))
     assert [path.name for path in tmp_path.rglob("*")] == ["student", "model.safetensors"]
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.distiller import Distiller
 from l2a_gym.envs.setup import Setup
 from l2a_gym.speed import peers
@@ -18,8 +17,9 @@ from l2a_gym.speed.peers import PEERS, Lesson
 def lesson(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Lesson:
     """Batches of 24 texts, each with the same share of the loss."""
     monkeypatch.setattr(peers, "CHOSEN", 20)
-    config = Distillation(learning_rate=1e-2, anchors=4, anchor_share=4 / 24, temperature=2.0)
-    return Lesson(Setup(**small, teacher="all-data").load_world(), config)
+    values = {"learning_rate": 1e-2, "anchors": 4, "anchor_share": 4 / 24, "temperature": 2.0}
+    setup = Setup(**small, teacher="all-data", distillation=values)
+    return Lesson(setup, setup.load_world())
 
 
 class Few(peers.Texts):
@@ -43,18 +43,18 @@ def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.M
     monkeypatch.setattr(Lesson, "student", kept)
     monkeypatch.setattr(Lesson, "items", lambda self: Few(self.world))
     PEERS[peer](lesson)(1)
-    ours = Distiller([make(lesson)], lesson.world.texts, lesson.config)
-    ours.students[0].load_state_dict(make(lesson).state_dict())  # with the classifier that the peer began with
-    rows = torch.arange(24)[None]
-    ours.step(rows[:, :20], torch.ones(1, 20), rows[:, 20:], 1, [1.0])
+    ours = Distiller(make(lesson), lesson.world.texts, lesson.config)
+    ours.student.load_state_dict(make(lesson).state_dict())  # with the classifier that the peer began with
+    rows = torch.arange(24)
+    ours.step(rows[:20], torch.ones(20), rows[20:], 1)
     theirs = students[0].state_dict()
-    for name, value in ours.students[0].state_dict().items():
+    for name, value in ours.student.state_dict().items():
         if not name.endswith("key.bias"):  # softmax takes it out: its gradient is rounding, which AdamW enlarges
             assert float((theirs[name] - value).abs().mean()) < 1e-3 * lesson.config.learning_rate, name
 
 
 def test_peers_report_their_ratios(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("textbrewer", reason="the extra bench is not installed")
-    figures = peers.peers(lesson.world, lesson.config, repeats=1)
+    figures = peers.peers(lesson.setup, lesson.world, repeats=1)
     assert list(figures) == ["updates_per_second", *PEERS]
     assert all(isinstance(value, float) for value in figures.values())
