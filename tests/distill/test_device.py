@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from l2a_gym.distill.device import attention, resolve_device, student_precision, teacher_precision
+from l2a_gym.distill.device import attention, autocast, resolve_device, student_precision, teacher_precision
 from l2a_gym.errors import UserError
 
 GPUS = torch.cuda.device_count()
@@ -53,8 +53,11 @@ def test_precision_on_a_cpu(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None
     output.sum().backward()
     assert layer.weight.grad is not None
     assert layer.weight.grad.dtype == torch.float32
-    with student_precision(device):
-        assert layer(torch.ones(2, 4)).dtype == torch.float32
+    assert student_precision(device) == student_precision(device, "float32") == torch.float32
+    assert student_precision(device, "bfloat16") == torch.bfloat16
+    for precision in (torch.float32, torch.bfloat16):
+        with autocast(device, precision):
+            assert layer(torch.ones(2, 4)).dtype == precision
 
 
 def test_attention_is_one_that_transformers_knows() -> None:

@@ -149,7 +149,7 @@ def test_it_learns_in_the_environment_and_leaves_it_as_a_folder(small: dict[str,
         _, _, done, _, info = env.step(np.ones(env.candidates, dtype=np.float32))
     assert info["dev_nll"] < first
     prepared = env.world.prepared
-    export(env.student, prepared.tokenizer(), "card", tmp_path / "student")
+    export(env.student, prepared.tokenizer(), tmp_path / "student", lambda _: None)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "student").eval()
     tokens = prepared.tokens(prepared.rows["dev"])
     with torch.no_grad():
