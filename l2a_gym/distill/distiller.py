@@ -14,10 +14,11 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Forward, Outputs, kind_of, padded_size, parameters_of
+from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
 from l2a_gym.distill.layers import set_attention, states
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.distill.matching import Features, Matching
+from l2a_gym.distill.packing import padded_size
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from transformers import AlbertConfig, BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.device import autocast, student_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches
-from l2a_gym.distill.forward import Forward, kind_of, padded_size, parameters_of
+from l2a_gym.distill.forward import Forward, kind_of, parameters_of
+from l2a_gym.distill.packing import padded_size
 from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces

@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.forward import Forward, kind_of, padded_size, parameters_of
+from l2a_gym.distill.forward import Forward, kind_of, parameters_of
+from l2a_gym.distill.packing import padded_size
 
 LENGTH = 9
 SIZES = {"vocab_size": 40, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 20}

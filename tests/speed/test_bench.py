@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2a_gym.distill.forward import MULTIPLE
+from l2a_gym.distill.packing import MULTIPLE
 from l2a_gym.envs.setup import Setup
 from l2a_gym.errors import UserError
 from l2a_gym.speed import bench as speed
