@@ -16,7 +16,7 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 
-ACTIONS, EPISODE = 1200, 100  # of each environment; between two resets, more than an episode has steps
+ACTIONS, EPISODE = 1200, 200  # of each environment; between two resets, more than an episode has steps
 Random = np.random.Generator
 Make = Callable[[Random, Any], Any]  # from finite numbers (N,) beyond -1 to 1 as well
 
@@ -91,16 +91,15 @@ def outcome(env: gym.Env[Any, Any], action: Any) -> Any:
         return error
 
 
-@pytest.mark.parametrize("name", ["toy", "weights", "mixture"])
+@pytest.mark.parametrize("name", ["toy", "mixture"])
 def test_actions_of_all_kinds(small: dict[str, Any], name: str) -> None:
     """Its twin sees the valid actions alone; all that both give stays the same, so refusals changed nothing."""
-    make = ToyEnv if name == "toy" else lambda: DistillAugEnv(**small, action=name)
+    make = ToyEnv if name == "toy" else lambda: DistillAugEnv(**small, action="mixture")  # draws more
     env, twin = make(), make()
     rng, steps = np.random.default_rng(0), 0
     for number in range(ACTIONS):
         if number % EPISODE == 0:
-            (observation, info), (same, told) = env.reset(seed=number), twin.reset(seed=number)
-            assert_equal((observation, info), (same, told))
+            assert_equal(env.reset(seed=number), twin.reset(seed=number))
         valid, action = drawn(rng, env.action_space.shape[0])
         step = outcome(env, action)
         if isinstance(step, UserError):
