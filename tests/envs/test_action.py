@@ -115,7 +115,7 @@ def test_whole_numbers_and_flags_are_taken(kind: type) -> None:
 def test_the_actions_of_several_are_checked_at_once() -> None:
     many = batch_space(SPACE, 2)
     actions = np.array([[0, 2, -2], [0.5, 0, np.nan]], dtype=np.float32)
-    with pytest.raises(UserError, match="^the action is nan at place 1, 2: valid are finite numbers, -1 to 1$"):
+    with pytest.raises(UserError, match=r"^the action is nan at place 1, 2: valid are finite numbers, -1 to 1$"):
         check_action(actions, many)
     actions[1, 2] = 0
     assert check_action(actions, many).tolist() == [[0, 1, -1], [0.5, 0, 0]]
