@@ -21,7 +21,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "cloudpickle": lambda env: pickle.loads(cloudpickle.dumps(env)),
     "deepcopy": copy.deepcopy,
 }
-OPTIONS = [{}, {"engine": "batched"}, {"action": "mixture", "engine": "batched"}, {"control": True}]
+OPTIONS = [{}, {"action": "mixture", "engine": "batched"}, {"control": True}]
 
 
 def plan(env: Any, steps: int) -> NDArray[np.float32]:
