@@ -16,7 +16,7 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 
-ACTIONS, EPISODE = 1200, 200  # of each environment; between two resets, more than an episode has steps
+ACTIONS, EPISODE = 1200, 300  # of each environment; between two resets, more than an episode has steps
 Random = np.random.Generator
 Make = Callable[[Random, Any], Any]  # from finite numbers (N,) beyond -1 to 1 as well
 
