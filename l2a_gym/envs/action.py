@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -18,19 +21,42 @@ def action_space(mode: str, candidates: int, groups: int) -> spaces.Box:
     return spaces.Box(-1.0, 1.0, (candidates if mode == "weights" else groups,), dtype=np.float32)
 
 
-def check_action(action: object, space: spaces.Box) -> NDArray[np.float32]:
-    """The action as float32, cut to [-1, 1].
+def check_action(action: object, space: spaces.Space[Any]) -> NDArray[np.float32]:
+    """The action as float32, clipped to [-1, 1].
+
+    Args:
+        action: an array, a tensor or a list of numbers.
+        space: of one environment, or of several.
 
     Raises:
-        UserError: wrong shape, or a value that is not finite.
+        UserError: no numbers, a wrong shape, or a value that is not finite.
     """
-    array = np.asarray(action, dtype=np.float32)
+    array = _numbers(action, space)
     if array.shape != space.shape:
         raise UserError(f"the action has shape {array.shape}: valid is {space.shape}")
     if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise UserError(f"the action is {array[row]} at place {row}: valid are finite numbers, -1 to 1")
-    return np.clip(array, -1, 1)
+        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        where = ", ".join(map(str, place))
+        raise UserError(f"the action is {array[place]} at place {where}: valid are finite numbers, -1 to 1")
+    return np.clip(array, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def _numbers(action: Any, space: spaces.Space[Any]) -> NDArray[Any]:
+    """The action as an array of real numbers."""
+    kind, valid = f"the action, a {type(action).__name__},", f"valid are real numbers, -1 to 1, of shape {space.shape}"
+    if isinstance(action, np.ma.MaskedArray):
+        raise UserError(f"{kind} may hide some of its values: {valid}, as the array's filled() gives")
+    torch = sys.modules.get("torch")  # without it there are no tensors, and the toy environment needs none
+    try:
+        if torch and isinstance(action, torch.Tensor):
+            kind = f"the action, a {action.layout} tensor of {action.dtype} on {action.device},"
+            action = action.detach().cpu().numpy()
+        array = np.asarray(action)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged lists, or tensors of a kind that numpy lacks
+        raise UserError(f"{kind} can't be read as an array: {valid}") from None
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{kind} holds values of type {array.dtype}: {valid}")
+    return array
 
 
 def weights_of(action: NDArray[np.float32]) -> NDArray[np.float32]:

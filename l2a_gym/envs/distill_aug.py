@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium as gym
 import numpy as np
@@ -14,17 +14,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.envs import viewer
+from l2a_gym.envs.action import check_action
+from l2a_gym.envs.arguments import PlainSpec, checked_arguments
 from l2a_gym.envs.episode import State
 from l2a_gym.envs.lane import Lane
 from l2a_gym.envs.lanes import Lanes
 from l2a_gym.envs.observe import Observation
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.envs.viewer import RENDER, RENDER_MODES
 from l2a_gym.envs.world import World
-from l2a_gym.errors import check_choice
 
 
-class DistillAugEnv(gym.Env[Any, Any]):
+class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
     """Choose and weight candidate texts; a student takes real distillation steps on them.
 
     After L2A (AAAI 2021, arXiv 2101.08106). ``docs/environment.md`` is the contract in full.
@@ -53,7 +54,7 @@ class DistillAugEnv(gym.Env[Any, Any]):
         v0: the first.
 
     Args:
-        task: a task id or the path of a task file.
+        task: a task id or the path of a task file, as text or as a path.
         action: ``weights`` or ``mixture``.
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
         control: subtract the gain of uniform weights; doubles the updates.
@@ -75,17 +76,19 @@ class DistillAugEnv(gym.Env[Any, Any]):
         render_mode: ``ansi``, ``rgb_array`` or None.
 
     Raises:
-        UserError: a value that is not valid, in the constructor; an asset that can't be had, in the first reset.
+        UserError: an unknown argument or a value that is not valid, in the constructor; an asset that can't be had, in
+            the first reset.
     """
 
     observation_space: spaces.Dict
     action_space: spaces.Box
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+    metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
 
-    def __init__(self, task: str = DEFAULT_TASK, *, render_mode: str | None = None, **settings: Any) -> None:
+    @checked_arguments(Setup)
+    def __init__(
+        self, task: str = DEFAULT_TASK, *, render_mode: Annotated[str, RENDER_MODES] | None = None, **settings: Any
+    ) -> None:
         self._settings = {"task": task, **settings}
-        if render_mode is not None:
-            check_choice("render mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self.setup = Setup(**self._settings)
         self.domains, self.operators, self.columns = self.setup.domains, self.setup.operators, self.setup.columns
@@ -124,10 +127,11 @@ class DistillAugEnv(gym.Env[Any, Any]):
         """Distil the student on what the action chose.
 
         Raises:
-            UserError: wrong shape, or a value that is not finite.
+            UserError: no numbers, a wrong shape, or a value that is not finite; nothing has changed then.
             ResetNeeded: before the first reset, or after the end of an episode.
         """
-        ((reward, terminated),) = self.lanes.step([action])
+        checked = check_action(action, self.action_space)
+        ((reward, terminated),) = self.lanes.step(checked[None], np.ones(1, dtype=np.bool_))
         return self._observe(), reward, terminated, False, self._lane.info()
 
     def save_state(self) -> State:
@@ -152,12 +156,20 @@ class DistillAugEnv(gym.Env[Any, Any]):
         twin.restore_state(self.save_state())
         return twin
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the prepared texts, which a copy loads again."""
+        return {name: value for name, value in vars(self).items() if name != "world"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if "lanes" in state:
+            self.world = self.lanes.world
+
     def render(self) -> str | NDArray[np.uint8] | None:
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
-        draw = viewer.ansi if self.render_mode == "ansi" else viewer.rgb_array
-        return draw(self.domains, self.operators, self._lane.begun(), self.setup.metric)
+        return RENDER[self.render_mode](self.domains, self.operators, self._lane.begun(), self.setup.metric)
 
     def _observe(self) -> Observation:
         return {name: each[0].cpu().numpy() for name, each in self.lanes.observe().items()}

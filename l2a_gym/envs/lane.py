@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from l2a_gym.envs.action import check_action, mixture_of, weights_of
+from l2a_gym.envs.action import mixture_of, weights_of
 from l2a_gym.envs.episode import Episode
 from l2a_gym.envs.reward import Scores
 from l2a_gym.envs.setup import Setup
@@ -52,17 +52,11 @@ class Lane:
         weight, shown = np.zeros((2, len(self.world.groups)))
         self.episode = Episode(rows, anchors, scores, [scores.value(self.setup.metric)], weight, shown)
 
-    def check(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The action, cut to [-1, 1].
-
-        Raises:
-            UserError: wrong shape, or a value that is not finite.
-            ResetNeeded: before the first reset, or after the end of an episode.
-        """
+    def check_going(self) -> None:
+        """Raise a :class:`ResetNeeded` before the first reset, or after the end of an episode."""
         episode = self.begun()
         if episode.diverged or episode.t >= self.setup.steps:
             raise ResetNeeded("the episode is over: call reset() before the next step()")
-        return check_action(action, self.setup.action_space)
 
     def weigh(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The weights (N,) that a checked action gives to the candidates; a mixture draws them first."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,15 +30,15 @@ class Lanes:
         number: E.
 
     Attributes:
-        gradients: (E, C, H) dev gradient at each student's last layer, as of its last pass over dev.
+        gradients: (E, C, H) dev gradient at each student's last layer, as of its last pass over dev; empty before the
+            first reset.
     """
-
-    gradients: Tensor
 
     def __init__(self, setup: Setup, world: World, number: int) -> None:
         self.lanes = [Lane(setup, world) for _ in range(number)]
         self.students: Students = setup.new_students(world, number)
         self.setup, self.world = setup, world
+        self.gradients = torch.empty(0)
 
     @property
     def episodes(self) -> list[Episode]:
@@ -51,28 +53,35 @@ class Lanes:
             self.lanes[i].begin(scores[i])
         self._keep(gradients, np.isin(np.arange(len(self.lanes)), which))
 
-    def step(self, actions: Sequence[NDArray[np.float32]]) -> list[tuple[float, bool]]:
-        """Distil each lane's student on what its action chose; an action that is not valid changes nothing.
+    def step(self, actions: NDArray[np.float32], active: NDArray[np.bool_]) -> list[tuple[float, bool]]:
+        """Distil students on what their lanes' actions chose.
+
+        Args:
+            actions: (E, ...), as :func:`~l2a_gym.envs.action.check_action` gives them.
+            active: (E,) the lanes that take the step. The others' students learn as well, and have to be reset then.
 
         Returns:
-            For each lane the reward, and whether its episode is over.
+            For each active lane the reward, and whether its episode is over.
 
         Raises:
-            UserError: an action of a wrong shape, or with a value that is not finite.
-            ResetNeeded: before the first reset, or after the end of an episode.
+            ResetNeeded: before the first reset, or after the end of an episode; no student has learnt then.
         """
-        checked = [lane.check(action) for lane, action in zip(self.lanes, actions, strict=True)]
-        weights = np.stack([lane.weigh(action) for lane, action in zip(self.lanes, checked, strict=True)])
+        which = np.flatnonzero(active).tolist()
+        for i in which:
+            self.lanes[i].check_going()
+        weights = np.ones((len(self.lanes), self.setup.candidates), dtype=np.float32)
+        for i in which:
+            weights[i] = self.lanes[i].weigh(actions[i])
         controls = self._control_gains() if self.setup.control else [0.0] * len(self.lanes)
         losses = self._distil(weights)
-        due = np.array([lane.due for lane in self.lanes])
+        due = active & [lane.due for lane in self.lanes]
         scores: list[Scores | None] = [None] * len(self.lanes)
         if due.any():
             judged, gradients = self._judge()
             self._keep(gradients, due)
             scores = [each if own else None for each, own in zip(judged, due, strict=True)]
-        each = zip(self.lanes, weights, losses.tolist(), scores, controls, strict=True)
-        return [lane.finish(*booked) for lane, *booked in each]
+        loss = losses.tolist()
+        return [self.lanes[i].finish(weights[i], loss[i], scores[i], controls[i]) for i in which]
 
     def observe(self) -> TensorObservation:
         """The observations of all lanes, (E, ...) on the device."""
@@ -82,6 +91,29 @@ class Lanes:
     def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The candidates (E, N) and anchors of the next step."""
         return np.stack([each.rows for each in self.episodes]), np.stack([each.anchors for each in self.episodes])
+
+    def __reduce__(self) -> tuple[Callable[..., Lanes], tuple[Setup, int], dict[str, Any]]:
+        """Pickle what learning and drawing change; texts and students are made again from the setup."""
+        return _open, (self.setup, len(self.lanes)), self._moment()
+
+    def __setstate__(self, moment: dict[str, Any]) -> None:
+        self.gradients = moment["gradients"]
+        for i, (lane, own) in enumerate(zip(self.lanes, moment["lanes"], strict=True)):
+            lane.episode, lane.random = own
+            self.students.restore(moment["students"][i], i)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Lanes:
+        """Copy the same, with the same texts."""
+        twin = Lanes(self.setup, self.world, len(self.lanes))
+        twin.__setstate__(deepcopy(self._moment(), memo))
+        return twin
+
+    def _moment(self) -> dict[str, Any]:
+        return {
+            "gradients": self.gradients,
+            "lanes": [(lane.episode, lane.random) for lane in self.lanes],
+            "students": [self.students.state(i) for i in range(len(self.lanes))],
+        }
 
     def _distil(self, weights: NDArray[np.float32]) -> Tensor:
         rows, anchors = self.shown()
@@ -113,3 +145,7 @@ class Lanes:
 
     def _mask(self, which: NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(which).to(self.students.device)[:, None, None]
+
+
+def _open(setup: Setup, number: int) -> Lanes:
+    return Lanes(setup, setup.load_world(), number)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from l2a_gym.augment.config import PoolConfig
+from l2a_gym.config import configured
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
@@ -13,10 +14,11 @@ from l2a_gym.distill.features import check_layers
 from l2a_gym.distill.student import GeneralDistillation, careful, student_names
 from l2a_gym.distill.students import ENGINES, Students
 from l2a_gym.envs.action import MODES, action_space
+from l2a_gym.envs.arguments import checked_arguments
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.reward import METRICS
 from l2a_gym.envs.world import World, load_world
-from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.errors import UserError, check_least
 from l2a_gym.prepare import prepare
 from l2a_gym.prepared import TEACHERS
 from l2a_gym.stages import Preparation
@@ -47,15 +49,16 @@ class Setup:
         UserError: a value that is not valid.
     """
 
+    @checked_arguments()
     def __init__(
         self,
         task: str = DEFAULT_TASK,
         *,
-        action: str = "weights",
-        metric: str = "nll",
+        action: Annotated[str, MODES] = "weights",
+        metric: Annotated[str, METRICS] = "nll",
         control: bool = False,
-        teacher: str = "few-shot",
-        student: str = "tiny",
+        teacher: Annotated[str, TEACHERS] = "few-shot",
+        student: Annotated[str, student_names()] = "tiny",
         checkpoint: str = EMBEDDED,
         pool: str | Mapping[str, Any] = "lexical",
         general_updates: int = 800,
@@ -64,15 +67,9 @@ class Setup:
         steps: int | None = None,
         dev_every: int = 1,
         device: str = "auto",
-        engine: str = "auto",
-        precision: str = "auto",
+        engine: Annotated[str, ENGINES] = "auto",
+        precision: Annotated[str, PRECISIONS] = "auto",
     ) -> None:
-        check_choice("action", action, MODES)
-        check_choice("metric", metric, METRICS)
-        check_choice("teacher", teacher, TEACHERS)
-        check_choice("student", student, student_names())
-        check_choice("engine", engine, ENGINES)
-        check_choice("precision", precision, PRECISIONS)
         for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
             check_least(name, number)
         if control and action == "mixture":
@@ -88,7 +85,7 @@ class Setup:
             checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool), general=general
         )
         rate = careful(student, Distillation.learning_rate)
-        self.distillation = Distillation.of({"learning_rate": rate, **(distillation or {})})
+        self.distillation = configured(Distillation(learning_rate=rate), distillation or {}, "distillation")
         if engine == "batched" and self.distillation.extra:
             losses = ", ".join(self.distillation.extra)
             raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")

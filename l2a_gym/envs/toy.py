@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium as gym
 import numpy as np
@@ -13,11 +13,12 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from l2a_gym.envs import viewer
 from l2a_gym.envs.action import action_space, check_action, weights_of
+from l2a_gym.envs.arguments import PlainSpec, checked_arguments
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.toy_candidates import DOMAINS, OPERATORS, ToyCandidates, draw_candidates, usefulness
-from l2a_gym.errors import UserError, check_choice, check_least
+from l2a_gym.envs.viewer import RENDER, RENDER_MODES
+from l2a_gym.errors import UserError, check_least
 
 Observation = dict[str, NDArray[np.float32]]
 
@@ -79,7 +80,7 @@ class ToyState:
     random: dict[str, Any]
 
 
-class ToyEnv(gym.Env[Any, Any]):
+class ToyEnv(PlainSpec, gym.Env[Any, Any]):
     """Choose and weight made-up candidates, some of which teach a made-up student and some of which harm it.
 
     For debugging agents: every column, key and error is that of ``L2A-Distill-v0``, a step takes a fraction of a
@@ -120,13 +121,14 @@ class ToyEnv(gym.Env[Any, Any]):
         UserError: a value that is not valid.
     """
 
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
+    metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
     domains = DOMAINS
     operators = OPERATORS
     updates = 1
     observation_space: spaces.Dict
     action_space: spaces.Box
 
+    @checked_arguments()
     def __init__(
         self,
         *,
@@ -134,14 +136,12 @@ class ToyEnv(gym.Env[Any, Any]):
         steps: int = 10,
         noise: float = 0.0,
         features: list[str] | None = None,
-        render_mode: str | None = None,
+        render_mode: Annotated[str, RENDER_MODES] | None = None,
     ) -> None:
         check_least("candidates", candidates)
         check_least("steps", steps)
         if not 0 <= noise < np.inf:
             raise UserError(f"noise = {noise}: valid are finite numbers from 0")
-        if render_mode is not None:
-            check_choice("render mode", render_mode, self.metadata["render_modes"])
         self.candidates, self.steps, self.noise, self.render_mode = candidates, steps, noise, render_mode
         self.features = features
         self.columns = candidate_columns(check_features(features), DOMAINS, OPERATORS)
@@ -162,7 +162,7 @@ class ToyEnv(gym.Env[Any, Any]):
         """Teach the student what the action chose.
 
         Raises:
-            UserError: wrong shape, or a value that is not finite.
+            UserError: no numbers, a wrong shape, or a value that is not finite; nothing has changed then.
             ResetNeeded: before the first reset, or after the end of an episode.
         """
         episode = self._begun()
@@ -231,8 +231,7 @@ class ToyEnv(gym.Env[Any, Any]):
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
-        draw = viewer.ansi if self.render_mode == "ansi" else viewer.rgb_array
-        return draw(DOMAINS, OPERATORS, self._begun(), "nll")
+        return RENDER[self.render_mode](DOMAINS, OPERATORS, self._begun(), "nll")
 
     def _begun(self) -> ToyEpisode:
         if self._episode is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,6 +65,11 @@ def rgb_array(domains: tuple[str, ...], operators: tuple[str, ...], episode: Wat
     _draw_curve(right, episode.curve, metric)
     canvas.draw()
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
+
+
+RENDER: dict[str, Callable[..., str | NDArray[np.uint8]]] = {"ansi": ansi, "rgb_array": rgb_array}
+"""Render modes, and how each draws an episode."""
+RENDER_MODES = tuple(RENDER)
 
 
 def _draw_weights(axes: Any, domains: tuple[str, ...], operators: tuple[str, ...], means: NDArray[np.float64]) -> None:

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from gymnasium.vector.utils import batch_space
 
 from l2a_gym.envs.action import action_space, check_action, mixture_of, weights_of
 from l2a_gym.errors import UserError
@@ -39,6 +41,85 @@ def test_values_beyond_the_range_are_cut() -> None:
 def test_illegal_actions_are_named(action: object, message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}$"):
         check_action(action, SPACE)
+
+
+REAL = "valid are real numbers, -1 to 1, of shape (3,)"
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("0.5", f"the action, a str, holds values of type <U3: {REAL}"),
+        (b"abc", f"the action, a bytes, holds values of type |S3: {REAL}"),
+        (["1", "2", "3"], f"the action, a list, holds values of type <U1: {REAL}"),
+        ({0: 1.0}, f"the action, a dict, holds values of type object: {REAL}"),
+        (None, f"the action, a NoneType, holds values of type object: {REAL}"),
+        ([0, None, 1], f"the action, a list, holds values of type object: {REAL}"),
+        (np.array([0, 0.5, 1], dtype=object), f"the action, a ndarray, holds values of type object: {REAL}"),
+        ([[0, 1], [0]], f"the action, a list, can't be read as an array: {REAL}"),
+        ([0, 1, 1j], f"the action, a list, holds values of type complex128: {REAL}"),
+        (np.array([0, 1, 2], dtype="M8[s]"), f"the action, a ndarray, holds values of type datetime64[s]: {REAL}"),
+        (
+            np.ma.masked_less([0.0, 0.5, 1.0], 0.5),
+            f"the action, a MaskedArray, may hide some of its values: {REAL}, as the array's filled() gives",
+        ),
+        (
+            torch.zeros(3, dtype=torch.bfloat16),
+            f"the action, a torch.strided tensor of torch.bfloat16 on cpu, can't be read as an array: {REAL}",
+        ),
+        (
+            torch.zeros(3, device="meta"),
+            f"the action, a torch.strided tensor of torch.float32 on meta, can't be read as an array: {REAL}",
+        ),
+        (
+            torch.zeros(3).to_sparse(),
+            f"the action, a torch.sparse_coo tensor of torch.float32 on cpu, can't be read as an array: {REAL}",
+        ),
+        (
+            torch.zeros(3, dtype=torch.cfloat),
+            f"the action, a torch.strided tensor of torch.complex64 on cpu, holds values of type complex64: {REAL}",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_other_things_than_numbers_are_named(action: object, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_action(action, SPACE)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        [0.5, -2, 1],
+        (0.5, -1, True),
+        np.array([0.5, -1, 1], dtype=np.float16),
+        np.array([0.5, -1e300, 1e300]),
+        torch.tensor([0.5, -1.0, 1.0], requires_grad=True),
+        torch.tensor([0.5, -1.0, 3.0], dtype=torch.float64),
+        [torch.tensor(0.5), torch.tensor(-1), torch.tensor(1.0)],
+    ],
+    ids=str,
+)
+def test_lists_arrays_and_tensors_of_numbers_are_taken(action: object) -> None:
+    checked = check_action(action, SPACE)
+    assert checked.dtype == np.float32
+    assert checked.tolist() == [0.5, -1, 1]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_])
+def test_whole_numbers_and_flags_are_taken(kind: type) -> None:
+    assert check_action(np.array([0, 1, 1], dtype=kind), SPACE).tolist() == [0, 1, 1]
+
+
+def test_the_actions_of_several_are_checked_at_once() -> None:
+    many = batch_space(SPACE, 2)
+    actions = np.array([[0, 2, -2], [0.5, 0, np.nan]], dtype=np.float32)
+    with pytest.raises(UserError, match=r"^the action is nan at place 1, 2: valid are finite numbers, -1 to 1$"):
+        check_action(actions, many)
+    actions[1, 2] = 0
+    assert check_action(actions, many).tolist() == [[0, 1, -1], [0.5, 0, 0]]
+    assert actions[0, 1] == 2  # what was given is left as it was
 
 
 def test_only_positive_values_are_weights() -> None:

@@ -453,7 +453,7 @@ def test_an_illegal_action_changes_nothing(env: DistillAugEnv, action: NDArray[n
         ({"student": "tinny"}, "unknown student 'tinny': did you mean 'tiny'"),
         ({"features": ["length", "similarty"]}, "unknown feature 'similarty': did you mean 'similarity'"),
         ({"features": []}, "features = .*: valid are "),
-        ({"render_mode": "human"}, "unknown render mode 'human': .*valid are ansi, rgb_array"),
+        ({"render_mode": "human"}, "unknown render_mode 'human': .*valid are ansi, rgb_array"),
         ({"steps": 0}, "steps = 0: valid are whole numbers from 1"),
         ({"dev_every": 0}, "dev_every = 0: valid are whole numbers from 1"),
         ({"dev_every": 2, "control": True}, "dev_every = 2: control = True needs a pass over dev in every step"),
@@ -490,9 +490,9 @@ def test_cuda_where_there_is_none(small: dict[str, Any]) -> None:
         ({"alpha": 1.5}, "alpha = 1.5: valid are numbers from 0 to 1"),
         ({"learning_rate": float("nan")}, "learning_rate = nan: valid are numbers from 0 to "),
         ({"anchors": 0}, "anchors = 0: valid are numbers from 1 to 1024"),
-        ({"anchors": 4.5}, "anchors = 4.5: valid are whole numbers"),
+        ({"anchors": 4.5}, "distillation anchors = 4.5: valid are values like 16"),
         ({"temperature": 0.0}, "temperature = 0.0: valid are numbers from 0.01 to 100"),
-        ({"alfa": 0.5}, "unknown distillation value 'alfa': did you mean 'alpha'"),
+        ({"alfa": 0.5}, "unknown distillation setting 'alfa': did you mean 'alpha'"),
     ],
 )
 def test_distillation_out_of_range(small: dict[str, Any], values: dict[str, float], message: str) -> None:

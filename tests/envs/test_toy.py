@@ -309,7 +309,7 @@ def test_restoring_repeats_and_a_fork_goes_its_own_way(noise: float) -> None:
         ({"noise": float("nan")}, "noise = nan: valid are finite numbers from 0"),
         ({"features": ["clear"]}, "unknown feature 'clear': did you mean 'clean'"),
         ({"features": []}, "features = .*: valid are one or more of domain"),
-        ({"render_mode": "rgb"}, "unknown render mode 'rgb': did you mean 'rgb_array'"),
+        ({"render_mode": "rgb"}, "unknown render_mode 'rgb': did you mean 'rgb_array'"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
