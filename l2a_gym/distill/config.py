@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 from l2a_gym.distill.layers import LAYER_MAPS
 from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES
-from l2a_gym.errors import UserError, check_choice, unknown
+from l2a_gym.errors import UserError, check_choice
 
 _RANGES = {
     "learning_rate": (0, 1e38),
@@ -81,16 +79,3 @@ class Distillation:
     def extra(self) -> dict[str, float]:
         """The losses between layers that are on -> their weights."""
         return {name: getattr(self, name) for name in EXTRA_LOSSES if getattr(self, name) > 0}
-
-    @staticmethod
-    def of(values: Mapping[str, Any]) -> Distillation:
-        """The defaults with ``values`` in their place.
-
-        Raises:
-            UserError: an unknown name, or a value out of its range.
-        """
-        names = [field.name for field in fields(Distillation)]
-        for name in values:
-            if name not in names:
-                raise unknown("distillation value", name, names)
-        return replace(Distillation(), **values)

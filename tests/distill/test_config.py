@@ -20,17 +20,16 @@ from l2a_gym.errors import UserError
         ({"layer_map": "lats"}, "unknown layer_map 'lats': did you mean 'last'? valid are uniform, skip, last"),
         ({"attention_loss": "klm"}, "unknown attention_loss 'klm': did you mean 'kl'? valid are mse, kl"),
         ({"frozen_embeddings": 1}, "frozen_embeddings = 1: valid are True and False"),
-        ({"hiden": 1.0}, "unknown distillation value 'hiden': did you mean 'hidden'? valid are learning_rate, alpha, "),
     ],
 )
 def test_values_that_are_not_valid(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
-        Distillation.of(values)
+        Distillation(**values)
     assert str(caught.value).startswith(message)
 
 
 def test_values_that_are_valid() -> None:
-    config = Distillation.of({"hidden": 1, "relation": np.float32(0.5), "layer_map": "skip", "attention_loss": "kl"})
+    config = Distillation(hidden=1, relation=float(np.float32(0.5)), layer_map="skip", attention_loss="kl")
     assert config.extra == {"hidden": 1, "relation": 0.5}
     assert (config.layer_map, config.attention_loss) == ("skip", "kl")
-    assert Distillation().extra == Distillation.of({}).extra == {}
+    assert Distillation().extra == {}

@@ -608,7 +608,7 @@ def test_a_student_learns_from_layers_too(
     assert play(plain, 0, actions(T)) != rewards
     [folder] = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert folder.name.startswith(f"{env.world.prepared.folder.name}-few-shot-")
-    assert len(list(folder.iterdir())) == 8  # two layers for three losses, one for two
+    assert len(list(folder.glob("*.npy"))) == 8  # two layers for three losses, one for two
 
     env.reset(seed=0)
     env.step(actions(1)[0])
@@ -627,7 +627,7 @@ def test_the_teacher_that_teaches_gives_the_features(
     env.reset(seed=0)
     [folder] = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert "-all-data-" in folder.name
-    assert sorted(path.name for path in folder.iterdir()) == ["hidden-2.npy", "hidden-3.npy"]
+    assert sorted(path.name for path in folder.glob("*.npy")) == ["hidden-2.npy", "hidden-3.npy"]
 
 
 @pytest.mark.parametrize(
