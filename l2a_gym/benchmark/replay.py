@@ -9,9 +9,11 @@ import gymnasium as gym
 import numpy as np
 from l2a_agents.selector import Action, Observation
 
-from l2a_gym.benchmark.arena import Arena, Env, arena_of
+from l2a_gym.benchmark.arena import TOY, Arena, Env, arena_of
 from l2a_gym.benchmark.job import Job, Played, final_student, mean_return, mean_shares, one_thread
 from l2a_gym.benchmark.records import Row, Student, unpack
+from l2a_gym.errors import UserError
+from l2a_gym.tasks.registry import outline
 from l2a_gym.wording import printable
 
 
@@ -65,10 +67,12 @@ def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:
 
 def replay_row(row: Row, tolerance: float) -> Finding:
     """Play a row's students again."""
+    if row.task != TOY:
+        outline(row.task)  # a task that is not there is no forgery
     try:
         arena = arena_of(row.task, row.settings)
         env = arena.make_env()()
-    except TypeError as error:
+    except UserError as error:
         return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
     complaints, found = [], {"top": arena.top(env, seeds)}

@@ -29,7 +29,7 @@ def checked_arguments(rest: type | None = None) -> Callable[[Init], Init]:
     def decorate(init: Init) -> Init:
         shape = signature(init)
         named = [name for name, each in shape.parameters.items() if name != "self" and each.kind != each.VAR_KEYWORD]
-        known = [*named, *(signature(rest).parameters if rest else ())]
+        known = list(dict.fromkeys([*named, *(signature(rest).parameters if rest else ())]))
 
         @wraps(init)
         def checked(self: object, *args: Any, **given: Any) -> None:
