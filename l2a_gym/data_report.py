@@ -40,7 +40,8 @@ class DataReport:
 
     def to_log(self) -> None:
         """Write the report to the log."""
-        log.info("%s", self.table)
+        for line in self.table.splitlines():  # one call a line: a line break within a message would be escaped
+            log.info("%s", line)
         for warning in self.warnings:
             log.warning("%s", warning)
 

@@ -110,7 +110,10 @@ def test_a_new_preparation_reports_and_an_old_one_is_silent(
         "choose a checkpoint that was trained in the language of the texts, or pool = 'sources'"
     ]
     messages = [record.getMessage() for record in own]
-    assert messages.index(report_of(small, task).table) < next(i for i, m in enumerate(messages) if "preparing" in m)
+    table = report_of(small, task).table.splitlines()
+    begin = messages.index(table[0])
+    assert messages[begin : begin + len(table)] == table
+    assert begin < next(i for i, m in enumerate(messages) if "preparing" in m)
     caplog.clear()
     with caplog.at_level(logging.INFO, "l2a_gym"):
         prepare(task, config, torch.device("cpu"))
