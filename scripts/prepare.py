@@ -40,10 +40,11 @@ def main(arguments: Arguments) -> None:
     check_choice("student", arguments.student, student_names())
     pool = PoolConfig.of(arguments.pool)
     config = Preparation(checkpoint=arguments.checkpoint, student=arguments.student, pool=pool)
+    task = make_task(arguments.task)
     if arguments.check:
-        print(data_report(make_task(arguments.task), arguments.checkpoint))
-        return
-    print(prepare(make_task(arguments.task), config, resolve_device(arguments.device)).folder)
+        print(data_report(task, arguments.checkpoint))
+    else:
+        print(prepare(task, config, resolve_device(arguments.device)).folder)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ CUDA graphs (``graphs.py``), so shapes have to be few: the longest text and the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -249,7 +249,7 @@ class BatchedStudents:
             parts.append(self._predict(self.shape, table, rest, shown, slots, self.precision))
         return torch.cat([part.logits for part in parts]), torch.cat([part.pooled for part in parts])
 
-    def _read(self, run: Any, length: Integers, rows: Integers) -> Outputs:
+    def _read(self, run: Callable[..., tuple[Tensor, ...]], length: Integers, rows: Integers) -> Outputs:
         """Outputs in the order of ``rows`` (E or 1, n); texts of similar length share a pass."""
         order = np.argsort(length[rows], axis=1, kind="stable")
         parts = np.array_split(np.take_along_axis(rows, order, 1), -(-rows.shape[1] // TEXTS), axis=1)

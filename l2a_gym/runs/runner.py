@@ -161,9 +161,8 @@ def export_once(run: Run, selector: Selector, sources: str) -> dict[str, Any]:
     def stands(values: dict[str, Any]) -> bool:
         if undamaged(student, values["files"]):
             return True
-        shutil.rmtree(
-            student.resolve(), ignore_errors=True
-        )  # of no use to anybody, and not to be refused by the export
+        # A damaged student is of no use to anybody, and the export would refuse to replace it.
+        shutil.rmtree(student.resolve(), ignore_errors=True)
         return False
 
     exported = stage(run.folder / "exported.json", sources, make, stands)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from huggingface_hub import EvalResult, ModelCard
 
 from l2a_gym.prepared import Prepared
@@ -31,16 +30,6 @@ class Stored(Prepared):
 
     def manifest(self) -> dict[str, Any]:
         return super().manifest() | self.changed
-
-
-@pytest.fixture(scope="module")
-def run(small: dict[str, Any]) -> Run:
-    return Run(algo="similarity", **small, budget=77, seed=3)
-
-
-@pytest.fixture(scope="module")
-def prepared(run: Run) -> Prepared:
-    return run.environment().world.prepared
 
 
 def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None:

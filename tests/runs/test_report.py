@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from l2a_gym.envs.reward import Scores
@@ -11,16 +9,6 @@ from l2a_gym.prepared import Prepared
 from l2a_gym.runs.evaluate import Row
 from l2a_gym.runs.report import scalar_name, summarise, table
 from l2a_gym.runs.run import Run
-
-
-@pytest.fixture(scope="module")
-def run(small: dict[str, Any]) -> Run:
-    return Run(algo="similarity", **small, budget=77, seed=3)
-
-
-@pytest.fixture(scope="module")
-def prepared(run: Run) -> Prepared:
-    return run.environment().world.prepared
 
 
 def row(seed: int, dev: float, test: float) -> Row:
