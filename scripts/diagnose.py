@@ -7,10 +7,10 @@ from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
-from l2a_gym.runs.generator import diagnose
-from l2a_gym.runs.generator_report import make_folder, write
-from l2a_gym.runs.run import task_slug
-from l2a_gym.stages import Preparation
+from l2a_gym.experiment.diagnose import diagnose
+from l2a_gym.experiment.diagnosis import make_folder, write
+from l2a_gym.experiment.run import task_slug
+from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import outline
 
 

@@ -8,7 +8,7 @@ import tyro
 
 from l2a_gym.cli import run_cli
 from l2a_gym.errors import UserError, check_least
-from l2a_gym.runs.runner import evaluate_run
+from l2a_gym.experiment.runner import evaluate_run
 
 
 @dataclass(frozen=True)

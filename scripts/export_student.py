@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from l2a_gym.cli import run_cli
-from l2a_gym.runs.runner import export_run
+from l2a_gym.experiment.runner import export_run
 
 
 @dataclass(frozen=True)

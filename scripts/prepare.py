@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
-from l2a_gym.data_report import data_report
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DEFAULT_TASK
 from l2a_gym.errors import check_choice
-from l2a_gym.prepare import prepare
-from l2a_gym.stages import Preparation
+from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.data_report import data_report
+from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 

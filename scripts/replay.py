@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from l2a_gym.benchmark.records import read_rows
-from l2a_gym.benchmark.replay import replay
 from l2a_gym.cli import run_cli
 from l2a_gym.errors import check_least, check_seed
+from l2a_gym.experiment.replay import replay
+from l2a_gym.experiment.rows import read_rows
 
 
 @dataclass(frozen=True)

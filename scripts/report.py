@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from l2a_gym.benchmark.report.page import write_report
-from l2a_gym.benchmark.report.report import read_report
 from l2a_gym.cli import run_cli
 from l2a_gym.errors import UserError
+from l2a_gym.experiment.report.page import write_report
+from l2a_gym.experiment.report.report import read_report
 
 
 @dataclass(frozen=True)

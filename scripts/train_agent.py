@@ -6,9 +6,9 @@ from typing import Annotated
 import tyro
 
 from l2a_gym.cli import run_cli
-from l2a_gym.data_report import data_report
-from l2a_gym.runs.run import Run
-from l2a_gym.runs.runner import train
+from l2a_gym.experiment.run import Run
+from l2a_gym.experiment.runner import train
+from l2a_gym.preparation.data_report import data_report
 from l2a_gym.tasks.registry import make_task
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from l2a_gym.cli import run_cli
-from l2a_gym.runs.run import Run
-from l2a_gym.runs.runner import train
+from l2a_gym.experiment.run import Run
+from l2a_gym.experiment.runner import train
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from l2a_agents.selector import MakeEnv, Spaces
 
-from l2a_gym.benchmark.job import Job, attempt
-from l2a_gym.benchmark.records import Row
+from l2a_gym.experiment.job import Job, attempt
+from l2a_gym.experiment.rows import Row
 
 TEMPLATE = Path(__file__).parents[1] / "docs" / "template"
 

@@ -1,6 +1,6 @@
 """What the benchmark asks of every selector: `python -m pytest test_my_selector.py` in this folder."""
 
-from l2a_gym.benchmark.conformance import SelectorConformance
+from l2a_gym.experiment.conformance import SelectorConformance
 
 
 class TestMySelector(SelectorConformance):

@@ -21,7 +21,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.distill.adamw import Moments, adamw_
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.distiller import Taught, new_head, shares_of
+from l2a_gym.distill.data import Taught
+from l2a_gym.distill.distiller import new_head, shares_of
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Names, Outputs, kind_of
 from l2a_gym.distill.graphs import Replay, compiled, new_pool

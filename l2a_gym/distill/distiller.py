@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.distill.config import Distillation
+from l2a_gym.distill.data import Taught
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
@@ -19,33 +18,6 @@ from l2a_gym.distill.layers import set_attention, states
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.distill.matching import Features, Matching
 from l2a_gym.distill.packing import padded_size
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """n tokenised texts with their labels (n,), on one device."""
-
-    tokens: Tokens
-    label: Tensor
-
-    def to(self, device: torch.device) -> Labelled:
-        """The same on ``device``."""
-        return Labelled(self.tokens.to(device), self.label.to(device))
-
-
-@dataclass(frozen=True)
-class Taught(Labelled):
-    """Labelled texts with a teacher's logits (n, C)."""
-
-    teacher: Tensor
-
-    def to(self, device: torch.device) -> Taught:
-        """The same on ``device``."""
-        return Taught(self.tokens.to(device), self.label.to(device), self.teacher.to(device))
-
-    def take(self, rows: Tensor) -> Taught:
-        """The texts at ``rows``, of one axis or more."""
-        return Taught(self.tokens.take(rows), self.label[rows], self.teacher[rows])
 
 
 class Distiller:
@@ -229,30 +201,3 @@ def shares_of(weights: Tensor, anchors: int, anchor_share: float) -> Tensor:
     share = torch.where(total > 0, anchor_share, 1.0)
     chosen = (1 - share) * weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
     return torch.cat([chosen, (share / anchors).expand(*weights.shape[:-1], anchors)], dim=-1)
-
-
-def last_layer_gradient(outputs: Outputs, label: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy with respect to the classifier's weights, (..., C, H).
-
-    Args:
-        outputs: of n texts.
-        label: (n,).
-    """
-    residual = outputs.logits.softmax(-1) - F.one_hot(label, outputs.logits.shape[-1])
-    return residual.mT @ outputs.pooled / len(label)
-
-
-def agreement(outputs: Outputs, label: Tensor, gradient: Tensor) -> Tensor:
-    """Cosine in [-1, 1] of each text's last-layer gradient with ``gradient`` (..., C, H), (..., n).
-
-    A text's gradient is the outer product of its residual and its pooled vector, so no backward pass is needed.
-
-    Args:
-        outputs: of n texts.
-        label: (..., n).
-        gradient: see :func:`last_layer_gradient`.
-    """
-    residual = outputs.logits.softmax(-1) - F.one_hot(label, outputs.logits.shape[-1])
-    dot = ((residual @ gradient) * outputs.pooled).sum(-1)
-    norm = residual.norm(dim=-1) * outputs.pooled.norm(dim=-1) * gradient.flatten(-2).norm(dim=-1)[..., None]
-    return dot / norm.clamp(min=1e-12)

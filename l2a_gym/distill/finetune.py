@@ -17,8 +17,8 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.best import Best
+from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.device import teacher_precision
-from l2a_gym.distill.distiller import Labelled
 from l2a_gym.distill.encode import shuffled_batches
 from l2a_gym.distill.heads import VectorClassifier, calibrate, head_input, regression, with_head
 from l2a_gym.distill.teacher import predict

@@ -16,11 +16,11 @@ from transformers import PreTrainedModel
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.envs.action import check_action
 from l2a_gym.envs.arguments import PlainSpec, checked_arguments
+from l2a_gym.envs.batch import Batch
 from l2a_gym.envs.episode import State
-from l2a_gym.envs.lane import Lane
-from l2a_gym.envs.lanes import Lanes
 from l2a_gym.envs.observe import Observation
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
 from l2a_gym.envs.world import World
 
@@ -101,27 +101,27 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
         return self.setup.load_world()
 
     @cached_property
-    def lanes(self) -> Lanes:
-        """The one lane of this environment."""
-        return Lanes(self.setup, self.world, 1)
+    def batch(self) -> Batch:
+        """The one sub-environment of this environment."""
+        return Batch(self.setup, self.world, 1)
 
     @property
     def student(self) -> PreTrainedModel:
         """The student as it is now."""
-        return self.lanes.students.student(0)
+        return self.batch.students.student(0)
 
     def predict(self, tokens: Tokens) -> Tensor:
         """The student's logits (n, C) on texts."""
-        return self.lanes.students.outputs(tokens).logits[0]
+        return self.batch.students.outputs(tokens).logits[0]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode: the student at its start, with a classifier and candidates drawn from the seed."""
         super().reset(seed=seed)
-        self._lane.random = self.np_random
-        self.lanes.reset([0])
-        return self._observe(), self._lane.info()
+        self._sub_environment.random = self.np_random
+        self.batch.reset([0])
+        return self._observe(), self._sub_environment.info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Distil the student on what the action chose.
@@ -131,22 +131,22 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
             ResetNeeded: before the first reset, or after the end of an episode.
         """
         checked = check_action(action, self.action_space)
-        ((reward, terminated),) = self.lanes.step(checked[None], np.ones(1, dtype=np.bool_))
-        return self._observe(), reward, terminated, False, self._lane.info()
+        ((reward, terminated),) = self.batch.step(checked[None], np.ones(1, dtype=np.bool_))
+        return self._observe(), reward, terminated, False, self._sub_environment.info()
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimiser, random stream and counters."""
-        episode, random = deepcopy(self._lane.begun()), deepcopy(dict(self.np_random.bit_generator.state))
-        return State(self.lanes.students.state(0), self.lanes.gradients, episode, random)
+        episode, random = deepcopy(self._sub_environment.begun()), deepcopy(dict(self.np_random.bit_generator.state))
+        return State(self.batch.students.state(0), self.batch.gradients, episode, random)
 
     def restore_state(self, state: State) -> None:
         """Go back to a moment of this environment or of one made with the same arguments.
 
         Going on from there repeats the same rewards, bit for bit on a CPU.
         """
-        self.lanes.students.restore(state.student, 0)
-        self.lanes.gradients = state.gradient
-        self._lane.episode, self._lane.random = deepcopy(state.episode), self.np_random
+        self.batch.students.restore(state.student, 0)
+        self.batch.gradients = state.gradient
+        self._sub_environment.episode, self._sub_environment.random = deepcopy(state.episode), self.np_random
         self.np_random.bit_generator.state = deepcopy(state.random)
 
     def fork(self) -> DistillAugEnv:
@@ -162,18 +162,18 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if "lanes" in state:
-            self.world = self.lanes.world
+        if "batch" in state:
+            self.world = self.batch.world
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
-        return RENDER[self.render_mode](self.domains, self.operators, self._lane.begun(), self.setup.metric)
+        return RENDER[self.render_mode](self.domains, self.operators, self._sub_environment.begun(), self.setup.metric)
 
     def _observe(self) -> Observation:
-        return {name: each[0].cpu().numpy() for name, each in self.lanes.observe().items()}
+        return {name: each[0].cpu().numpy() for name, each in self.batch.observe().items()}
 
     @property
-    def _lane(self) -> Lane:
-        return self.lanes.lanes[0]
+    def _sub_environment(self) -> SubEnvironment:
+        return self.batch.envs[0]

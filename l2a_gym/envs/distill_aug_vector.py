@@ -17,7 +17,7 @@ from torch import Tensor
 from l2a_gym.config import plain
 from l2a_gym.envs.action import check_action
 from l2a_gym.envs.arguments import PlainSpec, checked_arguments
-from l2a_gym.envs.lanes import Lanes
+from l2a_gym.envs.batch import Batch
 from l2a_gym.envs.observe import Observation, TensorObservation
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
@@ -73,9 +73,9 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
         self._over = np.zeros(num_envs, dtype=np.bool_)
 
     @cached_property
-    def lanes(self) -> Lanes:
-        """The lanes; the first use loads and, where needed, prepares the task."""
-        return Lanes(self.setup, self.setup.load_world(), self.num_envs)
+    def batch(self) -> Batch:
+        """The sub-environments; the first use loads and, where needed, prepares the task."""
+        return Batch(self.setup, self.setup.load_world(), self.num_envs)
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -102,7 +102,7 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
         """
         seeds, mask = self._seeds(seed), self._mask(options)
         for i in np.flatnonzero(~mask).tolist():
-            self.lanes.lanes[i].begun()
+            self.batch.envs[i].begun()
         for i in np.flatnonzero(mask).tolist():
             if (own := seeds[i]) is not None:
                 self._streams[i] = seeding.np_random(own)
@@ -133,8 +133,8 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
         """Begin an episode in some environments, each drawn from its random stream."""
         which = np.flatnonzero(mask).tolist()
         for i in which:
-            self.lanes.lanes[i].random, _ = self._streams[i]
-        self.lanes.reset(which)
+            self.batch.envs[i].random, _ = self._streams[i]
+        self.batch.reset(which)
         self._over = self._over & ~mask
 
     def step(
@@ -155,11 +155,11 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
             raise ResetNeeded(f"the episodes of {ended} are over: reset them, with options = {{'reset_mask': ...}}")
         terminated = np.zeros_like(over)
         if not over.all():
-            rewards[~over], terminated[~over] = zip(*self.lanes.step(checked, ~over), strict=True)
+            rewards[~over], terminated[~over] = zip(*self.batch.step(checked, ~over), strict=True)
         if over.any():
             self._begin(over)
         limit = self.max_episode_steps or np.inf
-        truncated = np.array([episode.t >= limit for episode in self.lanes.episodes])
+        truncated = np.array([episode.t >= limit for episode in self.batch.episodes])
         self._over = terminated | truncated
         observations, infos = self._observe(), self._infos(np.ones_like(over))
         if self._over.any() and self.autoreset_mode is AutoresetMode.SAME_STEP:
@@ -181,15 +181,15 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             return None
         draw, setup = RENDER[self.render_mode], self.setup
-        return tuple(draw(setup.domains, setup.operators, each, setup.metric) for each in self.lanes.episodes)
+        return tuple(draw(setup.domains, setup.operators, each, setup.metric) for each in self.batch.episodes)
 
     def _observe(self) -> Observation | TensorObservation:
-        found = self.lanes.observe()
+        found = self.batch.observe()
         return found if self.device_observations else {name: each.cpu().numpy() for name, each in found.items()}
 
     def _infos(self, mask: NDArray[np.bool_]) -> dict[str, Any]:
         """The infos of some environments, as gymnasium's vector environments give them: arrays (E,) and masks."""
-        each = [self.lanes.lanes[i].info() for i in np.flatnonzero(mask)]
+        each = [self.batch.envs[i].info() for i in np.flatnonzero(mask)]
         infos: dict[str, Any] = {}
         for name in each[0]:
             values = np.array([info[name] for info in each])

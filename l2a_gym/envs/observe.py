@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from l2a_gym.distill.distiller import agreement
 from l2a_gym.distill.forward import Outputs
+from l2a_gym.distill.gradients import agreement
 from l2a_gym.distill.losses import soft_target_loss
 from l2a_gym.envs.episode import Episode
 from l2a_gym.envs.observation import DYNAMIC, column_bounds

@@ -10,7 +10,6 @@ from l2a_gym.config import configured
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
-from l2a_gym.distill.features import check_layers
 from l2a_gym.distill.student import GeneralDistillation, careful, student_names
 from l2a_gym.distill.students import ENGINES, Students
 from l2a_gym.envs.action import MODES, action_space
@@ -19,9 +18,10 @@ from l2a_gym.envs.observation import candidate_columns, check_features, observat
 from l2a_gym.envs.reward import METRICS
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
-from l2a_gym.prepare import prepare
-from l2a_gym.prepared import TEACHERS
-from l2a_gym.stages import Preparation
+from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.layer_features import check_layers
+from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.store import TEACHERS
 from l2a_gym.tasks.registry import make_task, outline
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"

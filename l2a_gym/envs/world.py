@@ -14,11 +14,12 @@ from torch import Tensor
 from l2a_gym.augment.importance import Pieces, cross_entropy_difference, log_importance
 from l2a_gym.distill.batched import BatchedStudents
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.distiller import Distiller, Labelled, Taught
-from l2a_gym.distill.features import teacher_features
+from l2a_gym.distill.data import Labelled, Taught
+from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.students import Students, ThreadedStudents
 from l2a_gym.envs.observation import DYNAMIC
-from l2a_gym.prepared import TEACHERS, Prepared
+from l2a_gym.preparation.layer_features import teacher_features
+from l2a_gym.preparation.store import TEACHERS, Prepared
 
 
 @dataclass(frozen=True)

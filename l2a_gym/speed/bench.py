@@ -17,7 +17,8 @@ from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
 from l2a_gym.errors import check_choice, check_least
-from l2a_gym.runs.run import Run
+from l2a_gym.experiment.run import Run
+from l2a_gym.preparation.stages import Preparation
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
@@ -26,7 +27,6 @@ from l2a_gym.speed.preparation import preparation
 from l2a_gym.speed.step import steps
 from l2a_gym.speed.teachers import teachers
 from l2a_gym.speed.updates import peak, stacked
-from l2a_gym.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 16, 64, 256, 1024)}

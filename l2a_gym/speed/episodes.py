@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from l2a_gym.runs.run import Run, new_selector
+from l2a_gym.experiment.run import Run, new_selector
 
 
 def episodes(run: Run, number: int) -> float:

@@ -42,13 +42,13 @@ def _pairs(settings: dict[str, Any], number: int, repeats: int) -> NDArray[np.fl
     envs = gym.make_vec("l2a_gym:L2A-Distill-v0", num_envs=number, steps=10**9, **settings)
     assert isinstance(envs.unwrapped, DistillAugVectorEnv)
     envs.reset(seed=0)
-    lanes, action = envs.unwrapped.lanes, np.ones(envs.action_space.shape or (), dtype=np.float32)
-    dev, setup = lanes.world.dev, lanes.setup
-    others = setup.new_students(lanes.world, number)  # whom no look at candidates has saved a pass
+    batch, action = envs.unwrapped.batch, np.ones(envs.action_space.shape or (), dtype=np.float32)
+    dev, setup = batch.world.dev, batch.setup
+    others = setup.new_students(batch.world, number)  # whom no look at candidates has saved a pass
     weights, rates = torch.ones(number, setup.candidates, device=others.device), np.ones(number)
 
     def bare() -> None:
-        rows, anchors = lanes.shown()
+        rows, anchors = batch.shown()
         others.step(rows, weights, anchors, setup.updates, rates)
         score_each(others.dev_pass().logits, dev.label)
 

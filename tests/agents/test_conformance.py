@@ -11,7 +11,7 @@ import pytest
 from l2a_agents.registry import SELECTORS
 from l2a_agents.selector import Fixed
 
-from l2a_gym.benchmark.conformance import SelectorConformance
+from l2a_gym.experiment.conformance import SelectorConformance
 
 
 @pytest.mark.parametrize("name", SELECTORS)
@@ -45,7 +45,7 @@ RULES = [name for name in dir(SelectorConformance) if name.startswith("test_")]
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_careless_selector_is_caught(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l2a_gym.benchmark.conformance.selector_class", lambda _: Careless)
+    monkeypatch.setattr("l2a_gym.experiment.conformance.selector_class", lambda _: Careless)
 
     class Check(SelectorConformance):
         selector = "careless"

@@ -21,7 +21,8 @@ from transformers import (
 from l2a_gym.distill import batched
 from l2a_gym.distill.batched import BatchedStudents
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.distiller import Distiller, Taught
+from l2a_gym.distill.data import Taught
+from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.encode import Tokens
 
 N, SHOTS, CLASSES, LENGTH, STUDENTS = 60, 10, 3, 12, 3

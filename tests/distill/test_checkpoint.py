@@ -17,10 +17,10 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, R
 from l2a_gym.augment.masked_lm import MaskedLM
 from l2a_gym.distill.checkpoint import check_checkpoint, checkpoint_folder, load_teacher, load_tokenizer
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.features import check_layers
 from l2a_gym.errors import UserError
-from l2a_gym.prepare import prepare
-from l2a_gym.stages import Preparation
+from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.layer_features import check_layers
+from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}

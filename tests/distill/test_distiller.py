@@ -18,9 +18,11 @@ from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from l2a_gym.distill.config import Distillation
-from l2a_gym.distill.distiller import Distiller, Taught, agreement, last_layer_gradient
+from l2a_gym.distill.data import Taught
+from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Outputs
+from l2a_gym.distill.gradients import agreement, last_layer_gradient
 from l2a_gym.distill.layers import layer_map, states
 from l2a_gym.distill.matching import PROJECTED, Features
 from l2a_gym.errors import UserError

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import BertForSequenceClassification, PreTrainedModel
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
-from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.encode import encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
 from l2a_gym.distill.heads import VectorClassifier, head_input, regression

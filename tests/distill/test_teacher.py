@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedModel
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
-from l2a_gym.distill.distiller import Labelled
+from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.encode import count_pieces, encode, trim_vocabulary
 from l2a_gym.distill.teacher import keep_pieces, predict, sentence_vectors
 from l2a_gym.tasks.registry import make_task

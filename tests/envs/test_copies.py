@@ -94,7 +94,7 @@ def test_a_copy_and_its_original_go_their_own_ways(small: dict[str, Any]) -> Non
 def test_copies_made_before_the_first_reset(small: dict[str, Any]) -> None:
     for env in (DistillAugEnv(**small), DistillAugVectorEnv(2, **small)):
         fresh = [way(env) for way in WAYS.values()]
-        assert all("lanes" not in vars(each) for each in fresh)  # nothing is prepared for a copy
+        assert all("batch" not in vars(each) for each in fresh)  # nothing is prepared for a copy
         expected = env.reset(seed=1)
         for each in fresh:
             assert_same(each.reset(seed=1), expected)

@@ -28,7 +28,7 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.observation import STUDENT
 from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
-from l2a_gym.prepared import Prepared
+from l2a_gym.preparation.store import Prepared
 
 ID = "l2a_gym:L2A-Distill-v0"
 N, T, K = 24, 4, 2  # the budget of the small task
@@ -290,7 +290,7 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
     assert info["selected"] == 0
     assert [info[f"weight/{domain}"] for domain in env.domains] == [0, 0, 0]
 
-    distiller, texts, dev = reference.lanes.students.distillers[0], reference.world.texts, reference.world.dev
+    distiller, texts, dev = reference.batch.students.distillers[0], reference.world.texts, reference.world.dev
     student, config = distiller.student, distiller.config
     optimiser = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     anchors = torch.from_numpy(reference.save_state().episode.anchors)
@@ -323,7 +323,7 @@ def test_compute_is_the_same_whatever_is_chosen(env: DistillAugEnv, action: NDAr
     for t in range(1, T + 1):
         *_, info = env.step(action)
         assert (info["updates"], info["dev_passes"]) == (K * t, 1 + t)
-        taken = {int(state["step"]) for state in env.lanes.students.distillers[0].optimiser.state.values()}
+        taken = {int(state["step"]) for state in env.batch.students.distillers[0].optimiser.state.values()}
         assert taken == {K * t}
 
 
@@ -399,7 +399,7 @@ def test_a_diverged_student_ends_the_episode(env: DistillAugEnv) -> None:
     expected = play(env, 0, actions(2))
     env.reset(seed=0)
     env.step(actions(1)[0])
-    distiller = env.lanes.students.distillers[0]
+    distiller = env.batch.students.distillers[0]
     sane = distiller.config
     distiller.config = replace(sane, learning_rate=1e30)
     observation, reward, terminated, truncated, info = env.step(ALL)
@@ -510,7 +510,7 @@ def test_the_student_learns_as_the_distillation_says(small: dict[str, Any]) -> N
         _, _, _, _, after = env.step(np.ones(env.candidates, dtype=np.float32))
         losses.append(after["dev_nll"])
         assert (after["dev_nll"] == before["dev_nll"]) == (distillation == {"learning_rate": 0.0})
-        assert env.fork().lanes.students.distillers[0].config == replace(Distillation(), **distillation)
+        assert env.fork().batch.students.distillers[0].config == replace(Distillation(), **distillation)
     assert len(set(losses)) == len(losses)
 
 
@@ -541,7 +541,7 @@ def test_spec_survives_json_and_pickle(small: dict[str, Any]) -> None:
         env = gym.make(copy)
         assert env.get_wrapper_attr("columns") == ("length", "kl")
         assert env.render_mode == "ansi"
-        assert env.unwrapped.lanes.students.distillers[0].config.alpha == 0.5
+        assert env.unwrapped.batch.students.distillers[0].config.alpha == 0.5
 
 
 def test_the_texts_of_an_environment_are_pool_shots_and_dev(env: DistillAugEnv) -> None:

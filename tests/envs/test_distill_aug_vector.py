@@ -29,7 +29,7 @@ def plans(steps: int) -> np.ndarray:
 
 
 def student_of(envs: DistillAugVectorEnv, i: int) -> PreTrainedModel:
-    return envs.lanes.students.student(i)
+    return envs.batch.students.student(i)
 
 
 def assert_same(found: Any, expected: Any) -> None:

@@ -30,7 +30,7 @@ from l2a_gym.envs.observation import (
 )
 from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
-from l2a_gym.prepared import Prepared
+from l2a_gym.preparation.store import Prepared
 
 Observation = dict[str, NDArray[np.float32]]
 N, T, K = 24, 4, 2  # the budget of the small task
@@ -364,7 +364,7 @@ def test_a_domain_without_candidates_now_shown_has_no_loss(small: dict[str, Any]
     state.episode.rows = env.world.groups[env.world.group[-1]][:N]  # all of the last group, the target's
     assert len(state.episode.rows) == N
     env.restore_state(state)
-    losses = env.lanes.observe()["domains"][0, :, list(DOMAIN).index("student_loss")]
+    losses = env.batch.observe()["domains"][0, :, list(DOMAIN).index("student_loss")]
     assert losses[0] > 0
     assert losses[1:].tolist() == [0, 0]
 
@@ -376,6 +376,6 @@ def test_rounding_does_not_leave_the_ranges(in_float32: None, small: dict[str, A
     texts, rows = env.world.texts, torch.arange(env.world.candidates)
     assert texts.teacher is not None
     texts.teacher[rows] = env.predict(texts.tokens.take(rows)) * (1 + 1e-7)
-    observation = {name: each[0].numpy() for name, each in env.lanes.observe().items()}
+    observation = {name: each[0].numpy() for name, each in env.batch.observe().items()}
     assert env.observation_space.contains(observation)
     assert column(env, observation, "kl").max() < 1e-6

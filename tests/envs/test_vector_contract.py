@@ -77,11 +77,11 @@ def test_in_the_next_step_one_begins_anew_while_the_others_go_on(
             _poison(envs, sync)
         for found, expected in zip(envs.step(each), sync.step(each), strict=True):
             assert_close(found, expected)
-    assert envs.lanes.episodes[1].t != envs.lanes.episodes[0].t
+    assert envs.batch.episodes[1].t != envs.batch.episodes[0].t
 
 
 def _poison(envs: DistillAugVectorEnv, sync: Any) -> None:
-    for students, i in ((envs.lanes.students, 1), (sync.envs[1].lanes.students, 0)):
+    for students, i in ((envs.batch.students, 1), (sync.envs[1].batch.students, 0)):
         state = students.state(i)
         for part in (state.get("student", state)).values():
             if part.is_floating_point():
@@ -99,7 +99,7 @@ def test_seeds_of_all_are_known(envs: DistillAugVectorEnv) -> None:
     envs.reset(seed=[7, None, np.int64(9)])
     assert envs.np_random_seed == (7, 43, 9)
     assert [stream.bit_generator.state for stream in envs.np_random] == [
-        lane.random.bit_generator.state for lane in envs.lanes.lanes
+        each.random.bit_generator.state for each in envs.batch.envs
     ]
 
 
@@ -107,7 +107,7 @@ def test_seeds_of_all_are_known(envs: DistillAugVectorEnv) -> None:
 def test_seeds_that_are_none(envs: DistillAugVectorEnv, seed: Any) -> None:
     with pytest.raises(UserError, match="valid are None, a whole number from 0, or a list of 3 of these"):
         envs.reset(seed=seed)
-    assert "lanes" not in vars(envs)  # found before anything is prepared
+    assert "batch" not in vars(envs)  # found before anything is prepared
 
 
 def test_a_partial_reset_leaves_the_others_alone(envs: DistillAugVectorEnv) -> None:
@@ -139,7 +139,7 @@ MASKS = [
 def test_masks_that_are_not_valid(envs: DistillAugVectorEnv, mask: Any) -> None:
     with pytest.raises(UserError, match="valid is a numpy array of 3 bool, at least one of them True"):
         envs.reset(seed=0, options={"reset_mask": mask})
-    assert "lanes" not in vars(envs)
+    assert "batch" not in vars(envs)
 
 
 def test_a_mask_in_the_first_reset(envs: DistillAugVectorEnv) -> None:

@@ -1,1 +1,0 @@
-"""Many selectors on many tasks at equal budgets: rows, statistics, report, replay."""

@@ -1,0 +1,151 @@
+"""Students that learn side by side: the one place where episodes meet the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2a_gym.distill.gradients import last_layer_gradient
+from l2a_gym.distill.students import Students
+from l2a_gym.envs.episode import Episode
+from l2a_gym.envs.observe import TensorObservation, observe
+from l2a_gym.envs.reward import Scores, score_each
+from l2a_gym.envs.setup import Setup
+from l2a_gym.envs.sub_environment import SubEnvironment
+from l2a_gym.envs.world import World
+
+
+class Batch:
+    """E envs and their E students; every pass is one for all.
+
+    Args:
+        setup: the environment's.
+        world: its texts.
+        number: E.
+
+    Attributes:
+        gradients: (E, C, H) dev gradient at each student's last layer, as of its last pass over dev; empty before the
+            first reset.
+    """
+
+    def __init__(self, setup: Setup, world: World, number: int) -> None:
+        self.envs = [SubEnvironment(setup, world) for _ in range(number)]
+        self.students: Students = setup.new_students(world, number)
+        self.setup, self.world = setup, world
+        self.gradients = torch.empty(0)
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Each env's episode."""
+        return [env.begun() for env in self.envs]
+
+    def reset(self, which: Sequence[int]) -> None:
+        """Begin new episodes in some envs, each drawn from its env's random stream."""
+        self.students.reset(which, [self.envs[i].draw_head() for i in which])
+        scores, gradients = self._judge()
+        for i in which:
+            self.envs[i].begin(scores[i])
+        self._keep(gradients, np.isin(np.arange(len(self.envs)), which))
+
+    def step(self, actions: NDArray[np.float32], active: NDArray[np.bool_]) -> list[tuple[float, bool]]:
+        """Distil students on what their envs' actions chose.
+
+        Args:
+            actions: (E, ...), as :func:`~l2a_gym.envs.action.check_action` gives them.
+            active: (E,) the envs that take the step. The others' students learn as well, and have to be reset then.
+
+        Returns:
+            For each active env the reward, and whether its episode is over.
+
+        Raises:
+            ResetNeeded: before the first reset, or after the end of an episode; no student has learnt then.
+        """
+        which = np.flatnonzero(active).tolist()
+        for i in which:
+            self.envs[i].check_going()
+        weights = np.ones((len(self.envs), self.setup.candidates), dtype=np.float32)
+        for i in which:
+            weights[i] = self.envs[i].weigh(actions[i])
+        controls = self._control_gains() if self.setup.control else [0.0] * len(self.envs)
+        losses = self._distil(weights)
+        due = active & [env.due for env in self.envs]
+        scores: list[Scores | None] = [None] * len(self.envs)
+        if due.any():
+            judged, gradients = self._judge()
+            self._keep(gradients, due)
+            scores = [each if own else None for each, own in zip(judged, due, strict=True)]
+        loss = losses.tolist()
+        return [self.envs[i].finish(weights[i], loss[i], scores[i], controls[i]) for i in which]
+
+    def observe(self) -> TensorObservation:
+        """The observations of all envs, (E, ...) on the device."""
+        outputs = self.students.look(*self.shown(), self.setup.updates)
+        return observe(self.world, self.setup, outputs, self.episodes, self.gradients)
+
+    def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The candidates (E, N) and anchors of the next step."""
+        return np.stack([each.rows for each in self.episodes]), np.stack([each.anchors for each in self.episodes])
+
+    def __reduce__(self) -> tuple[Callable[..., Batch], tuple[Setup, int], dict[str, Any]]:
+        """Pickle what learning and drawing change; texts and students are made again from the setup."""
+        return _open, (self.setup, len(self.envs)), self._moment()
+
+    def __setstate__(self, moment: dict[str, Any]) -> None:
+        self.gradients = moment["gradients"]
+        for i, (env, own) in enumerate(zip(self.envs, moment["envs"], strict=True)):
+            env.episode, env.random = own
+            self.students.restore(moment["students"][i], i)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Batch:
+        """Copy the same, with the same texts."""
+        twin = Batch(self.setup, self.world, len(self.envs))
+        twin.__setstate__(deepcopy(self._moment(), memo))
+        return twin
+
+    def _moment(self) -> dict[str, Any]:
+        return {
+            "gradients": self.gradients,
+            "envs": [(env.episode, env.random) for env in self.envs],
+            "students": [self.students.state(i) for i in range(len(self.envs))],
+        }
+
+    def _distil(self, weights: NDArray[np.float32]) -> Tensor:
+        rows, anchors = self.shown()
+        rates = np.array([env.rate for env in self.envs])
+        given = torch.from_numpy(weights).to(self.students.device)
+        return self.students.step(rows, given, anchors, self.setup.updates, rates)
+
+    def _control_gains(self) -> list[float]:
+        """What uniform weights gain from these states on these candidates; the students are left as they were."""
+        numbers = range(len(self.envs))
+        before = [self.students.state(i) for i in numbers]
+        self._distil(np.ones((len(self.envs), self.setup.candidates), dtype=np.float32))
+        gains = [env.control_gain(scores) for env, scores in zip(self.envs, self._judge()[0], strict=True)]
+        for i in numbers:
+            self.students.restore(before[i], i)
+        return gains
+
+    def _judge(self) -> tuple[list[Scores], Tensor]:
+        """Each student's scores on dev, and its dev gradient."""
+        outputs, label = self.students.dev_pass(), self.world.dev.label
+        return score_each(outputs.logits, label), last_layer_gradient(outputs, label)
+
+    def _keep(self, gradients: Tensor, which: NDArray[np.bool_]) -> None:
+        """Take the new gradients of some students."""
+        if which.all():
+            self.gradients = gradients
+        else:
+            self.gradients = torch.where(self._mask(which), gradients, self.gradients)
+
+    def _mask(self, which: NDArray[np.bool_]) -> Tensor:
+        return torch.from_numpy(which).to(self.students.device)[:, None, None]
+
+
+def _open(setup: Setup, number: int) -> Batch:
+    return Batch(setup, setup.load_world(), number)

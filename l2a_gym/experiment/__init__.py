@@ -1,0 +1,1 @@
+"""Experiments: selectors are trained, their students scored, and the results written down and reported."""

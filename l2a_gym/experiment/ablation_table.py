@@ -1,0 +1,91 @@
+"""The table of an ablation: each variant's final students, and how they differ from the full method's, seed by seed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from l2a_gym.wording import plain
+
+if TYPE_CHECKING:
+    from l2a_gym.experiment.ablate import Ablation, Student, Variant
+
+LEVEL = 0.95
+"""The level of the intervals."""
+
+
+def effects(students: Sequence[Student], variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """The table: :func:`effect` of each variant; the first is the full method."""
+    by_variant = {each.name: [s for s in students if s.variant == each.name] for each in variants}
+    return [effect(each, by_variant[variants[0].name]) for each in by_variant.values()]
+
+
+def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, Any]:
+    """A variant's row of the table.
+
+    Args:
+        students: the variant's n students, n >= 2.
+        full: those of the full method, on the same seeds in the same order.
+
+    Returns:
+        ``variant``, ``teacher``, ``policy``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and
+        half of its interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
+        ``less_few_shot_teacher``; the half as ``<name>_half``.
+    """
+    pairs = zip(students, full, strict=True)
+    columns = {
+        "test": [each.test for each in students],
+        "less_full": [each.test - other.test for each, other in pairs],
+        "less_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
+    }
+    row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "policy", "parameters")}
+    row["dev"] = float(np.mean([each.dev for each in students]))
+    for name, values in columns.items():
+        row[name], row[f"{name}_half"] = t_interval(values)
+    return row
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of n >= 2 values, and half of its t-interval at :data:`LEVEL`: t(n - 1) · s / √n."""
+    n = len(values)
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, n - 1))
+    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / sqrt(n)
+
+
+def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table in per cent, and what its intervals are."""
+    lines = [
+        f"# Ablation of {plain(plan.algo)} on {plain(plan.task)}",
+        "",
+        "| variant | taught by | weights by | parameters % | dev % | test % | less full | less few-shot teacher |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [plain(row[name]) for name in ("variant", "teacher", "policy")]
+        cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
+        cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
+        differences = ("less_full", "less_few_shot_teacher")
+        cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
+        lines.append(f"| {' | '.join(cells)} |")
+    note = (
+        f"± is half of a {LEVEL:.0%} t-interval over {plan.seeds} final students, whose seeds are the same for all "
+        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once, and "
+        "select said once whether its weights or uniform ones are used: what another training would change is not in "
+        "the intervals."
+    )
+    return "\n".join([*lines, "", note, ""])
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table as comma-separated values, in shares of 1."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,102 @@
+"""The exported folder's README.md: a model card, with the metadata that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from l2a_gym.distill.checkpoint import EMBEDDED
+from l2a_gym.experiment.run import Run, task_slug
+from l2a_gym.experiment.summary import size_of
+from l2a_gym.preparation.store import Prepared
+from l2a_gym.tasks.hub_sets import TASKS
+from l2a_gym.wording import plain
+
+EMBEDDED_ID = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
+    """The card of a run's exported student.
+
+    Args:
+        run: the run.
+        prepared: its prepared task.
+        scores: of the student, see :func:`~l2a_gym.experiment.runner.export_student`.
+    """
+    manifest = prepared.manifest()
+    checkpoint = manifest["config"]["checkpoint"]
+    teacher = f"{EMBEDDED_ID} (Apache-2.0)" if checkpoint == EMBEDDED else _own_name(checkpoint)
+    length = prepared.tokens(slice(0, 1)).ids.shape[1]
+    target, *sources = (plain(domain) for domain in manifest["domains"])
+    return f"""---
+{_metadata(run, manifest["domains"], checkpoint, scores).to_yaml()}
+---
+
+# {plain(task_slug(run.task))}: a distilled student
+
+A small student ({size_of(scores["parameters"])}), distilled with L2A-Gym from {plain(teacher)}, fine-tuned as the \
+{scores["teacher"]} teacher.
+
+| | |
+|---|---|
+| labels | {", ".join(map(plain, manifest["labels"]))} |
+| target domain, sources | {target}; {", ".join(sources)} |
+| selector | {plain(run.algo)}, seed {run.seed}, budget {run.budget} |
+| weights of the candidates by | {plain(scores["policy"])} |
+| student updates | {scores["updates"]} |
+| dev accuracy | {scores["dev_accuracy"]:.4f} |
+| test accuracy | {scores["test_accuracy"]:.4f} |
+
+The vocabulary is trimmed to pieces of the candidates, train and dev; other words are cut into smaller pieces. The
+accuracies are of one student, and of this folder in a `text-classification` pipeline; expect other seeds to differ by a
+point or two.
+
+The student was taught with texts of up to {length} tokens. Of a longer one, the tokenizer leaves the beginning.
+"""
+
+
+def _metadata(run: Run, domains: list[str], checkpoint: str, scores: dict[str, Any]) -> ModelCardData:
+    """What is known: one's own checkpoint has no id on the hub, and no task file names a language or a license."""
+    base = EMBEDDED_ID if checkpoint == EMBEDDED else checkpoint
+    sets = _datasets(run.task, domains)
+    test = EvalResult(
+        task_type="text-classification",
+        dataset_type=sets[0],
+        dataset_name=domains[0],
+        dataset_split="test",
+        metric_type="accuracy",
+        metric_value=round(scores["test_accuracy"], 4),
+    )
+    return ModelCardData(
+        license="apache-2.0" if checkpoint == EMBEDDED else "unknown",
+        base_model=None if Path(base).exists() else base,
+        language=None if run.task.endswith(".toml") else "en",
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["knowledge-distillation", "l2a-gym"],
+        datasets=sorted(set(sets)),
+        metrics=["accuracy"],
+        model_name=_id(f"{task_slug(run.task)}-{run.algo}"),
+        eval_results=[test],
+    )
+
+
+def _datasets(task: str, domains: list[str]) -> list[str]:
+    """Names of the domains' texts, as the hub writes them; of other tasks than those of the hub, after the task."""
+    if task.startswith("hub/"):
+        sets = TASKS[task.removeprefix("hub/").rpartition("-")[0]].domains
+        return [sets[domain].path for domain in domains]
+    family = task_slug(task) if task.endswith(".toml") else task.partition("/")[0]
+    return [f"{_id(family)}/{_id(domain)}" for domain in domains]
+
+
+def _id(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "unnamed"
+
+
+def _own_name(checkpoint: str) -> str:
+    """A hub id, or the name of a folder without where it lies."""
+    return f"a checkpoint named {Path(checkpoint).name}" if Path(checkpoint).exists() else checkpoint

@@ -1,0 +1,123 @@
+"""What every selector has to keep to, as tests: subclass, name the selector, and let pytest collect the subclass.
+
+Example:
+    >>> class TestMySelector(SelectorConformance):
+    ...     selector = "my_module:MySelector"
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import MakeEnv, Selector, Spaces
+
+from l2a_gym.experiment.meter import Meter
+
+EPISODE = 1 + 10 * 2
+"""Units of an episode of the toy: a dev pass, then ten steps of an update and a dev pass."""
+
+
+class SelectorConformance:
+    """Trains and plays a selector on ``L2A-Toy-v0``.
+
+    Attributes:
+        selector: a registered name, or my_module:MySelector.
+        budget: units that it is trained for.
+        slack: units by which it may pass its budget, to finish what it compares.
+    """
+
+    selector: str
+    budget = 30 * EPISODE
+    slack = 10 * EPISODE
+
+    def make(self) -> Selector:
+        """An untrained one."""
+        return self.kind(Spaces.of(self.make_env()()))
+
+    @property
+    def kind(self) -> type[Selector]:
+        """Its class."""
+        return selector_class(self.selector)
+
+    def make_env(self) -> MakeEnv:
+        """Makes toys that show what the selector asks for."""
+        return MakeEnv("l2a_gym:L2A-Toy-v0", **self.kind.env_options)
+
+    def trained(self, seed: int) -> Selector:
+        """One that was trained."""
+        selector = self.make()
+        selector.train(self.make_env(), self.budget, seed, lambda *_: None)
+        return selector
+
+    def episode(self, selector: Selector, deterministic: bool = True) -> list[Any]:
+        """Its actions in an episode."""
+        env = self.make_env()()
+        (observation, _), actions, over = env.reset(seed=1), [], False
+        while not over:
+            actions.append(selector.act(observation, deterministic=deterministic))
+            observation, _, over, _, _ = env.step(actions[-1])
+        return actions
+
+    def test_it_asks_for_features_alone(self) -> None:
+        """All else of the environment is the benchmark's."""
+        assert set(self.kind.env_options) <= {"features"}
+
+    def test_actions_are_weights(self) -> None:
+        """(N,) float32, finite, in [-1, 1]; before and after training."""
+        for selector in (self.make(), self.trained(0)):
+            for deterministic in (True, False):
+                for action in self.episode(selector, deterministic):
+                    assert isinstance(action, np.ndarray)
+                    assert (action.shape, action.dtype) == ((32,), np.float32)
+                    assert np.isfinite(action).all()
+                    assert np.abs(action).max() <= 1
+
+    def test_deterministic_actions_repeat(self) -> None:
+        """The same episode has the same actions, also by way of another."""
+        selector = self.trained(0)
+        first = self.episode(selector)
+        self.episode(selector, deterministic=False)
+        assert np.array_equal(self.episode(selector), first)
+
+    def test_a_seed_repeats_a_training(self) -> None:
+        """Two trainings of one seed act alike."""
+        assert np.array_equal(self.episode(self.trained(3)), self.episode(self.trained(3)))
+
+    def test_what_was_learnt_can_be_saved(self, tmp_path: Path) -> None:
+        """A selector that was loaded acts like the one that was saved."""
+        selector, again = self.trained(0), self.make()
+        selector.save(tmp_path)
+        again.load(tmp_path)
+        assert np.array_equal(self.episode(again), self.episode(selector))
+        assert not [file for file in tmp_path.rglob("*") if file.suffix in (".pkl", ".pickle", ".pt", ".zip")]
+
+    def test_the_budget_is_kept_and_told(self) -> None:
+        """Training spends its budget and little more, by the benchmark's own count, and logs what it spends."""
+        meter, told = Meter(), [0]
+
+        def log(spent: int, values: dict[str, float]) -> None:
+            assert spent >= told[-1]
+            assert all(np.isfinite(value) for value in values.values())
+            told.append(spent)
+
+        self.make().train(meter.around(self.make_env()), self.budget, 0, log)
+        assert 0 <= meter.spent - told[-1] <= 1  # an episode that is begun and never played has looked at dev once
+        assert meter.spent == 0 or self.budget <= meter.spent <= self.budget + self.slack
+
+    def test_global_generators_stay_as_they_are(self) -> None:
+        """Training, training again and deterministic actions draw from no global random generator."""
+        before = _global_states()
+        selector = self.trained(0)
+        selector.train(self.make_env(), self.budget, 1, lambda *_: None)
+        self.episode(selector)
+        assert _global_states() == before
+
+
+def _global_states() -> tuple[object, ...]:
+    numpy_state = repr(np.random.get_state(legacy=False))  # noqa: NPY002 - what must not be touched
+    return numpy_state, random.getstate(), torch.random.get_rng_state().numpy().tobytes()

@@ -1,0 +1,130 @@
+"""Rows put to the test: recorded actions are played again, and what comes of them is compared with what a row says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+from l2a_agents.selector import Action, Observation
+
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import TOY, Arena, Env, arena_of
+from l2a_gym.experiment.job import Job, Played, final_student, mean_return, mean_shares, one_thread
+from l2a_gym.experiment.rows import Row, Student, unpack
+from l2a_gym.tasks.registry import outline
+from l2a_gym.wording import printable
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a replay says of a row.
+
+    Attributes:
+        row: the row.
+        complaints: what does not hold; none where the row is confirmed.
+        apart: largest difference of a number from the row's.
+        note: what else a reader should know.
+    """
+
+    row: Row
+    complaints: tuple[str, ...]
+    apart: float
+    note: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the row holds."""
+        return not self.complaints
+
+    def __str__(self) -> str:
+        task, selector, seed = self.row.key
+        word = "confirmed" if self.confirmed else "REFUTED"
+        agrees = "exactly" if self.apart == 0 else f"differences of at most {self.apart:.2g}"
+        says = "; ".join([*(self.complaints or [agrees]), *([self.note] if self.note else [])])
+        return printable(f"{word}: {selector} on {task}, seed {seed}: {says}")
+
+
+def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:
+    """Play the recorded actions of rows again, on one thread as they were played.
+
+    Args:
+        rows: of any benchmark.
+        tolerance: the largest difference of a number that still confirms. On the kind of processor that made the row,
+            from the same prepared files, there is none.
+
+    Yields:
+        What each row's replay says, in their order.
+
+    Raises:
+        UserError: a task of a row is not there.
+    """
+    for row in rows:
+        with one_thread():
+            yield replay_row(row, tolerance)
+
+
+def replay_row(row: Row, tolerance: float) -> Finding:
+    """Play a row's students again."""
+    if row.task != TOY:
+        outline(row.task)  # a task that is not there is no forgery
+    try:
+        arena = arena_of(row.task, row.settings)
+        env = arena.make_env()()
+    except UserError as error:
+        return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
+    seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
+    complaints, found = [], {"top": arena.top(env, seeds)}
+    said = {"top": row.top, "curve's end": row.curve[-1].episode_return}
+    played = []
+    for number, (student, seed) in enumerate(zip(row.students, seeds, strict=True), start=1):
+        if student.seed != seed:
+            complaints.append(f"student {number} has the seed {student.seed}, which is not of this row: {seed} is")
+        try:
+            played.append(play_again(arena, env, student))
+        except (ValueError, gym.error.Error) as error:
+            complaints.append(f"student {number} can't be played: {error}")
+            continue
+        for name in ("score", "episode_return"):
+            said[f"student {number}'s {name}"] = getattr(student, name)
+            found[f"student {number}'s {name}"] = getattr(played[-1].student, name)
+    if len(played) == len(row.students):
+        found["curve's end"] = mean_return(played)
+        for table, shares in (("domains", row.chosen), ("operators", row.used)):
+            again = mean_shares(played, table, env.get_wrapper_attr(table))
+            said[f"share of {table}"], found[f"share of {table}"] = 0.0, _apart(shares, again)
+    apart = {name: abs(found[name] - said[name]) for name in found}
+    wrong = [name for name in found if not apart[name] <= tolerance]
+    complaints += [f"{name} is {found[name]!r}, not {said[name]!r}" for name in wrong]
+    here = arena.fingerprint(env)
+    note = "" if here == row.prepared else f"its prepared files were others ({row.prepared}, here {here})"
+    return Finding(row, tuple(complaints), max(apart.values()), note)
+
+
+def play_again(arena: Arena, env: Env, student: Student) -> Played:
+    """Train a recorded student again.
+
+    Raises:
+        ValueError: its actions are not as many as its episode has steps, or can't be unpacked.
+    """
+    actions = unpack(student.actions, env.get_wrapper_attr("candidates"))
+    recorded = iter(actions)
+
+    def act(_: Observation) -> Action:
+        action = next(recorded, None)
+        if action is None:
+            raise ValueError(f"its episode goes on after the {len(actions)} recorded steps")
+        return action
+
+    played = final_student(arena, env, act, student.seed)
+    if next(recorded, None) is not None:
+        raise ValueError(f"its episode ends before the {len(actions)} recorded steps")
+    return played
+
+
+def _apart(said: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> float:
+    """Largest difference of two tables of shares; infinite where they have other names or lengths."""
+    if {name: len(each) for name, each in said.items()} != {name: len(each) for name, each in found.items()}:
+        return float("inf")
+    return float(max(np.abs(np.subtract(said[name], found[name])).max() for name in said))

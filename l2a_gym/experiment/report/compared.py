@@ -1,0 +1,147 @@
+"""Each selector over all tasks: its score, and its paired differences from the selectors that it has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from l2a_gym.experiment.report.scores import Scored
+from l2a_gym.experiment.report.statistics import (
+    Interval,
+    Scores,
+    holm,
+    interquartile_mean,
+    probability_of_improvement,
+    sign_flip,
+    stratified_bootstrap,
+)
+
+UNIFORM, SEARCH = "uniform", "random-search"
+REFERENCES = (UNIFORM, SEARCH)
+"""What a selector has to beat: all candidates alike, and a search that learns nothing between its tries."""
+CONTROLS = {"shuffled": "trained on rewards that mean nothing", "frozen": "as it starts, untrained"}
+"""What may stand behind the ``@`` of a learner's name, and what it makes of the learner."""
+BOUND = "oracle"
+RNG_SEED = 0
+"""Each interval and each test starts a generator of its own from it, so that none depends on the other selectors."""
+
+Kind = Literal["learner", "control", "bound", "baseline"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a selector is ahead of another, in normalised score.
+
+    Attributes:
+        mean: over seeds and tasks, with its 95 % interval by a bootstrap over the seeds, task by task.
+        seeds: that both have on all tasks.
+        pairs: of runs: seeds times tasks.
+        p: two-sided, of a mean of zero, by flipping the signs of the pairs' differences.
+        adjusted: the same after Holm's adjustment over the ``family``.
+        family: number of selectors of the same kind that are compared with this one.
+    """
+
+    mean: Interval
+    seeds: int
+    pairs: int
+    p: float
+    adjusted: float = 1.0
+    family: int = 1
+
+    @property
+    def least(self) -> float:
+        """The smallest ``adjusted`` that so few pairs can give: all have the same sign, and Holm multiplies it."""
+        return min(1.0, self.family * 2.0 ** (1 - self.pairs))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A selector over all tasks of the benchmark.
+
+    Attributes:
+        selector: its name.
+        kind: what it is there for.
+        seeds: those that it has on all tasks: nothing below uses others.
+        score: interquartile mean of its normalised scores, with its stratified bootstrap interval.
+        improvement: probability that one of its runs beats one of uniform on the same task; nan without uniform.
+        over: reference -> how far this selector is ahead of it.
+    """
+
+    selector: str
+    kind: Kind
+    seeds: tuple[int, ...]
+    score: Interval
+    improvement: float
+    over: Mapping[str, Difference] = field(default_factory=dict)
+
+
+def kind_of(scored: Scored, selector: str) -> Kind:
+    """What a selector is there for; one learns if it was worth something before its training ended."""
+    if selector.rpartition("@")[2] in CONTROLS and "@" in selector:
+        return "control"
+    if selector == BOUND:
+        return "bound"
+    learns = any(key.selector == selector and len(row.curve) > 1 for key, row in scored.rows.items())
+    return "learner" if learns else "baseline"
+
+
+def compare(scored: Scored) -> list[Standing]:
+    """All selectors that have a seed on all tasks, the best first; of equals, in the order of the rows."""
+    complete = [selector for selector in scored.selectors if scored.complete(selector)]
+    found = _adjusted([_standing(scored, selector) for selector in complete])
+    return sorted(found, key=lambda each: -each.score.value)
+
+
+def _standing(scored: Scored, selector: str) -> Standing:
+    seeds = scored.complete(selector)
+    ours, theirs = scored.matrix(selector, seeds), scored.matrix(UNIFORM, scored.complete(UNIFORM))
+    over = {each: _difference(scored, selector, each) for each in REFERENCES if each != selector}
+    return Standing(
+        selector=selector,
+        kind=kind_of(scored, selector),
+        seeds=seeds,
+        score=_interval(ours, interquartile_mean),
+        improvement=probability_of_improvement(ours, theirs) if len(theirs) else float("nan"),
+        over={reference: found for reference, found in over.items() if found},
+    )
+
+
+def _difference(scored: Scored, selector: str, reference: str) -> Difference | None:
+    """None where no seed has both on all tasks."""
+    seeds = sorted({*scored.complete(selector)} & {*scored.complete(reference)})
+    if not seeds:
+        return None
+    differences = scored.matrix(selector, seeds) - scored.matrix(reference, seeds)
+    p = sign_flip(differences.ravel(), np.random.default_rng(RNG_SEED)) if differences.size > 1 else 1.0
+    return Difference(_interval(differences, _mean), len(seeds), differences.size, p)
+
+
+def _adjusted(standings: Sequence[Standing]) -> list[Standing]:
+    """Holm's adjustment, for each reference over the selectors of a kind."""
+    adjusted = {
+        (kind, reference): holm(
+            {s.selector: s.over[reference].p for s in standings if s.kind == kind and reference in s.over}
+        )
+        for kind in {standing.kind for standing in standings}
+        for reference in REFERENCES
+    }
+
+    def of(standing: Standing, reference: str) -> Difference:
+        family = adjusted[standing.kind, reference]
+        return replace(standing.over[reference], adjusted=family[standing.selector], family=len(family))
+
+    return [replace(each, over={reference: of(each, reference) for reference in each.over}) for each in standings]
+
+
+def _mean(values: Scores) -> float:
+    return float(values.mean())
+
+
+def _interval(scores: Scores, statistic: Callable[[Scores], float]) -> Interval:
+    """Of scores (R, T); without bounds for a single run, which says nothing of chance."""
+    if len(scores) < 2:
+        return Interval(statistic(scores), float("nan"), float("nan"))
+    return stratified_bootstrap(scores, statistic, np.random.default_rng(RNG_SEED))

@@ -1,0 +1,119 @@
+"""What lies beneath a benchmark's averages: task by task, while training went on, and over the steps of an episode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from l2a_gym.experiment.report.scores import Scored
+from l2a_gym.experiment.report.statistics import anytime
+from l2a_gym.experiment.report.wording import at_seeds, listed
+from l2a_gym.experiment.rows import Row
+
+TOLERANCE = 1.1
+"""Times the budget that a training may spend: its last episode is played to the end."""
+
+Curve = NDArray[np.float64]
+Shares = Mapping[str, list[float]]
+"""Name -> share of all weight by the end of each step (T,)."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A selector on a task.
+
+    Attributes:
+        mean: of its scores over seeds, in [0, 1].
+        half: half the width of the mean's 95 % t-interval; nan for a single seed.
+        seeds: their number.
+    """
+
+    mean: float
+    half: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a selector gave its weight to on a task, mean over seeds.
+
+    Attributes:
+        domains: by domain.
+        operators: by operator.
+    """
+
+    domains: Shares
+    operators: Shares
+
+
+def cell(rows: Sequence[Row]) -> Cell:
+    """Mean score of one selector's rows on one task, with a t-interval over the seeds."""
+    scores, n = np.array([row.score for row in rows]), len(rows)
+    half = stats.t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return Cell(float(scores.mean()), float(half), n)
+
+
+def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
+    """Mean return that a selector had reached at shares of the budget: over its complete seeds, then over tasks.
+
+    nan before all its runs have reported. What training spent beyond the budget counts as the whole budget.
+    """
+    seeds = scored.complete(selector)
+    by_task = []
+    for task in scored.tasks:
+        rows = [row for row in scored.of(selector, task) if row.seed in seeds]
+        spent = [np.array([min(1.0, point.spent / row.budget) for point in row.curve]) for row in rows]
+        values = [np.array([point.episode_return for point in row.curve]) for row in rows]
+        by_task.append(anytime(spent, values, shares).mean(axis=0))
+    return np.mean(by_task, axis=0)
+
+
+def choice(rows: Sequence[Row]) -> Choice:
+    """What one selector chose on one task, mean over its rows."""
+    return Choice(_mean([row.chosen for row in rows]), _mean([row.used for row in rows]))
+
+
+def _mean(shares: Sequence[Shares]) -> Shares:
+    """Mean of each name's shares; steps that not all have are left out."""
+    names = dict.fromkeys(name for each in shares for name in each)
+    return {name: _mean_of([each[name] for each in shares if name in each]) for name in names}
+
+
+def _mean_of(lists: Sequence[list[float]]) -> list[float]:
+    steps = min(map(len, lists))
+    means: list[float] = np.mean([each[:steps] for each in lists], axis=0).tolist()
+    return means
+
+
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """What makes rows less comparable: budgets that were not kept; other students, settings or data."""
+    found = []
+    for selector in dict.fromkeys(row.selector for row in rows):
+        over = [row for row in rows if row.selector == selector and row.spent > TOLERANCE * row.budget]
+        if over:
+            most = max(row.spent for row in over)
+            found.append(f"{selector} spent up to {most:,} of {over[0].budget:,} units (rows: {len(over)}).")
+    if len(numbers := sorted({len(row.students) for row in rows})) > 1:
+        found.append(f"rows have {listed(numbers)} final students.")
+    if len(settings := {json.dumps(dict(row.settings), sort_keys=True) for row in rows}) > 1:
+        found.append(f"rows were made with different settings: {listed(sorted(settings))}.")
+    for task in dict.fromkeys(row.task for row in rows):
+        seeds: dict[str, set[int]] = {}
+        for row in sorted((row for row in rows if row.task == task), key=lambda row: row.seed):
+            seeds.setdefault(row.prepared, set()).add(row.seed)
+        if len(seeds) > 1:
+            found.append(_prepared_apart(task, seeds))
+    return found
+
+
+def _prepared_apart(task: str, seeds: Mapping[str, set[int]]) -> str:
+    """The ways in which a task was prepared, each with its seeds, and what they do to pairs of rows."""
+    shared = len(set().union(*seeds.values())) < sum(map(len, seeds.values()))
+    effect = "are of different data" if shared else "are of the same data, levels at different seeds are not"
+    ways = "; ".join(f"{way} at {at_seeds(sorted(each))}" for way, each in seeds.items())
+    return f"{task} was prepared in different ways ({ways}): pairs at one seed {effect}."

@@ -1,0 +1,128 @@
+"""Pictures of a report as SVG that stands in the page: no size of its own, and the page's colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from l2a_gym.experiment.report.compared import REFERENCES, SEARCH, UNIFORM
+from l2a_gym.experiment.report.standings import Standings
+
+COLOURS = 8
+"""Colours of the page's palette, ``--c0`` to ``--c7``."""
+DASHES = ("", "6 2", "2 2", "6 2 2 2", "10 3", "4 4")
+"""Line styles beside the colours, as SVG's dash arrays: series are told apart without colour as well."""
+INK, RULE = "#010203", "#010204"
+"""Stand for the page's text colour and its lines: what is drawn with them becomes a name of the style sheet."""
+NAMES = {INK: "currentColor", RULE: "var(--rule)"} | {f"#0102{16 + i:02x}": f"var(--c{i})" for i in range(COLOURS)}
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.6,
+}
+"""Matplotlib's parameters, whose names it types one by one."""
+
+
+def colour(i: int) -> str:
+    """Stands for the colour of series ``i``."""
+    return f"#0102{16 + i % COLOURS:02x}"
+
+
+def dashes(i: int) -> str:
+    """The line style of series ``i`` as a dash array; empty for a whole line."""
+    return DASHES[i % len(DASHES)]
+
+
+def profiles(found: Standings) -> dict[str, Markup]:
+    """For each selector the share of its runs above each normalised score, before those that it has to beat."""
+    return {name: _profile(found, name) for name in found.profiles}
+
+
+def _profile(found: Standings, name: str) -> Markup:
+    def draw(axes: Any) -> None:
+        for reference, line in zip(REFERENCES, ("--", ":"), strict=True):
+            if reference in found.profiles and reference != name:
+                axes.plot(
+                    found.thresholds, found.profiles[reference], color=INK, linewidth=0.9, linestyle=line, alpha=0.6
+                )
+        axes.plot(found.thresholds, found.profiles[name], color=colour(0))
+        axes.set(xlim=found.thresholds[[0, -1]], ylim=(0, 1.02), yticks=[0, 0.5, 1], yticklabels=["0", "", "1"])
+        axes.set_xticks([0, 1], ["0", "1"])
+
+    median = found.thresholds[(found.profiles[name] >= 0.5).nonzero()[0][-1]] if found.profiles[name][0] >= 0.5 else 0
+    label = f"Performance profile of {name}: half of its runs score above about {median:.2f}"
+    return _svg(draw, (2.2, 1.5), f"profile of {name}", label)
+
+
+def anytime(found: Standings, drawn: Sequence[str]) -> Markup:
+    """Mean return by share of the budget: those ``drawn`` in colours, uniform as a thin line."""
+
+    def draw(axes: Any) -> None:
+        if UNIFORM in found.curves:
+            _curve(axes, found, UNIFORM, color=INK, linestyle="--", linewidth=0.9, alpha=0.7)
+        for i, name in enumerate(drawn):
+            _curve(axes, found, name, color=colour(i), dashes=dashes(i))
+        axes.set(xlim=(0, 1), xlabel="share of the budget", ylabel="mean return")
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+
+    at_end = ", ".join(f"{name} {found.curves[name][-1]:.3f}" for name in [UNIFORM, *drawn] if name in found.curves)
+    return _svg(draw, (5.0, 3.1), "anytime", f"Mean return by share of the budget; at its end: {at_end}")
+
+
+def in_time(found: Standings) -> list[str]:
+    """The selectors whose return can change with the budget, the best first."""
+    return [each.selector for each in found.standings if each.kind == "learner" or each.selector == SEARCH]
+
+
+def _curve(axes: Any, found: Standings, name: str, dashes: str = "", **style: Any) -> None:
+    """Steps: between two reports a selector is worth what the earlier one said."""
+    if dashes:
+        style["linestyle"] = (0, tuple(float(part) / STYLE["lines.linewidth"] for part in dashes.split()))
+    axes.plot(found.shares, found.curves[name], drawstyle="steps-post", **style)
+    axes.plot(1, found.curves[name][-1], color=style["color"], marker="o", markersize=5, clip_on=False)
+
+
+def _svg(draw: Any, size: tuple[float, float], name: str, label: str) -> Markup:
+    """A picture drawn on the axes of an empty figure."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.subplots())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return embedded(text.getvalue(), label)
+
+
+def embedded(svg: str, label: str) -> Markup:
+    """Matplotlib's SVG as an element of a page, described by ``label``."""
+    unwanted = r"<metadata>.*?</metadata>|<style.*?</style>"  # a style sheet would be the whole page's
+    body = re.sub(unwanted, "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    body = re.sub(r' id="[a-z0-9.]+_\d+"', "", body)  # the same in every picture, and nobody's target
+    body = re.sub(r"#0102[0-9a-f]{2}", lambda found: NAMES[found[0]], body)
+    box = re.search(r'viewBox="[^"]*"', body)
+    assert box
+    head = f'<svg role="img" aria-label="{escape(label)}" {box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
+    return Markup(head + body[body.index(">") + 1 :].strip())
+
+
+def numbered(tables: Iterable[Iterable[str]]) -> dict[str, int]:
+    """A number for each name in some tables, so that it has one colour throughout."""
+    return {name: i for i, name in enumerate(dict.fromkeys(name for table in tables for name in table))}

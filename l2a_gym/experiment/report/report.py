@@ -1,0 +1,88 @@
+"""What a report says, before it is a page or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from l2a_gym.experiment.report import explained
+from l2a_gym.experiment.report.origin import FAILURES, commands_of, title_of
+from l2a_gym.experiment.report.standings import Standings, standings
+from l2a_gym.experiment.rows import Failure, Row, read_failures, read_rows
+from l2a_gym.wording import printable
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report's numbers with the words around them.
+
+    Attributes:
+        found: the selectors compared.
+        title: the suite's name.
+        made: what a repetition has to keep alike -> how it was.
+        commands: what a command is for, such as ``repeat`` -> the command.
+        problems: heading -> lines on what failed, is missing, or makes rows less comparable.
+    """
+
+    found: Standings
+    title: str
+    made: Mapping[str, str]
+    commands: Mapping[str, str]
+    problems: Mapping[str, Sequence[str]]
+
+
+def report_on(
+    rows: Sequence[Row],
+    failures: Sequence[Failure] = (),
+    title: str = "benchmark",
+    commands: Mapping[str, str] | None = None,
+) -> Report:
+    """Compare rows of one budget, ``none`` among them on each task.
+
+    Args:
+        rows: what is compared.
+        failures: runs that came to no row; those that have one by now are left out.
+        title: the suite's name.
+        commands: what a command is for -> the command.
+
+    Raises:
+        UserError: the rows can't be compared.
+    """
+    rows, failures = [_shown(row) for row in rows], [_shown_failure(each) for each in failures]
+    found, made = standings(rows), {what: printable(command) for what, command in (commands or {}).items()}
+    return Report(found, printable(title), explained.made(rows, found), made, explained.problems(found, failures))
+
+
+def _shown(row: Row) -> Row:
+    """A row whose names can be shown anywhere."""
+    names = ("task", "selector", "chosen", "used", "settings", "options", "prepared", "versions", "machine")
+    return replace(row, **{name: _printable(getattr(row, name)) for name in names})
+
+
+def _shown_failure(failure: Failure) -> Failure:
+    task, selector, reason = map(printable, (failure.task, failure.selector, failure.reason))
+    return Failure(task, selector, failure.seed, reason)
+
+
+def _printable(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {printable(name): _printable(value) for name, value in values.items()}
+    return printable(values) if isinstance(values, str) else values
+
+
+def read_report(files: Sequence[Path], folder: Path) -> Report:
+    """Compare the rows of some files, with the failures and the settings beside them.
+
+    Args:
+        files: of rows.
+        folder: where the report is going to lie; its commands name it.
+
+    Raises:
+        UserError: a file can't be read, a line is no row, or the rows can't be compared.
+    """
+    rows = [row for file in files for row in read_rows(file)]
+    beside = dict.fromkeys(file.parent / FAILURES for file in files)
+    failures = [failure for file in beside for failure in read_failures(file)]
+    return report_on(rows, failures, title_of(files), commands_of(files, folder))

@@ -1,0 +1,197 @@
+"""Rows: what a benchmark's run leaves behind, one line of JSON each, with everything that is needed to repeat it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l2a_gym.experiment.json_lines import checked, read_lines
+
+LEVELS = 255
+"""Weights are rounded to this many steps from 0 to 1 before they are played, so that a row holds each in a byte."""
+
+
+class Key(NamedTuple):
+    """What tells a benchmark's rows apart."""
+
+    task: str
+    selector: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Student:
+    """One final student.
+
+    Attributes:
+        seed: of its episode.
+        score: accuracy on the target's test split; on the toy, of its made-up student.
+        episode_return: sum of the episode's rewards.
+        actions: the actions (T, N) that were played, packed by :func:`pack`.
+    """
+
+    seed: int
+    score: float
+    episode_return: float
+    actions: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a selector was worth while it was trained: units spent by then, and its students' mean return."""
+
+    spent: int
+    episode_return: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One selector, trained once on one task.
+
+    Attributes:
+        task: its id, or the path of its file.
+        selector: its name.
+        seed: of the training; the students' seeds follow from it.
+        budget: student updates and dev passes that training was given.
+        spent: what it took, as the benchmark counted.
+        top: the score that counts as 1: the all-data teacher's.
+        students: the final students.
+        curve: the selector's worth during and after training; one point where there is nothing to train.
+        chosen: domain -> share of all weight given to it by the end of each step (T,), mean over the students.
+        used: operator -> the same.
+        settings: arguments of the environment, but for those that the selector asked for.
+        options: arguments that it asked for.
+        prepared: names the prepared files by a hash of their content; empty for the toy.
+        versions: of the packages.
+        machine: the processor or GPU that made the row.
+        seconds: wall-clock time it took.
+    """
+
+    task: str
+    selector: str
+    seed: int
+    budget: int
+    spent: int
+    top: float
+    students: tuple[Student, ...]
+    curve: tuple[Checkpoint, ...]
+    chosen: Mapping[str, list[float]]
+    used: Mapping[str, list[float]]
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+    prepared: str
+    versions: Mapping[str, str]
+    machine: str
+    seconds: float
+
+    @property
+    def key(self) -> Key:
+        """Task, selector and seed."""
+        return Key(self.task, self.selector, self.seed)
+
+    @property
+    def score(self) -> float:
+        """Mean score of the final students."""
+        return float(np.mean([student.score for student in self.students]))
+
+    @property
+    def episode_return(self) -> float:
+        """Their mean return."""
+        return float(np.mean([student.episode_return for student in self.students]))
+
+    def as_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Row:
+        """The row that :meth:`as_json` wrote.
+
+        Raises:
+            KeyError: a value is missing.
+            TypeError: one is of another type.
+            ValueError: there are no students, or nothing was found of them.
+        """
+        students = tuple(checked(Student, each) for each in values["students"])
+        curve = tuple(checked(Checkpoint, each) for each in values["curve"])
+        if not students or not curve:
+            raise ValueError("students or curve are empty")
+        row = checked(Row, {**values, "students": students, "curve": curve})
+        if row.budget < 1 or not all([*row.chosen.values(), *row.used.values()]):
+            raise ValueError("budget is 0, or a list of shares is empty")
+        return row
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to no row, and why: a sentence, or the trace of an exception."""
+
+    task: str
+    selector: str
+    seed: int
+    error: str
+
+    @property
+    def key(self) -> Key:
+        """Task, selector and seed."""
+        return Key(self.task, self.selector, self.seed)
+
+    @property
+    def reason(self) -> str:
+        """The last line of why."""
+        return (self.error.strip().splitlines() or ["no reason given"])[-1]
+
+    def as_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a file; a last line that was cut off while it was written is left out.
+
+    Raises:
+        UserError: no such file, or a line that is no row.
+    """
+    return read_lines(file, Row.of, "row of a benchmark")
+
+
+def read_failures(file: Path) -> list[Failure]:
+    """The failures of a file, none where there is no such file; a last line that was cut off is left out.
+
+    Raises:
+        UserError: a line that is no failure.
+    """
+    return read_lines(file, partial(checked, Failure), "failure of a benchmark") if file.is_file() else []
+
+
+def rounded(action: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An action in steps of 1 / :data:`LEVELS`, from 0 (which drops a candidate, as less does) to 1."""
+    return (np.round(np.clip(action, 0, 1) * LEVELS) / LEVELS).astype(np.float32)
+
+
+def pack(actions: Iterable[NDArray[np.float32]]) -> str:
+    """Rounded actions (T, N) as text: a byte each, deflated, in base 64."""
+    levels = np.round(np.stack(list(actions)) * LEVELS).astype(np.uint8)
+    return base64.b64encode(zlib.compress(levels.tobytes(), 9)).decode("ascii")
+
+
+def unpack(text: str, size: int) -> NDArray[np.float32]:
+    """Actions (T, size) that :func:`pack` packed.
+
+    Raises:
+        ValueError: the text is not what it gives.
+    """
+    try:
+        levels = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=np.uint8)
+    except zlib.error as error:
+        raise ValueError(f"actions can't be unpacked ({error})") from error
+    return (levels.reshape(-1, size) / LEVELS).astype(np.float32)

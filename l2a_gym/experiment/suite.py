@@ -1,0 +1,84 @@
+"""Suites: frozen lists of tasks with a budget and seeds. A suite never changes; what changes gets another name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from l2a_gym.errors import unknown
+from l2a_gym.experiment.adapter import TOY
+
+BASELINES = ("none", "uniform", "random-search")
+"""What every comparison needs: where the scale begins, and what a selector has to beat."""
+CHEAP = (
+    *("random-half", "teacher-confidence", "similarity", "prototype", "dsir", "moore-lewis"),
+    *("max-kl", "loss-curriculum", "el2n", "meta-gradient", "oracle"),
+)
+"""Other selectors that learn nothing."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark's frozen part.
+
+    Attributes:
+        tasks: task ids, ``toy`` among them; ``<id>@<pool>`` has another make-up of candidates.
+        selectors: those that are compared beside :data:`BASELINES` unless others are named.
+        budget: student updates and dev passes that each training is given.
+        seeds: of the trainings that are reported; students' seeds follow from them.
+        tuning: seeds to choose settings on, none of which is reported.
+        students: final students a training.
+    """
+
+    tasks: tuple[str, ...]
+    selectors: tuple[str, ...]
+    budget: int
+    seeds: tuple[int, ...]
+    tuning: tuple[int, ...] = tuple(range(100, 110))
+    students: int = 3
+
+
+TARGETS = ("nyt", "tweets", "amazon", "movie")
+SUITES = {
+    "smoke": Suite(
+        tasks=(TOY, "hutto/nyt-16"),
+        selectors=("reinforce",),
+        budget=328,
+        seeds=(0, 1),
+        students=1,
+    ),
+    "core": Suite(
+        tasks=tuple(f"hutto/{target}-64{noise}" for target in TARGETS for noise in ("-noise40", "")),
+        selectors=(*CHEAP, "reinforce", "ppo", "reinforce@shuffled"),
+        budget=2000,
+        seeds=tuple(range(6)),
+    ),
+    "full": Suite(
+        tasks=(
+            *(
+                f"hutto/{target}-{shots}{noise}"
+                for target in TARGETS
+                for shots in (16, 64, 256)
+                for noise in ("", "-noise40")
+            ),
+            *(f"hutto/{target}-64@generated" for target in TARGETS),
+            *("hub/mrpc-100", "hub/mrpc-100@generated"),
+        ),
+        selectors=(*CHEAP, "cma-es", "bayes", "reinforce", "dvrl", "ppo", "reinforce@shuffled"),
+        budget=5000,
+        seeds=tuple(range(10)),
+        students=5,
+    ),
+}
+"""``smoke``: everything works, in minutes. ``core``: the four domains, clean and with 40 % of the source labels
+flipped. ``full``: all numbers of shots, pairs of texts, and pools with generated texts."""
+
+
+def suite_of(name: str) -> Suite:
+    """A suite by its name.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name not in SUITES:
+        raise unknown("suite", name, SUITES)
+    return SUITES[name]

@@ -1,1 +1,0 @@
-"""One selector on one task: trained, compared with the controls, exported; the method part by part."""

@@ -1,0 +1,96 @@
+"""Made-up rows of a benchmark, real ones from jobs of seconds, and a run of the small task that is never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from l2a_gym.experiment.job import Job, attempt
+from l2a_gym.experiment.rows import Checkpoint, Row, Student
+from l2a_gym.experiment.run import Run
+from l2a_gym.preparation.store import Prepared
+
+MakeRow = Callable[..., Row]
+MakeRows = Callable[..., list[Row]]
+
+
+def row(task: str, selector: str, seed: int, score: float, **values: Any) -> Row:
+    """A row of a task on which the teacher has 0.9; other fields in place of those made up."""
+    learns = values.pop("learns", False)
+    curve = [Checkpoint(300, score / 4), Checkpoint(500, score / 2)] if learns else []
+    fields = {
+        "budget": 1000,
+        "spent": 1000 if learns else 0,
+        "top": 0.9,
+        "students": (Student(0, score - 0.01, score, ""), Student(1, score + 0.01, score, "")),
+        "curve": (*curve, Checkpoint(1000 if learns else 0, score)),
+        "chosen": {"books": [0.5, 0.25], "songs": [0.5, 0.75]},
+        "used": {"source": [1.0, 1.0], "swap": [0.0, 0.0]},
+        "settings": {"student": "tiny"},
+        "options": {},
+        "prepared": f"{task}-0",
+        "versions": {"torch": "2.13.0"},
+        "machine": "x86_64 AVX512",
+        "seconds": 90.0,
+    }
+    return Row(task, selector, seed, **(fields | values))
+
+
+@pytest.fixture(scope="session")
+def make_row() -> MakeRow:
+    return row
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> MakeRows:
+    """Rows of a selector from its scores: task -> one a seed."""
+
+    def make(selector: str, scores: Mapping[str, Sequence[float]], **values: Any) -> list[Row]:
+        return [
+            row(task, selector, seed, score, **values)
+            for task, each in scores.items()
+            for seed, score in enumerate(each)
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_job() -> Job:
+    return Job("toy", "reinforce", seed=0, budget=200, students=2)
+
+
+@pytest.fixture(scope="session")
+def small_job(small: dict[str, Any]) -> Job:
+    settings = {"device": "cpu", "checkpoint": small["checkpoint"]}
+    return Job(small["task"], "reinforce", seed=0, budget=60, students=2, settings=settings)
+
+
+@pytest.fixture(scope="session")
+def toy_row(toy_job: Job) -> Row:
+    return row_of(toy_job)
+
+
+@pytest.fixture(scope="session")
+def small_rows(small_job: Job) -> list[Row]:
+    """Rows of three selectors on the small task."""
+    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "reinforce")]
+
+
+def row_of(job: Job) -> Row:
+    result = attempt(job)
+    assert isinstance(result, Row), result
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(small: dict[str, Any]) -> Run:
+    return Run(algo="similarity", **small, budget=77, seed=3)
+
+
+@pytest.fixture(scope="module")
+def prepared(run: Run) -> Prepared:
+    return run.environment().world.prepared

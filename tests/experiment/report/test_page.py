@@ -1,0 +1,220 @@
+"""The report as files: the same numbers as the standings, one page that needs nothing else, plain text from users."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.report.markdown import MARK
+from l2a_gym.experiment.report.page import write_report
+from l2a_gym.experiment.report.report import read_report, report_on
+from l2a_gym.experiment.report.standings import standings
+from l2a_gym.experiment.report.terminal import as_text
+from l2a_gym.experiment.report.wording import between, number
+from l2a_gym.experiment.rows import Failure, Row
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "report.py"
+HOSTILE = "<script>alert(1)</script>|`x`&amp;"
+
+
+@pytest.fixture
+def rows(make_rows: Callable[..., list[Row]]) -> list[Row]:
+    found = make_rows("none", {"a/1": [0.5, 0.52], "b/2": [0.6, 0.6]})
+    found += make_rows("uniform", {"a/1": [0.6, 0.61], "b/2": [0.7, 0.69]})
+    found += make_rows("random-search", {"a/1": [0.7, 0.65], "b/2": [0.71, 0.73]}, learns=True)
+    return found + make_rows(HOSTILE, {"a/1": [0.72, 0.74], "b/2": [0.75]}, learns=True)
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_markdown_and_page_have_the_numbers_of_the_standings(rows: list[Row], tmp_path: Path) -> None:
+    html, markdown = write_report(report_on(rows, title="core"), tmp_path / "new")
+    found, text = standings(rows), markdown.read_text(encoding="utf-8")
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
+    page = Page(html.read_text(encoding="utf-8")).text
+    for each in found.standings:
+        line = next(row for row in cells if len(row) > 6 and row[2] == between(each.score))
+        assert [line[3], line[5]] == [
+            between(each.over[r].mean) if r in each.over else "" for r in ("uniform", "random-search")
+        ]
+        assert line[7:] == [number(each.improvement), str(len(each.seeds))]
+        assert between(each.score) in page
+    assert ["uniform", "60.5 ± 6.4", "69.5 ± 6.4"] in cells
+    assert ["all-data teacher", "90.0", "90.0"] in cells
+    assert "75.0 (n = 1)" in text
+    for verdict in found.verdicts:
+        assert verdict.text in page
+        assert re.sub(r"\\(.)", r"\1", text).count(verdict.text) == 1
+
+
+def test_what_is_missing_or_failed_is_listed(rows: list[Row], tmp_path: Path) -> None:
+    failures = [
+        Failure("b/2", HOSTILE, 1, "Traceback\n  File\nRuntimeError: no memory\n"),
+        Failure("a/1", "uniform", 0, "was done later"),
+        Failure("c/3", "uniform", 0, "no such data"),
+    ]
+    for file in write_report(report_on(rows, failures), tmp_path):
+        text = Page(file.read_text(encoding="utf-8")).text
+        assert "on b/2, seed 1: RuntimeError: no memory" in text
+        assert "uniform on c/3, seed 0: no such data" in text
+        assert "was done later" not in text
+        assert "Missing:" not in text
+    _, markdown = write_report(report_on(rows), tmp_path)
+    assert "at seed 1: b/2" in markdown.read_text(encoding="utf-8")
+    html, _ = write_report(report_on([row for row in rows if row.selector != HOSTILE]), tmp_path)
+    assert "Every selector has a row for every task and seed." in html.read_text(encoding="utf-8")
+
+
+def test_the_page_asks_for_nothing(rows: list[Row], tmp_path: Path) -> None:
+    html, markdown = write_report(report_on(rows), tmp_path)
+    assert sorted(tmp_path.iterdir()) == [html, markdown]
+    text = html.read_text(encoding="utf-8")
+    for tag, attributes in Page(text).tags:
+        for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster", "background"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:,")), (tag, attributes)
+    assert not re.findall(r"url\((?!#)|@import", text)
+    assert [attributes["content"] for _, attributes in Page(text).tags if "http-equiv" in attributes] == [
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    ]
+
+
+def test_names_are_text_and_nothing_else(rows: list[Row], tmp_path: Path) -> None:
+    html, markdown = write_report(report_on(rows, title=HOSTILE, commands={"repeat": HOSTILE}), tmp_path)
+    page = Page(html.read_text(encoding="utf-8"))
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
+    labels = [attributes.get("aria-label") or "" for tag, attributes in page.tags if tag == "svg"]
+    assert sum(HOSTILE in label for label in labels) >= 4
+    text = markdown.read_text(encoding="utf-8").replace(MARK, "")
+    assert not re.findall(r"(?<!\\)<", re.sub(r"`` .* ``", "", text))
+    heads = [line for line in text.splitlines() if line.startswith("| ")]
+    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in heads}
+    assert columns == {10, 4}  # a table's lines all have the same number of cells: 9 and 3
+
+
+def test_the_same_rows_give_the_same_bytes(rows: list[Row], tmp_path: Path) -> None:
+    first, second = (write_report(report_on(rows), tmp_path / name) for name in ("one", "two"))
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+
+
+def test_a_large_report_is_small(make_rows: Callable[..., list[Row]], tmp_path: Path) -> None:
+    tasks = {f"hutto/domain-{i}-64": [0.5, 0.55] for i in range(8)}
+    operators = {name: [1 / 6] * 10 for name in ("source", "swap", "delete", "insert", "replace", "mix")}
+    rows = make_rows("none", tasks)
+    for i in range(14):
+        scores = {task: [0.6 + i / 100, 0.62 + i / 100] for task in tasks}
+        rows += make_rows(f"selector-{i}", scores, learns=i % 3 == 0, used=operators)
+    html, _ = write_report(report_on(rows), tmp_path)
+    assert html.stat().st_size < 1_000_000
+
+
+def test_rows_that_cannot_be_compared(rows: list[Row]) -> None:
+    with pytest.raises(UserError, match="it has no rows of none"):
+        report_on([row for row in rows if row.selector != "none"])
+
+
+def write_rows(rows: list[Row], folder: Path) -> Path:
+    folder.mkdir()
+    file = folder / "rows.jsonl"
+    file.write_text("".join(f"{row.as_json()}\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def test_files_bring_their_failures_and_settings(rows: list[Row], tmp_path: Path) -> None:
+    file = write_rows(rows, tmp_path / "mine")
+    config = {"suite": "core", "tasks": [], "seeds": [0, 1], "tuning": False, "out": None, "student": "tiny"}
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    failure = Failure("c/3", "uniform", 0, "no such data").as_json()
+    (tmp_path / "mine" / "failures.jsonl").write_text(f"{failure}\n{failure[:9]}", encoding="utf-8")
+    html, markdown = write_report(read_report([file], tmp_path / "out"), tmp_path / "out")
+    text = markdown.read_text(encoding="utf-8")
+    assert text.startswith("# core\n")
+    assert "uniform on c/3, seed 0: no such data" in text
+    assert "- repeat: `python scripts/benchmark.py --suite core --seeds 0 1 --student tiny`\n" in text
+    assert f"- replay: `python scripts/replay.py {file}`\n" in text
+    assert f"- report: `python scripts/report.py {file} --out {html.parent}`\n" in text
+
+
+def test_files_beside_rows_that_are_broken(rows: list[Row], tmp_path: Path) -> None:
+    file = write_rows(rows, tmp_path / "mine")
+    beside = tmp_path / "mine" / "failures.jsonl"
+    beside.write_text('{"task": "a"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"failures\.jsonl, line 1, is no failure of a benchmark"):
+        read_report([file], tmp_path / "out")
+    beside.unlink()
+    for broken in ("{", "[]"):
+        (tmp_path / "mine" / "config.json").write_text(broken, encoding="utf-8")
+        with pytest.raises(UserError, match=r"config\.json holds no settings of a benchmark"):
+            read_report([file], tmp_path / "out")
+
+
+def test_the_command(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
+        code: object = None
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    half = len(rows) // 2
+    files = [str(write_rows(rows[:half], tmp_path / "1")), str(write_rows(rows[half:], tmp_path / "2"))]
+    out = tmp_path / "out"
+    assert call(*files, "--out", str(out)) == (None, f"{out}/report.html\n{out}/report.md\n", "")
+    assert (out / "report.md").read_text(encoding="utf-8").startswith("# 1, 2\n")
+    code, _, errors = call(files[0], str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "other"))
+    assert (code, errors.startswith(f"error: {tmp_path}/none.jsonl can't be read")) == (2, True)
+    assert call()[::2] == (2, "error: no rows are given: name one or more files of rows\n")
+    assert not (tmp_path / "other").exists()
+
+
+def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path: Path) -> None:
+    """Line breaks, terminal escapes and marks that turn the direction of text are written as codes, everywhere."""
+    nasty = "a\nb\x1b[31m\u202e<b>|\x07"
+    rows = [*make_rows("none", {nasty: [0.5, 0.55]}), *make_rows("uniform", {nasty: [0.6, 0.62]})]
+    rows += make_rows(f"mine:{nasty}", {nasty: [0.7, 0.72]}, learns=True, settings={nasty: nasty}, machine=nasty)
+    rows[-1] = replace(rows[-1], chosen={nasty: [0.5]}, used={nasty: [0.5]}, versions={nasty: nasty})
+    failure = Failure(nasty, nasty, 0, f"ValueError: {nasty}".replace("\n", " "))
+    report = report_on(rows, [failure], nasty, {"repeat": nasty})
+    html, markdown = write_report(report, tmp_path)
+    for text in (html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8"), as_text(report.found)):
+        assert "a\\nb\\x1b[31m\\u202e" in text.replace("\\\\", "\\").replace("\\[", "[")
+        assert not [c for c in text if not c.isprintable() and c != "\n"]
+        assert "a\nb" not in text
+    assert "<b>" not in html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        write_report(report_on(rows), tmp_path)
+    (tmp_path / name).write_text("my notes on L2A-Gym", encoding="utf-8")
+    with pytest.raises(UserError, match=f"^{tmp_path / name} is no report of L2A-Gym's and would be replaced: move it"):
+        write_report(report_on(rows), tmp_path)
+    assert (tmp_path / name).read_text(encoding="utf-8") == "my notes on L2A-Gym"

@@ -1,0 +1,87 @@
+"""An exported student of pairs, many of them longer than it was taught to read: its card is what its users see."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from l2a_gym.experiment.run import Run, new_selector
+from l2a_gym.experiment.runner import export_student
+from l2a_gym.preparation.store import Prepared
+from l2a_gym.tasks.registry import make_task
+
+WORDS = ["film", "book", "song", "phone", "meal", "game", "story", "town", "good", "bad", "great", "poor", "warm"]
+
+
+def pairs(rng: np.random.Generator, n: int) -> list[dict[str, str]]:
+    """Sentences of 2 to 12 words, and the same with another last word, or others."""
+    rows = []
+    for number in range(n):
+        first = [str(word) for word in rng.choice(WORDS, rng.integers(2, 13))]
+        same = bool(number % 2)
+        second = [*first[:-1], "fine"] if same else [str(word) for word in rng.choice(WORDS, len(first))]
+        text = f"{number} {' '.join(first)}"
+        rows.append({"text": text, "other": " ".join(second), "label": "same" if same else "different"})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    for name in ("here", "there"):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs(rng, 150)))
+    (folder / "task.toml").write_text(
+        'target = "here"\nshots = 16\nmax_length = 16\n[domains]\nhere = "here.jsonl"\nthere = "there.jsonl"\n'
+        '[columns]\npair = "other"\n[budget]\nsteps = 2\ncandidates = 16\nupdates = 2\n'
+    )
+    settings = {**small, "task": str(folder / "task.toml"), "pool": "sources", "general_updates": 0}
+    return Run(algo="uniform", **settings, export_steps=2, out=folder / "run")
+
+
+@pytest.fixture(scope="module")
+def scores(run: Run) -> dict[str, Any]:
+    return export_student(run, new_selector(run), run.folder / "student")
+
+
+@pytest.fixture(scope="module")
+def prepared(run: Run) -> Prepared:
+    return run.environment().world.prepared
+
+
+def test_the_card_is_what_a_pipeline_gives(run: Run, scores: dict[str, Any], prepared: Prepared) -> None:
+    test, folder = make_task(run.task).test, run.folder / "student"
+    full = prepared.tokens(prepared.rows["test"]).length == 16
+    assert 0.2 < full.double().mean() < 0.9  # some are cut, some are not
+    classify = pipeline("text-classification", str(folder), device="cpu")
+    assert test.pair is not None
+    found = [classify({"text": a, "text_pair": b})["label"] for a, b in zip(test.text, test.pair, strict=True)]
+    accuracy = np.mean([label == ("different", "same")[code] for label, code in zip(found, test.label, strict=True)])
+    assert accuracy == scores["test_accuracy"]
+    assert f"| test accuracy | {accuracy:.4f} |" in (folder / "README.md").read_text()
+
+
+def test_pairs_are_read_as_they_were_taught(run: Run, scores: dict[str, Any], prepared: Prepared) -> None:
+    """The same ids, and the segments that tell the two texts apart; without them the student says something else."""
+    test, tokens = make_task(run.task).test, prepared.tokens(prepared.rows["test"])
+    folder = run.folder / "student"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSequenceClassification.from_pretrained(folder)
+    assert test.pair is not None
+    for row in torch.argwhere(tokens.length < 16).flatten().tolist():
+        taught = tokens.take(torch.tensor([row])).inputs()
+        inputs = tokenizer(test.text[row], test.pair[row], return_tensors="pt")
+        assert inputs.keys() == taught.keys()
+        assert all(torch.equal(inputs[name], taught[name]) for name in taught)
+        with torch.no_grad():
+            ours, without = model(**inputs).logits, model(inputs["input_ids"]).logits
+        assert not torch.allclose(ours, without)
+
+
+def test_endless_pairs(run: Run, scores: dict[str, Any]) -> None:
+    classify = pipeline("text-classification", str(run.folder / "student"), device="cpu")
+    asked = [{"text": "film " * 3000, "text_pair": "z!" * 3000}, {"text": "film", "text_pair": "[SEP] " * 3000}]
+    assert classify(asked) == classify(asked, truncation=True)

@@ -1,0 +1,161 @@
+"""One training and its score, on the toy and on a small real task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import MakeEnv, Spaces
+
+from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.envs.toy import ToyEnv
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import DistillArena
+from l2a_gym.experiment.evaluate import score_student, score_teacher
+from l2a_gym.experiment.job import Job, attempt, one_thread, options_of
+from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
+from l2a_gym.experiment.suite import SUITES
+
+PAIR = 2 * (1 + 4 * 3)  # two episodes of the small task: a look at dev, then four steps of two updates and a look
+
+
+def timeless(row: Row | Failure) -> Row:
+    assert isinstance(row, Row), row
+    return replace(row, seconds=0.0)
+
+
+def test_a_job_repeats_itself(small_job: Job, small_rows: list[Row]) -> None:
+    assert timeless(attempt(small_job)) == timeless(small_rows[-1])
+
+
+def test_threads_change_nothing(small_job: Job, small_rows: list[Row]) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        assert timeless(attempt(replace(small_job, selector="uniform"))) == timeless(small_rows[0])
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_row_holds_what_the_environment_gives(small: dict[str, Any], small_job: Job, small_rows: list[Row]) -> None:
+    uniform = small_rows[0]
+    env = DistillAugEnv(**small)
+    for student, seed in zip(uniform.students, small_job.seeds, strict=True):
+        _, info = env.reset(seed=seed)
+        first, total = info["dev_nll"], 0.0
+        with one_thread():
+            for action in unpack(student.actions, env.candidates):
+                assert action.tolist() == [1.0] * 24
+                observation, reward, over, _, info = env.step(action)
+                total += reward
+        assert over
+        assert (student.seed, student.episode_return) == (seed, total)
+        assert total == pytest.approx(first - info["dev_nll"], abs=1e-6)
+        assert student.score == score_student(env, "test").accuracy
+    assert uniform.top == score_teacher(env.world.prepared, "all-data", "test").accuracy
+    assert list(uniform.chosen) == list(env.domains)
+    assert list(uniform.used) == list(env.operators)
+    last = [uniform.chosen[name][-1] for name in env.domains]
+    assert sum(last) == pytest.approx(1, abs=1e-3)
+    assert len(uniform.students) == 2
+    assert observation["domains"].shape[0] == len(last)
+
+
+def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job: Job, small_rows: list[Row]) -> None:
+    row = small_rows[-1]
+    assert [point.spent for point in row.curve] == [PAIR + 1, 2 * PAIR + 1, 3 * PAIR + 1][: len(row.curve)]
+    assert row.spent == row.curve[-1].spent
+    make_env = MakeEnv("l2a_gym:L2A-Distill-v0", **small)
+    env = make_env()
+    selector = selector_class("reinforce")(Spaces.of(env))
+    with one_thread():
+        selector.train(make_env, PAIR, small_job.training_seed, lambda *_: None)
+        returns = []
+        for seed in small_job.seeds:
+            (observation, _), total, over = env.reset(seed=seed), 0.0, False
+            while not over:
+                observation, reward, over, _, _ = env.step(rounded(selector.act(observation)))
+                total += float(reward)
+            returns.append(total)
+    assert row.curve[0].episode_return == pytest.approx(np.mean(returns), abs=1e-12)
+
+
+def test_what_learns_nothing_has_one_point_and_no_cost(small_rows: list[Row]) -> None:
+    assert [(row.spent, len(row.curve)) for row in small_rows[:2]] == [(0, 1), (0, 1)]
+    assert small_rows[1].options == {"features": ["clean"]}
+
+
+def test_students_of_all_selectors_have_the_same_seeds(small_rows: list[Row], small_job: Job) -> None:
+    assert {tuple(student.seed for student in row.students) for row in small_rows} == {tuple(small_job.seeds)}
+    assert not set(small_job.seeds) & set(replace(small_job, seed=1).seeds)
+
+
+def test_every_task_and_seed_has_draws_of_its_own() -> None:
+    jobs = [Job(task, "uniform", seed, 100, 3) for task in SUITES["full"].tasks for seed in range(10)]
+    drawn = [each for job in jobs for each in (*job.seeds, job.training_seed)]
+    assert len(set(drawn)) == len(drawn)
+    here, there = (Job(f"{folder}/clinic.toml", "uniform", 0, 100, 3) for folder in ("a", "b/c"))
+    assert here.seeds == there.seeds
+
+
+def test_a_tasks_folder_may_have_an_at_sign_in_its_name(small: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "me@corp" / "clinic.toml"
+    file.parent.mkdir()
+    file.write_bytes(Path(small["task"]).read_bytes())
+    for task, name, pool in (
+        (str(file), str(file), "lexical"),
+        (f"{file}@sources", str(file), "sources"),
+        ("hutto/nyt-64@generated", "hutto/nyt-64", "generated"),
+    ):
+        arena = DistillArena(task, {"device": "cpu", "task": "another"})
+        assert (arena.settings["task"], arena.settings["pool"]) == (name, pool)
+
+
+def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
+    class Slow(selector_class("uniform")):  # type: ignore[misc]  # a class made at run time
+        env_options: ClassVar[dict[str, Any]] = {"features": ["kl"], "steps": 60}
+
+    assert options_of(selector_class("oracle")) == {"features": ["clean"]}
+    with pytest.raises(UserError, match=r"Slow asks for steps in its env_options, .*: valid is features"):
+        options_of(Slow)
+
+
+def test_the_toy_is_scored_by_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
+    env = ToyEnv()
+    expected = [(1 + env.optimal_return(seed)) / 2 for seed in toy_job.seeds]
+    assert toy_row.top == pytest.approx(np.mean(expected))
+    for student in toy_row.students:
+        assert student.score == pytest.approx((1 + student.episode_return) / 2)
+    assert toy_row.prepared == ""
+
+
+def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_selector.py").write_text(
+        "from l2a_agents.fixed import Uniform\n"
+        "class Broken(Uniform):\n"
+        "    def act(self, observation, deterministic=True):\n"
+        "        raise RuntimeError('no idea')\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "exits.py").write_text(
+        "from l2a_agents.fixed import Uniform\n"
+        "class Exits(Uniform):\n"
+        "    def act(self, observation, deterministic=True):\n"
+        "        raise SystemExit('enough')\n",
+        encoding="utf-8",
+    )
+    exited = attempt(replace(toy_job, selector="exits:Exits"))
+    assert isinstance(exited, Failure)
+    assert exited.reason == "SystemExit: enough"
+    failure = attempt(replace(toy_job, selector="broken_selector:Broken"))
+    assert isinstance(failure, Failure)
+    assert failure.key == ("toy", "broken_selector:Broken", 0)
+    assert failure.reason == "RuntimeError: no idea"
+    assert "broken_selector.py" in failure.error

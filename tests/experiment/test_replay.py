@@ -1,0 +1,89 @@
+"""Replays: honest rows are confirmed exactly, forged ones are caught."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from l2a_gym.experiment.replay import replay
+from l2a_gym.experiment.rows import Row, Student, pack, unpack
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "replay.py"
+
+
+def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) -> None:
+    findings = list(replay([*small_rows, toy_row]))
+    assert [(finding.confirmed, finding.apart, finding.note) for finding in findings] == [(True, 0.0, "")] * 4
+    assert str(findings[-1]) == "confirmed: reinforce on toy, seed 0: exactly"
+
+
+def forged(row: Row, **changes: Any) -> Row:
+    """The row with something changed about its second student."""
+    return replace(row, students=(row.students[0], replace(row.students[1], **changes)))
+
+
+def other_actions(student: Student, change: slice) -> str:
+    actions = unpack(student.actions, 24)
+    actions[change] = 1 - np.round(actions[change])
+    return pack(list(actions))
+
+
+@pytest.mark.parametrize(
+    ("forge", "complaint"),
+    [
+        (lambda row: forged(row, score=row.students[1].score + 0.01), "student 2's score is"),
+        (
+            lambda row: forged(row, episode_return=row.students[1].episode_return + 1e-6),
+            "student 2's episode_return is",
+        ),
+        (lambda row: forged(row, actions=other_actions(row.students[1], slice(0, 1))), "student 2's episode_return is"),
+        (
+            lambda row: forged(row, actions=pack(unpack(row.students[1].actions, 24)[:3])),
+            "goes on after the 3 recorded",
+        ),
+        (lambda row: forged(row, actions=pack(np.ones((5, 24), dtype=np.float32))), "ends before the 5 recorded"),
+        (lambda row: forged(row, actions="AAAA"), "student 2 can't be played"),
+        (lambda row: forged(row, seed=row.students[0].seed), "student 2 has the seed"),
+        (lambda row: replace(row, seed=row.seed + 1), "student 1 has the seed"),
+        (lambda row: replace(row, settings={**row.settings, "stepps": 60}), "are not an environment's: "),
+        (lambda row: replace(row, top=row.top - 0.01), "top is"),
+        (lambda row: replace(row, curve=(replace(row.curve[-1], episode_return=9.0),)), "curve's end is"),
+        (lambda row: replace(row, chosen={**row.chosen, "films": [0.9] * 4}), "share of domains is"),
+        (lambda row: replace(row, used={"source": [1.0] * 4}), "share of operators is"),
+    ],
+)
+def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, complaint: str) -> None:
+    (finding,) = replay([forge(small_rows[-1])])
+    assert not finding.confirmed
+    assert any(complaint in each for each in finding.complaints), finding.complaints
+    assert str(finding).startswith("REFUTED: reinforce on ")
+
+
+def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -> None:
+    row = forged(small_rows[0], episode_return=small_rows[0].students[1].episode_return + 1e-5)
+    row = replace(row, prepared="0123456789abcdef")
+    assert not next(replay([row])).confirmed
+    finding = next(replay([row], tolerance=1e-4))
+    assert finding.confirmed
+    assert finding.apart == pytest.approx(1e-5)
+    assert "prepared files were others (0123456789abcdef, here " in finding.note
+
+
+def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path) -> None:
+    def call(*rows: Row) -> tuple[int, list[str]]:
+        (tmp_path / "rows.jsonl").write_text("".join(f"{row.as_json()}\n" for row in rows), encoding="utf-8")
+        command = [sys.executable, str(SCRIPT), str(tmp_path / "rows.jsonl")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    honest = "confirmed: reinforce on toy, seed 0: exactly"
+    assert call(toy_row) == (0, [f"1/1 {honest}", "1 of 1 rows confirmed"])
+    code, lines = call(toy_row, replace(toy_row, top=0.5))
+    assert (code, lines[0], lines[2]) == (1, f"1/2 {honest}", "1 of 2 rows confirmed")
+    assert lines[1].startswith("2/2 REFUTED: reinforce on toy, seed 0: top is ")

@@ -1,0 +1,143 @@
+"""The joint loop: what a round hands to the next, and that it may be killed after any stage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from l2a_gym.augment.config import PoolConfig
+from l2a_gym.experiment.rounds import FLOOR, last_round, mean_weight, renew_pool, rounds_of
+from l2a_gym.experiment.run import Run, load_run, new_selector
+from l2a_gym.experiment.runner import evaluate_run, train
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
+EPISODE = 1 + 4 * (2 + 1)
+POOL = {
+    "copies": {"swap": 4, "mlm-target": 4, "mlm-source": 0.2},
+    "labels": "teacher",
+    "masked_lm": {"updates": 20, "adapt_updates": 5, "batch": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("rounds")
+    (folder / "pool.json").write_text(json.dumps(POOL))
+    settings = {"budget": 8 * EPISODE, "num_envs": 1, "student_seeds": 2, "export_steps": 6, "rounds": 2}
+    return Run(algo="reinforce", **small, **settings, pool=str(folder / "pool.json"), out=folder / "whole")
+
+
+@pytest.fixture(scope="module")
+def summary(run: Run) -> dict[str, Any]:
+    return train(run)
+
+
+def test_l2a_stands_for_a_generated_pool_and_a_long_schedule() -> None:
+    run, other = Run(algo="l2a"), Run(algo="reinforce")
+    assert (run.pool, other.pool) == ("generated", "lexical")
+    assert (run.export_steps, other.export_steps) == (200, 100)
+    assert (run.student, run.export_student, other.export_student) == ("tiny", "pruned", "tiny")
+    assert Run(algo="uniform", student="ratio").export_student == "ratio"
+    assert Run(algo="l2a", export_steps=3).export_steps == 3
+    assert (other.rounds, Run(algo="l2a", pool="sources", rounds=3).rounds) == (1, 3)
+    assert Run(algo="l2a", pool="sources").pool == "sources"
+
+
+def test_rounds_share_the_budget_and_hand_on_the_pool(run: Run) -> None:
+    first, second, third = rounds_of(replace(run, rounds=3, budget=100))
+    assert [part.budget for part in (first, second, third)] == [33, 33, 34]
+    assert [part.folder for part in (first, second, third)] == [
+        run.folder / "round-1",
+        run.folder / "round-2",
+        run.folder,
+    ]
+    assert first.pool == run.pool
+    pools = [run.folder / f"round-{number}" / "pool" / "pool.json" for number in (1, 2)]
+    assert [second.pool, third.pool] == list(map(str, pools))
+    assert rounds_of(replace(run, rounds=1)) == [replace(run, rounds=1)]
+
+
+def test_mean_weights() -> None:
+    group, weight, shown = np.array([0, 0, 1, 2]), np.array([1.0, 2.0, 0.0, 0.0]), np.array([2.0, 2.0, 1.0, 0.0])
+    mean = 3 / 5
+    assert mean_weight(group, weight, shown, 4) == pytest.approx([3 / 4, FLOOR * mean, mean, mean])
+    assert mean_weight(group, 0 * weight, shown, 4).tolist() == [1] * 4
+
+
+def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: Run, summary: dict[str, Any]) -> None:
+    pool = PoolConfig.of(last_round(run).pool)
+    preferred = pool.preferred()
+    assert preferred is not None
+    prepared = last_round(run).environment().world.prepared
+    sources = int((np.array(prepared.pool()["operator"]) == 0).sum())
+    assert len(preferred) == sources + 16
+    assert (preferred > 0).all()
+    assert preferred.std() > 0
+    assert list(pool.copies) == list(POOL["copies"])  # type: ignore[call-overload]
+    assert pool.copies != POOL["copies"]
+    assert sum(pool.copies.values()) == pytest.approx(8.2, abs=0.01)
+    assert (pool.labels, pool.masked_lm) == (PoolConfig.of(POOL).labels, PoolConfig.of(POOL).masked_lm)
+    assert summary["spent"] == 8 * EPISODE
+    first = json.loads((run.folder / "round-1" / "selector" / "progress.json").read_text())
+    assert first == {"spent": 4 * EPISODE, "finished": True, "budget": 4 * EPISODE}
+
+
+def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: Path) -> None:
+    part = replace(rounds_of(run)[0], algo="uniform", out=tmp_path)
+    renew_pool(part, new_selector(part), tmp_path)
+    pool = PoolConfig.of(str(tmp_path / "pool.json"))
+    assert dict(pool.copies) == pytest.approx(POOL["copies"])
+    preferred = pool.preferred()
+    assert preferred is not None
+    assert preferred == pytest.approx(np.ones(len(preferred)))
+
+
+def test_the_evaluation_is_on_the_last_pool(run: Run, summary: dict[str, Any]) -> None:
+    assert load_run(run.folder).pool == run.pool
+    again = evaluate_run(run.folder, 1)
+    assert again["parameters"] == summary["parameters"]
+    assert again["test_accuracy"]["all_data_teacher"] == summary["test_accuracy"]["all_data_teacher"]
+
+
+STAGES = ["round-1/selector", "round-1/pool", "selector", "comparison.json", "exported.json"]
+"""What the stages leave in the run folder, in their order."""
+
+
+def test_killed_after_each_stage_it_ends_with_the_same_student(run: Run, summary: dict[str, Any]) -> None:
+    """One run is killed as soon as a stage's file appears, started again, and so on to the last stage."""
+    killed = replace(run, out=run.folder.parent / "killed")
+    for file in STAGES:
+        start_and_kill(killed, lambda file=file: (killed.folder / file).exists())  # type: ignore[misc]
+    again = train(killed)
+    assert again["exported"] == summary["exported"]
+    assert timeless(again["rows"]) == timeless(summary["rows"])
+    student, whole = (load_file(each.folder / "student" / "model.safetensors") for each in (killed, run))
+    assert student.keys() == whole.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(student[name], array)
+
+
+def timeless(rows: dict[str, Any]) -> dict[str, Any]:
+    return {name: [{**row, "seconds": 0} for row in each] for name, each in rows.items()}
+
+
+def start_and_kill(run: Run, ready: Callable[[], bool]) -> None:
+    names = ("algo", "task", "checkpoint", "device", "pool", "rounds", "budget", "num_envs", "student_seeds")
+    flags = [part for name in names for part in (f"--{name.replace('_', '-')}", str(getattr(run, name)))]
+    command = [sys.executable, str(SCRIPT), *flags, "--export-steps", str(run.export_steps), "--out", str(run.folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not ready():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
