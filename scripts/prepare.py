@@ -7,7 +7,7 @@ from l2a_gym.cli import run_cli
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.student import student_names
-from l2a_gym.envs.distill_aug import DEFAULT_TASK
+from l2a_gym.envs.setup import DEFAULT_TASK
 from l2a_gym.errors import check_choice
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.data_report import data_report

@@ -17,7 +17,8 @@ from transformers import pipeline
 
 from l2a_gym.distill.student import careful
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.envs.reward import Scores, score
+from l2a_gym.envs.episode import Scores
+from l2a_gym.envs.reward import score
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.run import Run, new_selector
 from l2a_gym.preparation.store import TEACHERS, Prepared

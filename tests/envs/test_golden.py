@@ -9,10 +9,26 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-FEATURES = (
-    "domain operator few_shot_label all_data_label teacher_confidence teacher_entropy similarity domain_log_odds length "
-    "edit_share importance cross_entropy_difference student_loss student_entropy student_confidence kl agreement clean"
-).split()
+FEATURES = [  # all of today's: one that joins them changes nothing here
+    "domain",
+    "operator",
+    "few_shot_label",
+    "all_data_label",
+    "teacher_confidence",
+    "teacher_entropy",
+    "similarity",
+    "domain_log_odds",
+    "length",
+    "edit_share",
+    "importance",
+    "cross_entropy_difference",
+    "student_loss",
+    "student_entropy",
+    "student_confidence",
+    "kl",
+    "agreement",
+    "clean",
+]
 PARTS = ("candidates", "student", "domains", "operators", "rewards", "infos")
 GOLDEN = {
     (0.0, 0): "19d993866236 bca46211d3cb 0ebb2f7773ae 1a4602e6edd9 1271f85399cf 88c2b283fca0",
