@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from l2a_gym.errors import unknown
-from l2a_gym.experiment.adapter import TOY
 
+TOY = "toy"
+"""The name of the made-up task, ``L2A-Toy-v0``."""
 BASELINES = ("none", "uniform", "random-search")
 """What every comparison needs: where the scale begins, and what a selector has to beat."""
 CHEAP = (
