@@ -23,6 +23,7 @@ from l2a_gym.envs.setup import DEFAULT_TASK, Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
 from l2a_gym.envs.world import World
+from l2a_gym.preparation.open_task import OpenTask
 
 
 class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
@@ -86,7 +87,11 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
 
     @checked_arguments(Setup)
     def __init__(
-        self, task: str = DEFAULT_TASK, *, render_mode: Annotated[str, RENDER_MODES] | None = None, **settings: Any
+        self,
+        task: str | OpenTask = DEFAULT_TASK,
+        *,
+        render_mode: Annotated[str, RENDER_MODES] | None = None,
+        **settings: Any,
     ) -> None:
         self._settings = {"task": task, **settings}
         self.render_mode = render_mode

@@ -18,11 +18,10 @@ from l2a_gym.envs.observation import candidate_columns, check_features, observat
 from l2a_gym.envs.reward import METRICS
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
-from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.layer_features import check_layers
+from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.stages import Preparation
 from l2a_gym.preparation.store import TEACHERS
-from l2a_gym.tasks.registry import make_task, outline
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"
 
@@ -52,7 +51,7 @@ class Setup:
     @checked_arguments()
     def __init__(
         self,
-        task: str = DEFAULT_TASK,
+        task: str | OpenTask = DEFAULT_TASK,
         *,
         action: Annotated[str, MODES] = "weights",
         metric: Annotated[str, METRICS] = "nll",
@@ -77,7 +76,7 @@ class Setup:
         if control and dev_every > 1:
             raise UserError(f"dev_every = {dev_every}: control = True needs a pass over dev in every step; valid is 1")
         self.action, self.metric, self.control, self.dev_every = action, metric, control, dev_every
-        self._task, self._teacher, self._device = task, teacher, device
+        self._task, self._teacher, self._device = opened(task), teacher, device
         self._engine, self._precision = engine, precision
         self._features = check_features(features)
         general = GeneralDistillation(updates=general_updates)
@@ -90,7 +89,7 @@ class Setup:
             losses = ", ".join(self.distillation.extra)
             raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
         check_layers(self.distillation, student, checkpoint)
-        plan = outline(task)
+        plan = self._task.outline
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
@@ -108,7 +107,7 @@ class Setup:
             UserError: an asset, the checkpoint, the device or the cache folder can't be had.
         """
         device = resolve_device(self._device)
-        prepared = prepare(make_task(self._task), self._preparation, device)
+        prepared = self._task.prepared(self._preparation, device)
         sizes = len(self.domains), len(self.operators)
         return load_world(prepared, self._teacher, self._features, *sizes, device)
 
