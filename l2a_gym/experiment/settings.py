@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 from l2a_gym.experiment.suite import Suite, suite_of
@@ -19,7 +22,10 @@ METHOD: dict[str, dict[str, Any]] = {
 """Presets: the whole method teaches a better start for longer, on more texts."""
 USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
 """What other selectors get."""
-SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
+SHAPING = (
+    *("algo", "selector", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool"),
+    *("general_updates", "rounds"),
+)
 """Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 OF_ENVIRONMENT = ("device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
 """Settings that are arguments of the environment."""
@@ -49,6 +55,7 @@ class Run:
         students: final students by which each selector is scored.
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
+        selector: values of the selector's own hyper-parameters, laid over their defaults.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
     """
 
@@ -68,6 +75,7 @@ class Run:
     students: int = 5
     export_student: Student | None = None
     export_steps: int | None = None
+    selector: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict)
     out: Path | None = None
 
     def __post_init__(self) -> None:
