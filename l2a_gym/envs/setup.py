@@ -18,9 +18,9 @@ from l2a_gym.envs.observation import candidate_columns, check_features, observat
 from l2a_gym.envs.reward import METRICS
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.layer_features import check_layers
 from l2a_gym.preparation.open_task import OpenTask, opened
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.preparation.store import TEACHERS
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"
