@@ -10,7 +10,7 @@ from l2a_gym.envs.setup import DEFAULT_TASK
 from l2a_gym.experiment.diagnose import diagnose
 from l2a_gym.experiment.diagnosis import make_folder, write
 from l2a_gym.experiment.run import task_slug
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.tasks.registry import outline
 
 

@@ -10,8 +10,8 @@ from l2a_gym.distill.student import student_names
 from l2a_gym.envs.setup import DEFAULT_TASK
 from l2a_gym.errors import check_choice
 from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import data_report
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 

@@ -54,7 +54,8 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         v0: the first.
 
     Args:
-        task: a task id or the path of a task file, as text or as a path.
+        task: a task id, the path of a task file (text or ``Path``), or an
+            :class:`~l2a_gym.preparation.open_task.OpenTask`, which environments share.
         action: ``weights`` or ``mixture``.
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
         baseline: ``uniform`` subtracts the gain of uniform weights, which doubles the updates; None for nothing.
@@ -130,7 +131,7 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         return self._observe(), reward, terminated, False, self._sub_environment.info()
 
     def save_state(self) -> State:
-        """A copy of this moment: student, optimiser, random stream and counters."""
+        """A copy of this moment: student, optimizer, random stream and counters."""
         episode, random = deepcopy(self._sub_environment.begun()), deepcopy(dict(self.np_random.bit_generator.state))
         return State(self.batch.students.state(0), self.batch.gradients, episode, random)
 

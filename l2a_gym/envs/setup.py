@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
 
-import torch
-
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.config import configured
 from l2a_gym.distill.checkpoint import EMBEDDED
@@ -22,12 +20,10 @@ from l2a_gym.envs.observation import candidate_columns, check_features, observat
 from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
-from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.layer_features import check_layers
-from l2a_gym.preparation.stages import Preparation
-from l2a_gym.preparation.store import TEACHERS, Prepared
-from l2a_gym.tasks.registry import make_task, outline
-from l2a_gym.tasks.task import Outline
+from l2a_gym.preparation.open_task import OpenTask, opened
+from l2a_gym.preparation.store import TEACHERS
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"
 BASELINES = ("uniform",)
@@ -37,7 +33,7 @@ BASELINES = ("uniform",)
 class Arguments(Checked):
     """The arguments of :class:`~l2a_gym.envs.distill_aug.DistillAugEnv`, which explains them."""
 
-    task: str = DEFAULT_TASK
+    task: str | OpenTask = DEFAULT_TASK
     _: KW_ONLY
     action: Annotated[str, MODES] = "weights"
     metric: Annotated[str, METRICS] = "nll"
@@ -90,7 +86,8 @@ class Setup:
             general=GeneralDistillation(updates=arguments.general_updates),
         )
         self.distillation = _distillation(arguments)
-        plan = self._outline()
+        self._task = opened(arguments.task)
+        plan = self._task.outline
         self.domains, self.operators = plan.domains, self._preparation.pool.names
         self.steps = arguments.steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
@@ -106,8 +103,9 @@ class Setup:
             UserError: an asset, the checkpoint, the device or the cache folder can't be had.
         """
         device = resolve_device(self.arguments.device)
+        prepared = self._task.prepared(self._preparation, device)
         sizes = len(self.domains), len(self.operators)
-        return load_world(self._prepared(device), self.arguments.teacher, self._features, *sizes, device)
+        return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start, as the arguments say."""
@@ -115,12 +113,6 @@ class Setup:
         batched = device.type == "cuda" and not self.distillation.extra if engine == "auto" else engine == "batched"
         precision = student_precision(device, self.arguments.precision)
         return world.new_students(self.distillation, number, batched, precision)
-
-    def _outline(self) -> Outline:
-        return outline(self.arguments.task)
-
-    def _prepared(self, device: torch.device) -> Prepared:
-        return prepare(make_task(self.arguments.task), self._preparation, device)
 
 
 def _check_numbers(arguments: Arguments) -> None:

@@ -17,8 +17,8 @@ from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.setup import DEFAULT_TASK, Arguments, Setup
 from l2a_gym.errors import check_choice, check_least
-from l2a_gym.experiment.run import Run
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
