@@ -20,8 +20,11 @@ def actions(seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}], ids=str)
-def test_a_batch_gives_what_threads_give(small: dict[str, Any], options: dict[str, Any]) -> None:
+def test_a_batch_gives_what_threads_give(
+    small: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two episodes, the second one begun by the first one's end."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: E)  # tests have one, and nothing would go on side by side
     both = [DistillAugVectorEnv(num_envs=E, **small, **options, engine=engine) for engine in ("threads", "batched")]
     for found in zip(*(envs.reset(seed=3)[0].items() for envs in both), strict=True):
         (name, threads), (_, batch) = found
