@@ -18,6 +18,7 @@ from l2a_gym.envs.action import check_action
 from l2a_gym.envs.arguments import PlainSpec, checked_arguments
 from l2a_gym.envs.batch import Batch
 from l2a_gym.envs.episode import State
+from l2a_gym.envs.observation import DOMAIN, OPERATOR, STUDENT
 from l2a_gym.envs.observe import Observation
 from l2a_gym.envs.setup import DEFAULT_TASK, Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
@@ -83,6 +84,7 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
     observation_space: spaces.Dict
     action_space: spaces.Box
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
+    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
 
     @checked_arguments(Setup)
     def __init__(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from l2a_gym.envs.action import action_space, check_action, weights_of
 from l2a_gym.envs.arguments import PlainSpec, checked_arguments
-from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
+from l2a_gym.envs.observation import DOMAIN, OPERATOR, STUDENT, candidate_columns, check_features, observation_space
 from l2a_gym.envs.toy_candidates import DOMAINS, OPERATORS, ToyCandidates, draw_candidates, usefulness
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
 from l2a_gym.errors import UserError, check_least
@@ -124,6 +124,7 @@ class ToyEnv(PlainSpec, gym.Env[Any, Any]):
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
     domains = DOMAINS
     operators = OPERATORS
+    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
     updates = 1
     observation_space: spaces.Dict
     action_space: spaces.Box

@@ -209,9 +209,7 @@ def check_names(campaign: Campaign) -> None:
         arena_of(task, campaign.settings)
     for name in campaign.axes()["selectors"]:
         if name.partition("@")[0] in METHOD:
-            raise UserError(
-                f"{name!r} is a whole method, with texts and a student of its own: its selector is reinforce"
-            )
+            raise UserError(f"{name!r} is a whole method, with texts and a student of its own: its selector is pgpe")
         try:
             options_of(load_class(name))
         except (ValueError, AttributeError) as error:

@@ -108,7 +108,7 @@ def do(job: Job) -> Row:
     arena, kind = arena_of(job.task, job.settings), selector_class(job.selector)
     options = options_of(kind)
     env = arena.make_env(**options)()
-    selector = kind(Spaces.of(env))
+    selector = kind(Spaces.from_env(env))
     fingerprint = arena.fingerprint(env)
     with tempfile.TemporaryDirectory() as folder:
         spent, kept = train(job, selector, arena.make_env(**options), Path(folder))
@@ -168,7 +168,7 @@ def train(job: Job, selector: Selector, make_env: MakeEnv, folder: Path) -> tupl
 
 def worth(arena: Arena, env: gym.Env[Any, Any], kind: type[Selector], folder: Path, seeds: Sequence[int]) -> float:
     """Mean return of the final students of a selector that was saved."""
-    selector = kind(Spaces.of(env))
+    selector = kind(Spaces.from_env(env))
     selector.load(folder)
     return mean_return([final_student(arena, env, selector.act, seed) for seed in seeds])
 

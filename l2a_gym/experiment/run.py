@@ -192,7 +192,7 @@ def new_selector(run: Run, name: str | None = None) -> Selector:
     """
     kind = load_class(name or run.algo)
     try:
-        return kind(Spaces.of(run.environment(**kind.env_options)))
+        return kind(Spaces.from_env(run.environment(**kind.env_options)))
     except (ValueError, ImportError, AttributeError) as error:
         raise UserError(str(error)) from error
 
