@@ -131,11 +131,9 @@ class Bandit(Configured, ABC):
 
 @dataclass(frozen=True)
 class Exp3Config(Hyperparameters):
-    """Attributes:
-    explore: e, the share of pulls that go to all arms alike; at most 1.
-    """
+    """Hyper-parameters of Exp3."""
 
-    explore: float = 0.2
+    explore: float = 0.2  # e, the share of pulls that go to all arms alike; at most 1
 
 
 class Exp3(Bandit):
@@ -166,11 +164,9 @@ class Exp3(Bandit):
 
 @dataclass(frozen=True)
 class UCBConfig(Hyperparameters):
-    """Attributes:
-    bonus: b, weight of what an arm's mean may be higher.
-    """
+    """Hyper-parameters of UCB."""
 
-    bonus: float = 1.0
+    bonus: float = 1.0  # b, weight of what an arm's mean may be higher
 
 
 class UCB(Bandit):
@@ -204,11 +200,9 @@ class UCB(Bandit):
 
 @dataclass(frozen=True)
 class ThompsonConfig(Hyperparameters):
-    """Attributes:
-    draws: by which it acts.
-    """
+    """Hyper-parameters of Thompson sampling."""
 
-    draws: int = 2000
+    draws: int = 2000  # of the arms' means, by which it acts
 
 
 class Thompson(Bandit):

@@ -31,13 +31,10 @@ Trial = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    startup: rules before the model proposes any: the uniform one, and draws from N(0, I).
-    reach: largest absolute value of a tried rule's entry.
-    """
+    """Hyper-parameters of Bayesian optimisation."""
 
-    startup: int = 8
-    reach: float = 2.0
+    startup: int = 8  # rules before the model proposes any: the uniform one, and draws from N(0, I)
+    reach: float = 2.0  # largest absolute value of a tried rule's entry
 
 
 class Bayes(StaticRule):

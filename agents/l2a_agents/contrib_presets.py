@@ -13,13 +13,10 @@ from l2a_agents.sb3_rules import Config, OnPolicy
 
 @dataclass(frozen=True)
 class TRPOConfig(Config):
-    """Attributes:
-    batch_size: episodes in a step of the values' gradient.
-    target_kl: how far the policy may move in an update, in nats.
-    """
+    """Hyper-parameters of TRPO."""
 
-    batch_size: int = 8
-    target_kl: float = 0.05
+    batch_size: int = 8  # episodes in a step of the values' gradient
+    target_kl: float = 0.05  # how far the policy may move in an update, in nats
 
 
 class TRPOSelector(OnPolicy):

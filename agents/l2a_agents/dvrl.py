@@ -38,19 +38,13 @@ Choices = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    hidden: units of the hidden layer.
-    learning_rate: of Adam.
-    momentum: of the moving average of rewards.
-    penalty: on a mean probability beyond ``threshold``, or below 1 - ``threshold``.
-    threshold: between 0.5 and 1.
-    """
+    """Hyper-parameters of DVRL."""
 
-    hidden: int = 8
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    penalty: float = 1000.0
-    threshold: float = 0.9
+    hidden: int = 8  # units of the hidden layer
+    learning_rate: float = 0.03  # of Adam
+    momentum: float = 0.9  # of the moving average of rewards
+    penalty: float = 1000.0  # on a mean probability beyond ``threshold``, or below 1 - ``threshold``
+    threshold: float = 0.9  # between 0.5 and 1
 
 
 class DVRL(Configured):

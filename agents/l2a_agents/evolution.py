@@ -17,11 +17,9 @@ from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    sigma: deviation of the first generation's rules.
-    """
+    """Hyper-parameters of CMA-ES."""
 
-    sigma: float = 0.5
+    sigma: float = 0.5  # deviation of the first generation's rules
 
 
 class CMAES(StaticRule):

@@ -28,13 +28,10 @@ UNIFORM: Rule = (0.0,) * len(COLUMNS)
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    size: absolute value of theta in a rule of one column.
-    sigma: deviation of the perturbation.
-    """
+    """Hyper-parameters of the look-ahead."""
 
-    size: float = 2.0
-    sigma: float = 0.7
+    size: float = 2.0  # absolute value of theta in a rule of one column
+    sigma: float = 0.7  # deviation of the perturbation
 
 
 class LookAhead(Configured):

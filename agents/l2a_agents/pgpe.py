@@ -23,15 +23,11 @@ from l2a_agents.selector import Hyperparameters, Log, MakeEnv
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    sigma: deviation of theta.
-    learning_rate: size of mu's step for a pair whose difference is one deviation.
-    window: pairs over which that deviation is taken.
-    """
+    """Hyper-parameters of PGPE."""
 
-    sigma: float = 0.7
-    learning_rate: float = 0.08
-    window: int = 20
+    sigma: float = 0.7  # deviation of theta
+    learning_rate: float = 0.08  # size of mu's step for a pair whose difference is one deviation
+    window: int = 20  # pairs over which that deviation is taken
 
 
 class PGPE(StaticRule):

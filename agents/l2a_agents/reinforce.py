@@ -25,15 +25,11 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    learning_rate: length of theta's step.
-    momentum: of the moving averages.
-    entropy: c, weight of the choices' entropy.
-    """
+    """Hyper-parameters of REINFORCE."""
 
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    entropy: float = 0.0
+    learning_rate: float = 0.1  # length of theta's step
+    momentum: float = 0.9  # of the moving averages
+    entropy: float = 0.0  # c, weight of the choices' entropy
 
 
 class Reinforce(StaticRule):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
@@ -19,25 +18,18 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 
 from l2a_agents.rule import COLUMNS
-from l2a_agents.sb3 import GymnasiumVecEnv
-from l2a_agents.sb3_rules import Config, OffPolicy, OnPolicy
+from l2a_agents.sb3_rules import Config, OffPolicy, OffPolicyConfig, OnPolicy
 
 
 @dataclass(frozen=True)
 class PPOConfig(Config):
-    """Attributes:
-    batch_size: episodes in a step of the gradient.
-    n_epochs: passes over the episodes of an update.
-    clip_range: how far the policy may move in an update.
-    ent_coef: weight of the policy's entropy.
-    vf_coef: weight of the values' loss.
-    """
+    """Hyper-parameters of PPO."""
 
-    batch_size: int = 8
-    n_epochs: int = 8
-    clip_range: float = 0.3
-    ent_coef: float = 0.0
-    vf_coef: float = 0.1
+    batch_size: int = 8  # episodes in a step of the gradient
+    n_epochs: int = 8  # passes over the episodes of an update
+    clip_range: float = 0.3  # how far the policy may move in an update
+    ent_coef: float = 0.0  # weight of the policy's entropy
+    vf_coef: float = 0.1  # weight of the values' loss
 
 
 class PPOSelector(OnPolicy):
@@ -49,14 +41,11 @@ class PPOSelector(OnPolicy):
 
 @dataclass(frozen=True)
 class A2CConfig(Config):
-    """Attributes:
-    ent_coef: weight of the policy's entropy.
-    vf_coef: weight of the values' loss.
-    """
+    """Hyper-parameters of A2C."""
 
-    learning_rate: float = 0.004
-    ent_coef: float = 0.0
-    vf_coef: float = 0.1
+    learning_rate: float = 0.004  # of Adam
+    ent_coef: float = 0.0  # weight of the policy's entropy
+    vf_coef: float = 0.1  # weight of the values' loss
 
 
 class A2CSelector(OnPolicy):
@@ -68,27 +57,12 @@ class A2CSelector(OnPolicy):
 
 
 @dataclass(frozen=True)
-class OffPolicyConfig(Config):
-    """Attributes:
-    gradient_steps: steps of the gradient in an update.
-    batch_size: episodes in a step of the gradient.
-    buffer_size: episodes that are kept to learn from.
-    """
-
-    gradient_steps: int = 64
-    batch_size: int = 32
-    buffer_size: int = 2000
-
-
-@dataclass(frozen=True)
 class SACConfig(OffPolicyConfig):
-    """Attributes:
-    ent_coef: weight of the policy's entropy.
-    spread: deviation with which the policy draws rules at the start, in units of their bound; above 0.
-    """
+    """Hyper-parameters of SAC and TQC."""
 
-    ent_coef: float = 0.1
-    spread: float = 0.25
+    gradient_steps: int = 64  # steps of the gradient in an update
+    ent_coef: float = 0.1  # weight of the policy's entropy
+    spread: float = 0.25  # deviation of the policy's rules at the start, in units of their bound; above 0
 
 
 class SACSelector(OffPolicy):
@@ -104,23 +78,16 @@ class SACSelector(OffPolicy):
     def _tuned(self) -> dict[str, Any]:
         return {name: value for name, value in super()._tuned().items() if name != "spread"}
 
-    def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
-        model = super()._model(envs, rollout, seed)
-        with torch.no_grad():
-            for name, value in model.policy.named_parameters():
-                if name.startswith("actor.log_std."):
-                    value.fill_(np.log(self.config.spread) if name.endswith("bias") else 0.0)
-        return model
+    def _starts(self) -> dict[str, float]:
+        return {**super()._starts(), "actor.log_std.weight": 0.0, "actor.log_std.bias": np.log(self.config.spread)}
 
 
 @dataclass(frozen=True)
 class TD3Config(OffPolicyConfig):
-    """Attributes:
-    noise: deviation with which rules are drawn around the policy's, in units of their bound.
-    """
+    """Hyper-parameters of TD3."""
 
-    gradient_steps: int = 16
-    noise: float = 0.5
+    gradient_steps: int = 16  # steps of the gradient in an update
+    noise: float = 0.5  # deviation with which rules are drawn around the policy's, in units of their bound
 
 
 class TD3Selector(OffPolicy):

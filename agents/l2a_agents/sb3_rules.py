@@ -32,15 +32,10 @@ from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEn
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Those of all; further fields of a subclass are arguments of its algorithm, by the names that they have there.
+    """Hyper-parameters of all."""
 
-    Attributes:
-        rollout: episodes between two updates of the policy.
-        learning_rate: of Adam.
-    """
-
-    rollout: int = 8
-    learning_rate: float = 0.001
+    rollout: int = 8  # episodes between two updates of the policy
+    learning_rate: float = 0.001  # of Adam
 
 
 class OnPolicy(Configured):
@@ -124,6 +119,14 @@ class OnPolicy(Configured):
         self.policy.load_state_dict(state)
 
 
+@dataclass(frozen=True)
+class OffPolicyConfig(Config):
+    """Hyper-parameters of all that learn from a replay buffer."""
+
+    batch_size: int = 32  # episodes in a step of the gradient
+    buffer_size: int = 2000  # episodes that are kept
+
+
 class OffPolicy(OnPolicy):
     """An algorithm that learns a critic from all episodes so far, and the policy from the critic.
 
@@ -137,11 +140,15 @@ class OffPolicy(OnPolicy):
 
     def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
         model = self._new(VecNormalize(envs, norm_obs=False), seed, train_freq=(rollout, "step"))
+        parameters = dict(model.policy.named_parameters())
         with torch.no_grad():
-            for name, value in model.policy.named_parameters():
-                if name.startswith(f"{self.mean}."):
-                    value.zero_()
+            for name, value in self._starts().items():
+                parameters[name].fill_(value)
         return model
+
+    def _starts(self) -> dict[str, float]:
+        """Where the policy's layers start."""
+        return {f"{self.mean}.weight": 0.0, f"{self.mean}.bias": 0.0}
 
     def _log_interval(self, rollout: int, num_envs: int) -> int:
         """A line a rollout, as the algorithm counts: episodes."""

@@ -14,13 +14,10 @@ from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
 
 @dataclass(frozen=True)
 class Config(Hyperparameters):
-    """Attributes:
-    sigma: deviation of the rules that are tried.
-    episodes: on which each rule is tried; the best mean wins.
-    """
+    """Hyper-parameters of random search."""
 
-    sigma: float = 1.0
-    episodes: int = 4
+    sigma: float = 1.0  # deviation of the rules that are tried
+    episodes: int = 4  # on which each rule is tried; the best mean wins
 
 
 class RandomSearch(StaticRule):
