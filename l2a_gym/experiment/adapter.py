@@ -52,7 +52,7 @@ class TaskAdapter:
 
     def selector(self, kind: type[Selector], **values: Any) -> Selector:
         """An untrained selector of a class, for this task."""
-        return kind(Spaces.of(self.env(**kind.env_options)), **values)
+        return kind(Spaces.from_env(self.env(**kind.env_options)), **values)
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""

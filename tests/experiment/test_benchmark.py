@@ -125,7 +125,7 @@ def test_values_that_are_not_valid_are_named(values: dict[str, object], message:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"selectors": ("l2a",)}, r"'l2a' is a whole method, .*: its selector is reinforce"),
+        ({"selectors": ("l2a",)}, r"'l2a' is a whole method, .*: its selector is pgpe"),
         ({"tasks": ("hutto/nyt-63",)}, r"unknown task 'hutto/nyt-63': did you mean 'hutto/nyt-64'"),
         ({"tasks": ("hutto/nyt-64@lexicl",)}, r"unknown pool 'lexicl': did you mean 'lexical'"),
         ({"selectors": ("pp",)}, r"selector 'pp': unknown selector 'pp': did you mean 'ppo'"),

@@ -12,9 +12,9 @@ import pytest
 from l2a_agents.fixed import Uniform
 from l2a_agents.heuristic import Oracle
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
+from l2a_gym.experiment.evaluate import final_student
 
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.evaluate import final_student
 from l2a_gym.experiment.progress import Progress, train_selector
 from l2a_gym.experiment.run import Run, check_same_run, load_run, load_selector, new_selector, versions
 
@@ -57,7 +57,7 @@ def test_general_updates_reach_the_preparation(run: Run) -> None:
 
 
 def test_the_folders_name_says_what_ran(tmp_path: Path) -> None:
-    assert Run(algo="reinforce", task="hutto/nyt-64", seed=3).folder == Path("runs/hutto-nyt-64-reinforce-s3")
+    assert Run(algo="pgpe", task="hutto/nyt-64", seed=3).folder == Path("runs/hutto-nyt-64-pgpe-s3")
     assert Run(algo="mine:Best", task="/data/paraphrase.toml").folder == Path("runs/paraphrase-mine-Best-s0")
     assert Run(out=tmp_path).folder == tmp_path
 
@@ -118,7 +118,7 @@ class Asking(Fixed):
 
 def test_a_selectors_own_options_hold_in_training_and_give_way_in_the_final_students(run: Run) -> None:
     run = replace(run, export_steps=3)
-    selector = Asking(Spaces.of(run.environment(**Asking.env_options)))
+    selector = Asking(Spaces.from_env(run.environment(**Asking.env_options)))
     train_selector(run, selector)
     assert selector.spaces.columns == ("kl", "clean")
     assert selector.trained_on == [("kl", "clean"), ("kl", "clean")]
@@ -148,7 +148,7 @@ def test_a_selector_that_is_not_there_is_named(run: Run, algo: str, message: str
 
 
 def test_a_trained_selector_is_loaded(run: Run) -> None:
-    run = replace(run, algo="reinforce")
+    run = replace(run, algo="pgpe")
     selector = new_selector(run)
     selector.theta = np.array([0.1, 0.2, 0.3, -0.4, 0.5, -0.6])  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=rf"^{run.folder} holds no trained selector: train it with"):
@@ -160,10 +160,8 @@ def test_a_trained_selector_is_loaded(run: Run) -> None:
         load_selector(run)
     progress.save(finished=True)
     assert load_selector(run).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
-    (run.folder / "selector" / "reinforce.json").write_text("{}")
-    with pytest.raises(
-        UserError, match=rf"^{run.folder}/selector is damaged \(reinforce.json\): the command that began"
-    ):
+    (run.folder / "selector" / "pgpe.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"^{run.folder}/selector is damaged \(pgpe.json\): the command that began"):
         load_selector(run)
 
 
