@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from l2a_agents.registry import selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.selector import Selector
 from tqdm import tqdm
@@ -88,7 +87,7 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
         As of :func:`final_student`, and ``policy``, the name of what chose.
     """
     found = []
-    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(selector_class(UNIFORM))}.items():
+    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(UNIFORM)}.items():
         env, scores = final_student(run, adapter, policy)
         metric = score_student(env, "select").value(run.metric)
         found.append((metric, env, env.save_state(), {**scores, "policy": name}))
