@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -84,6 +85,14 @@ def row_of(job: Job) -> Row:
     result = attempt(job)
     assert isinstance(result, Row), result
     return result
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin local workers as forks of one process that has imported their packages, which takes seconds each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["l2a_gym.experiment.job", "transformers.models.bert.modeling_bert"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from l2a_gym.experiment.json_lines import append
 from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.suite import SUITES
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 ROOT = Path(__file__).parents[2]
 FLAKY = """
 from pathlib import Path

@@ -17,6 +17,7 @@ from l2a_gym.experiment.executors import EXECUTORS, LOST, execute_locally, execu
 from l2a_gym.experiment.job import Job
 from l2a_gym.experiment.rows import Failure, Row
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 SUICIDE = """
 import os, signal
 from l2a_agents.fixed import Uniform
