@@ -84,8 +84,8 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
 
     observation_space: spaces.Dict
     action_space: spaces.Box
-    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
+    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
 
     @checked_arguments(Setup)
     def __init__(

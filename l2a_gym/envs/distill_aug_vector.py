@@ -18,6 +18,7 @@ from l2a_gym.config import plain
 from l2a_gym.envs.action import check_action
 from l2a_gym.envs.arguments import PlainSpec, checked_arguments
 from l2a_gym.envs.batch import Batch
+from l2a_gym.envs.observation import DOMAIN, OPERATOR, STUDENT
 from l2a_gym.envs.observe import Observation, TensorObservation
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
@@ -45,6 +46,8 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
     Raises:
         UserError: as there, or fewer than one environment.
     """
+
+    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
 
     @checked_arguments(Setup)
     def __init__(

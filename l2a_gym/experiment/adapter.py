@@ -17,6 +17,7 @@ from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.reward import Scores, score
 from l2a_gym.envs.toy import ToyEnv
+from l2a_gym.errors import UserError
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import TEACHERS, Prepared
@@ -50,8 +51,15 @@ class TaskAdapter:
         return self
 
     def selector(self, kind: type[Selector], **values: Any) -> Selector:
-        """An untrained selector of a class, for this task."""
-        return kind(Spaces.of(self.env(**kind.env_options)), **values)
+        """An untrained selector of a class, for this task; values are of its hyper-parameters.
+
+        Raises:
+            UserError: values for a selector that has no hyper-parameters.
+        """
+        spaces, config_class = Spaces.from_env(self.env(**kind.env_options)), getattr(kind, "config_class", None)
+        if values and not config_class:
+            raise UserError(f"{kind.__name__} has no hyper-parameters: {', '.join(values)} can't be set")
+        return kind(spaces, *([config_class(**values)] if values and config_class else []))
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""

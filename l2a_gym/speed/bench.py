@@ -94,10 +94,10 @@ def _peak(plan: Bench) -> Figures:
 
 
 def _episodes(plan: Bench) -> Figures:
-    """On a CPU those of PPO, on a GPU those of REINFORCE, whose every generation is one batch of students."""
+    """On a CPU those of PPO, on a GPU those of PGPE, whose every generation is one batch of students."""
     if plan.where.type == "cpu":
         return {"episodes_per_hour": episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)}
-    runs = {e: Run(algo="reinforce", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
+    runs = {e: Run(algo="pgpe", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
     return {"episodes_per_hour": {str(e): episodes(run, 4 * e) for e, run in runs.items()}}
 
 

@@ -62,13 +62,13 @@ def make_rows() -> MakeRows:
 
 @pytest.fixture(scope="session")
 def toy_job() -> Job:
-    return Job("toy", "reinforce", seed=0, budget=200, students=2)
+    return Job("toy", "pgpe", seed=0, budget=200, students=2)
 
 
 @pytest.fixture(scope="session")
 def small_job(small: dict[str, Any]) -> Job:
     settings = {"device": "cpu", "checkpoint": small["checkpoint"]}
-    return Job(small["task"], "reinforce", seed=0, budget=60, students=2, settings=settings)
+    return Job(small["task"], "pgpe", seed=0, budget=60, students=2, settings=settings)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def toy_row(toy_job: Job) -> Row:
 @pytest.fixture(scope="session")
 def small_rows(small_job: Job) -> list[Row]:
     """Rows of three selectors on the small task."""
-    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "reinforce")]
+    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "pgpe")]
 
 
 def row_of(job: Job) -> Row:

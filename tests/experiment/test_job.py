@@ -73,7 +73,7 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
     assert row.spent == row.curve[-1].spent
     make_env = MakeEnv("l2a_gym:L2A-Distill-v0", **small)
     env = make_env()
-    selector = selector_class("reinforce")(Spaces.of(env))
+    selector = selector_class("pgpe")(Spaces.from_env(env))
     with one_thread():
         selector.train(make_env, PAIR, small_job.training_seed, lambda *_: None)
         returns = []

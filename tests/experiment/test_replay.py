@@ -22,7 +22,7 @@ def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) 
     assert [(finding.confirmed, finding.largest_difference, finding.note) for finding in findings] == [
         (True, 0.0, "")
     ] * 4
-    assert str(findings[-1]) == "confirmed: reinforce on toy, seed 0: exactly"
+    assert str(findings[-1]) == "confirmed: pgpe on toy, seed 0: exactly"
 
 
 def forged(row: Row, **changes: Any) -> Row:
@@ -64,7 +64,7 @@ def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, mismatch: str
     (finding,) = replay([forge(small_rows[-1])])
     assert not finding.confirmed
     assert any(mismatch in each for each in finding.mismatches), finding.mismatches
-    assert str(finding).startswith("REFUTED: reinforce on ")
+    assert str(finding).startswith("REFUTED: pgpe on ")
 
 
 def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -> None:
@@ -84,8 +84,8 @@ def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
-    honest = "confirmed: reinforce on toy, seed 0: exactly"
+    honest = "confirmed: pgpe on toy, seed 0: exactly"
     assert call(toy_row) == (0, [f"1/1 {honest}", "1 of 1 rows confirmed"])
     code, lines = call(toy_row, replace(toy_row, reference_score=0.5))
     assert (code, lines[0], lines[2]) == (1, f"1/2 {honest}", "1 of 2 rows confirmed")
-    assert lines[1].startswith("2/2 REFUTED: reinforce on toy, seed 0: reference score is ")
+    assert lines[1].startswith("2/2 REFUTED: pgpe on toy, seed 0: reference score is ")

@@ -39,7 +39,7 @@ def test_a_row_survives_its_line(toy_row: Row, tmp_path: Path) -> None:
     for _ in range(2):
         append(file, toy_row.as_json())
     assert [row.as_json() for row in read_rows(file)] == [toy_row.as_json()] * 2
-    assert read_rows(file)[0].key == ("toy", "reinforce", 0)
+    assert read_rows(file)[0].key == ("toy", "pgpe", 0)
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_overwritten(toy_row: Row, tmp_path: Path) -> None:

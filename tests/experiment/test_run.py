@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from l2a_agents.fixed import Uniform
 from l2a_agents.heuristic import Oracle
-from l2a_agents.reinforce import Reinforce
+from l2a_agents.pgpe import PGPE
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
@@ -95,13 +95,13 @@ def test_what_a_selectors_own_constructor_raises_is_shown_as_it_is(
 
 
 def test_a_run_may_set_its_selectors_hyper_parameters(run: Run, adapter: DistillAdapter) -> None:
-    selector = new_selector(replace(run, algo="reinforce", selector={"sigma": 0.25}), adapter)
-    assert isinstance(selector, Reinforce)
+    selector = new_selector(replace(run, algo="pgpe", selector={"sigma": 0.25}), adapter)
+    assert isinstance(selector, PGPE)
     assert selector.config.sigma == 0.25
 
 
 def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None:
-    run = replace(run, algo="reinforce")
+    run = replace(run, algo="pgpe")
     selector = new_selector(run, adapter)
     selector.theta = np.array([0.1, 0.2, 0.3, -0.4, 0.5, -0.6])  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=rf"^{run.folder} holds no trained selector: train it with"):
@@ -113,9 +113,9 @@ def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None
         load_selector(run, adapter)
     progress.save(finished=True)
     assert load_selector(run, adapter).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
-    (run.folder / "selector" / "reinforce.json").write_text("{}")
+    (run.folder / "selector" / "pgpe.json").write_text("{}")
     with pytest.raises(
-        UserError, match=rf"^{run.folder}/selector is damaged \(reinforce.json\): the command that began"
+        UserError, match=rf"^{run.folder}/selector is damaged \(pgpe.json\): the command that began"
     ):
         load_selector(run, adapter)
 
