@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.cache import check_replaceable, damaged
@@ -16,6 +15,7 @@ from l2a_gym.checked import digest_of
 from l2a_gym.distill.student import student_names
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError, check_choice, check_least, check_seed
+from l2a_gym.experiment.selectors import load_class
 
 ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
 METHOD: dict[str, dict[str, Any]] = {
@@ -193,22 +193,10 @@ def new_selector(run: Run, name: str | None = None) -> Selector:
     kind = load_class(name or run.algo)
     try:
         return kind(Spaces.of(run.environment(**kind.env_options)))
-    except (ValueError, ImportError, AttributeError) as error:
+    except ValueError as error:
+        if ":" in (name or run.algo):
+            raise
         raise UserError(str(error)) from error
-
-
-def load_class(name: str) -> type[Selector]:
-    """The class of a selector, by its registered name or as my_module:MySelector.
-
-    Raises:
-        UserError: there is none, or its module can't be imported.
-    """
-    try:
-        return selector_class(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(str(error)) from error
-    except (Exception, SystemExit) as error:  # a module of the user's may do anything
-        raise UserError(f"selector {name!r} can't be imported: {type(error).__name__}: {error}") from error
 
 
 def versions() -> dict[str, str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Suppress
 
 from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 from l2a_gym.experiment.suite import Suite, suite_of
@@ -50,6 +53,7 @@ class Run:
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
+        selector: hyper-parameters of the selector that differ from its defaults.
     """
 
     algo: str = "ppo"
@@ -69,6 +73,7 @@ class Run:
     export_student: Student | None = None
     export_steps: int | None = None
     out: Path | None = None
+    selector: Annotated[Mapping[str, Any], Suppress] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in METHOD.get(self.algo, USUAL).items():

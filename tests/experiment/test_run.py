@@ -189,23 +189,6 @@ def test_files_of_the_users_are_never_in_the_way(run: Run, name: str) -> None:
     assert file.read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
-        ("import sys\nsys.exit(3)", "SystemExit: 3"),
-        ("def f(:", "SyntaxError: "),
-    ],
-)
-def test_a_selectors_module_that_fails_is_named(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
-) -> None:
-    (tmp_path / "failing_module.py").write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=f"^selector 'failing_module:Mine' can't be imported: {reason}"):
-        new_selector(replace(run, algo="failing_module:Mine"))
-
-
 def test_versions_name_what_a_result_depends_on() -> None:
     import torch
 
