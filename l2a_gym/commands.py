@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,6 +19,8 @@ from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Student, task_
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.speed.settings import Bench
 from l2a_gym.tasks.registry import outline
+
+log = logging.getLogger(__name__)
 
 FLAT = tyro.conf.arg(name="")
 """The fields of a dataclass are options without a prefix."""
@@ -64,8 +67,11 @@ def train(
     defaults = type(selector)()
     values = {each.name: getattr(selector, each.name) for each in fields(selector)}
     run = replace(run, selector={name: value for name, value in values.items() if value != getattr(defaults, name)})
+    import torch
+
     from l2a_gym.experiment import train
 
+    log.info("threads: %d to prepare the task, 1 to train and evaluate", torch.get_num_threads())
     if seeds:
         train.train_seeds(run, seeds)
     else:
