@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from l2a_gym.experiment.settings import Run as Run
     from l2a_gym.experiment.train import train as train
     from l2a_gym.preparation.build import prepare as prepare
-    from l2a_gym.preparation.stages import Preparation as Preparation
+    from l2a_gym.preparation.config import Preparation as Preparation
+    from l2a_gym.preparation.open_task import OpenTask as OpenTask
     from l2a_gym.preparation.store import Prepared as Prepared
     from l2a_gym.tasks.registry import make_task as make_task
     from l2a_gym.tasks.registry import task_ids as task_ids
@@ -35,7 +36,8 @@ _MODULES = {
     "DistillAugVectorEnv": "envs.distill_aug_vector",
     "Distillation": "distill.config",
     "PoolConfig": "augment.config",
-    "Preparation": "preparation.stages",
+    "OpenTask": "preparation.open_task",
+    "Preparation": "preparation.config",
     "Prepared": "preparation.store",
     "Run": "experiment.settings",
     "SelectorConformance": "experiment.conformance",

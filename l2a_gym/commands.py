@@ -130,7 +130,7 @@ def prepare(
         return _print_data_report(task, checkpoint)
     from l2a_gym.distill.device import resolve_device
     from l2a_gym.preparation.build import prepare
-    from l2a_gym.preparation.stages import Preparation
+    from l2a_gym.preparation.config import Preparation
     from l2a_gym.tasks.registry import make_task
 
     config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
@@ -223,7 +223,7 @@ def diagnose(
     check_names([task], device=device, pool=pool)
     from l2a_gym.experiment.diagnose import diagnose
     from l2a_gym.experiment.diagnosis import make_folder, write
-    from l2a_gym.preparation.stages import Preparation
+    from l2a_gym.preparation.config import Preparation
 
     config = Preparation(checkpoint=checkpoint, pool=PoolConfig.of(pool))
     folder = out or Path("runs") / f"{task_slug(task)}-generator"

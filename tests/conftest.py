@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from l2a_gym.cache import cache_dir
+
+torch.set_num_threads(1)  # processes whose threads wait for each other's cores take far more than their share
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for processes that tests start
 
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
@@ -27,21 +32,39 @@ def reviews(rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
     return sorted(rows)
 
 
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of pytest-xdist share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_cache(common: Path) -> Iterator[None]:
     """A cache of the tests' own, with the downloads of the user's: what tests prepare is gone with them."""
-    folder, assets = tmp_path_factory.mktemp("l2a-cache"), cache_dir() / "assets"
-    assets.mkdir(exist_ok=True)
-    (folder / "assets").symlink_to(assets, target_is_directory=True)
+    folder, assets = common / "l2a-cache", cache_dir() / "assets"
+    with FileLock(common / "cache.lock"):
+        folder.mkdir(exist_ok=True)
+        assets.mkdir(exist_ok=True)
+        if not (folder / "assets").is_symlink():
+            (folder / "assets").symlink_to(assets, target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("L2A_CACHE", str(folder))
         yield
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def small(common: Path) -> dict[str, Any]:
     """Arguments of ``DistillAugEnv`` for a task of three made-up domains with flipped labels and a random teacher."""
-    folder = tmp_path_factory.mktemp("small")
+    folder = common / "small"
+    with FileLock(common / "small.lock"):
+        if not folder.exists():
+            _small_task(folder)
+    return {"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"}
+
+
+def _small_task(folder: Path) -> None:
+    folder.mkdir()
     rng = np.random.default_rng(0)
     for name, n in {"films": 240, "books": 160, "songs": 120}.items():
         lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
@@ -53,7 +76,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         encoding="utf-8",
     )
     _random_checkpoint(folder / "teacher")
-    return {"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"}
 
 
 def _random_checkpoint(folder: Path) -> None:

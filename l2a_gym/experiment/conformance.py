@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class SelectorConformance:
 
     def make(self) -> Selector:
         """An untrained one."""
-        return self.kind(Spaces.of(self.make_env()()))
+        return self.kind(Spaces.from_env(self.make_env()()))
 
     @property
     def kind(self) -> type[Selector]:
@@ -48,11 +48,20 @@ class SelectorConformance:
         """Makes toys that show what the selector asks for."""
         return MakeEnv("l2a_gym:L2A-Toy-v0", **self.kind.env_options)
 
-    def trained(self, seed: int) -> Selector:
-        """One that was trained."""
-        selector = self.make()
-        selector.train(self.make_env(), self.budget, seed, lambda *_: None)
-        return selector
+    def trained(self) -> Training:
+        """One that was trained with seed 0. It is shared by a class's tests: for acting and saving only."""
+        key = (type(self), self.selector)
+        if key not in _TRAINED:
+            _TRAINED[key] = self.train(self.make(), 0)
+        return _TRAINED[key]
+
+    def train(self, selector: Selector, seed: int) -> Training:
+        """Train it, metered as in the benchmark."""
+        meter, before, logged = Meter(), _global_states(), []
+        selector.train(
+            meter.around(self.make_env()), self.budget, seed, lambda spent, values: logged.append((spent, values))
+        )
+        return Training(selector, meter.spent, logged, _global_states() == before)
 
     def episode(self, selector: Selector, deterministic: bool = True) -> list[Any]:
         """Its actions in an episode."""
@@ -69,7 +78,7 @@ class SelectorConformance:
 
     def test_actions_are_weights(self) -> None:
         """(N,) float32, finite, in [-1, 1]; before and after training."""
-        for selector in (self.make(), self.trained(0)):
+        for selector in (self.make(), self.trained().selector):
             for deterministic in (True, False):
                 for action in self.episode(selector, deterministic):
                     assert isinstance(action, np.ndarray)
@@ -79,43 +88,64 @@ class SelectorConformance:
 
     def test_deterministic_actions_repeat(self) -> None:
         """The same episode has the same actions, also by way of another."""
-        selector = self.trained(0)
+        selector = self.trained().selector
         first = self.episode(selector)
         self.episode(selector, deterministic=False)
         assert np.array_equal(self.episode(selector), first)
 
     def test_a_seed_repeats_a_training(self) -> None:
         """Two trainings of one seed act alike."""
-        assert np.array_equal(self.episode(self.trained(3)), self.episode(self.trained(3)))
+        again = self.train(self.make(), 0).selector
+        assert np.array_equal(self.episode(again), self.episode(self.trained().selector))
 
     def test_what_was_learnt_can_be_saved(self, tmp_path: Path) -> None:
         """A selector that was loaded acts like the one that was saved."""
-        selector, again = self.trained(0), self.make()
-        selector.save(tmp_path)
-        again.load(tmp_path)
-        assert np.array_equal(self.episode(again), self.episode(selector))
+        selector = self.trained().selector
+        assert np.array_equal(self.episode(self._loaded(tmp_path)), self.episode(selector))
         assert not [file for file in tmp_path.rglob("*") if file.suffix in (".pkl", ".pickle", ".pt", ".zip")]
 
     def test_the_budget_is_kept_and_told(self) -> None:
         """Training spends its budget and little more, by the benchmark's own count, and logs what it spends."""
-        meter, told = Meter(), [0]
+        training = self.trained()
+        told = [0, *(spent for spent, _ in training.logged)]
+        assert told == sorted(told)
+        assert all(np.isfinite(value) for _, values in training.logged for value in values.values())
+        assert 0 <= training.spent - told[-1] <= 1  # an episode that is begun and never played has looked at dev once
+        assert training.spent == 0 or self.budget <= training.spent <= self.budget + self.slack
 
-        def log(spent: int, values: dict[str, float]) -> None:
-            assert spent >= told[-1]
-            assert all(np.isfinite(value) for value in values.values())
-            told.append(spent)
-
-        self.make().train(meter.around(self.make_env()), self.budget, 0, log)
-        assert 0 <= meter.spent - told[-1] <= 1  # an episode that is begun and never played has looked at dev once
-        assert meter.spent == 0 or self.budget <= meter.spent <= self.budget + self.slack
-
-    def test_global_generators_stay_as_they_are(self) -> None:
+    def test_global_generators_stay_as_they_are(self, tmp_path: Path) -> None:
         """Training, training again and deterministic actions draw from no global random generator."""
+        assert self.trained().untouched
+        selector = self._loaded(tmp_path)
+        assert self.train(selector, 1).untouched
         before = _global_states()
-        selector = self.trained(0)
-        selector.train(self.make_env(), self.budget, 1, lambda *_: None)
         self.episode(selector)
         assert _global_states() == before
+
+    def _loaded(self, folder: Path) -> Selector:
+        selector = self.make()
+        self.trained().selector.save(folder)
+        selector.load(folder)
+        return selector
+
+
+class Training(NamedTuple):
+    """A training's outcome.
+
+    Attributes:
+        selector: what was trained.
+        spent: units, by the benchmark's count.
+        logged: what the selector said it had spent, and its figures, in the order of its reports.
+        untouched: whether the global random generators are where they were.
+    """
+
+    selector: Selector
+    spent: int
+    logged: list[tuple[int, dict[str, float]]]
+    untouched: bool
+
+
+_TRAINED: dict[tuple[type[SelectorConformance], str], Training] = {}
 
 
 def _global_states() -> tuple[object, ...]:

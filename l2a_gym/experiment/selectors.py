@@ -22,6 +22,8 @@ def load_class(name: str) -> type[Selector]:
         if _is_missing(name, error):
             raise UserError(str(error)) from error
         raise
+    except SystemExit as error:
+        raise UserError(f"selector {name!r}: its module ends the process while it is imported") from error
 
 
 def _is_missing(name: str, error: Exception) -> bool:

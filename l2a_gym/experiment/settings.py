@@ -22,7 +22,10 @@ METHOD: dict[str, dict[str, Any]] = {
 """Presets: the whole method teaches a better start for longer, on more texts."""
 USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
 """What other selectors get."""
-SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
+SHAPING = (
+    *("algo", "selector", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool"),
+    *("general_updates", "rounds"),
+)
 """Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 OF_ENVIRONMENT = ("device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
 """Settings that are arguments of the environment."""
@@ -53,7 +56,7 @@ class Run:
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
-        selector: hyper-parameters of the selector that differ from its defaults.
+        selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
 
     algo: str = "ppo"

@@ -8,7 +8,9 @@ from l2a_gym.errors import unknown
 
 TOY = "toy"
 """The name of the made-up task, ``L2A-Toy-v0``."""
-BASELINES = ("none", "uniform", "random-search")
+NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
+"""Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
+BASELINES = (NONE, UNIFORM, "random-search")
 """What every comparison needs: where the scale begins, and what a selector has to beat."""
 CHEAP = (
     *("random-half", "teacher-confidence", "similarity", "prototype", "dsir", "moore-lewis"),
@@ -42,14 +44,14 @@ TARGETS = ("nyt", "tweets", "amazon", "movie")
 SUITES = {
     "smoke": Suite(
         tasks=(TOY, "hutto/nyt-16"),
-        selectors=("reinforce",),
+        selectors=("pgpe",),
         budget=328,
         seeds=(0, 1),
         students=1,
     ),
     "core": Suite(
         tasks=tuple(f"hutto/{target}-64{noise}" for target in TARGETS for noise in ("-noise40", "")),
-        selectors=(*CHEAP, "reinforce", "ppo", "reinforce@shuffled"),
+        selectors=(*CHEAP, "pgpe", "ppo", "pgpe@shuffled"),
         budget=2000,
         seeds=tuple(range(6)),
     ),
@@ -64,7 +66,7 @@ SUITES = {
             *(f"hutto/{target}-64@generated" for target in TARGETS),
             *("hub/mrpc-100", "hub/mrpc-100@generated"),
         ),
-        selectors=(*CHEAP, "cma-es", "bayes", "reinforce", "dvrl", "ppo", "reinforce@shuffled"),
+        selectors=(*CHEAP, "cma-es", "bayes", "pgpe", "dvrl", "ppo", "pgpe@shuffled"),
         budget=5000,
         seeds=tuple(range(10)),
         students=5,

@@ -12,9 +12,9 @@ import torch
 from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import write_text
 from l2a_gym.distill.device import resolve_device
-from l2a_gym.envs.setup import Setup
-from l2a_gym.experiment.run import Run
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.envs.setup import Arguments, Setup
+from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
@@ -38,26 +38,26 @@ def device_of(plan: Bench) -> torch.device:
 
 
 def _peers(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings, teacher="all-data")
+    setup = Setup(Arguments(**plan.settings, teacher="all-data"))
     return peers(setup, setup.load_world(), plan.repeats)
 
 
 def _students(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings)
+    setup = Setup(Arguments(**plan.settings))
     return stacked(setup, setup.load_world(), plan.numbers or STUDENTS[device_of(plan).type], plan.repeats)
 
 
 def _peak(plan: Bench) -> Figures:
     narrow = device_of(plan).type == "cpu" and plan.student == "tiny"
-    setup = Setup(**plan.settings | ({"student": "ratio"} if narrow else {}))
+    setup = Setup(Arguments(**plan.settings | ({"student": "ratio"} if narrow else {})))
     return peak(setup, setup.load_world(), FULL_LOAD[device_of(plan).type], 2 * plan.repeats)
 
 
 def _episodes(plan: Bench) -> Figures:
-    """On a CPU those of PPO, on a GPU those of REINFORCE, whose every generation is one batch of students."""
+    """On a CPU those of PPO, on a GPU those of PGPE, whose every generation is one batch of students."""
     if device_of(plan).type == "cpu":
         return {"episodes_per_hour": episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)}
-    runs = {e: Run(algo="reinforce", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
+    runs = {e: Run(algo="pgpe", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
     return {"episodes_per_hour": {str(e): episodes(run, 4 * e) for e, run in runs.items()}}
 
 
