@@ -66,6 +66,8 @@ def check_type(name: str, value: object, hint: Any) -> Any:
     Raises:
         UserError: it has another type, or is none of the choices.
     """
+    if any(isinstance(value, kind) for kind in get_args(hint) if isinstance(kind, type) and kind not in _SENTENCES):
+        return value  # of a class of ours
     value = plain(value)
     if _fits(value, hint):
         return value

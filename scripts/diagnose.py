@@ -6,11 +6,11 @@ from pathlib import Path
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cli import run_cli
 from l2a_gym.distill.checkpoint import EMBEDDED
-from l2a_gym.envs.distill_aug import DEFAULT_TASK
+from l2a_gym.envs.setup import DEFAULT_TASK
 from l2a_gym.experiment.diagnose import diagnose
 from l2a_gym.experiment.diagnosis import make_folder, write
 from l2a_gym.experiment.run import task_slug
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.tasks.registry import outline
 
 

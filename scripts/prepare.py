@@ -7,11 +7,11 @@ from l2a_gym.cli import run_cli
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.student import student_names
-from l2a_gym.envs.distill_aug import DEFAULT_TASK
+from l2a_gym.envs.setup import DEFAULT_TASK
 from l2a_gym.errors import check_choice
 from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import data_report
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 

@@ -5,28 +5,57 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from l2a_gym.experiment.settings import Ablation
+from l2a_gym.experiment.variants import Variant
 from l2a_gym.wording import plain
-
-if TYPE_CHECKING:
-    from l2a_gym.experiment.ablate import Ablation, Student, Variant
 
 LEVEL = 0.95
 """The level of the intervals."""
 
 
-def effects(students: Sequence[Student], variants: Sequence[Variant]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class VariantStudent:
+    """A variant's final student.
+
+    Attributes:
+        variant: the variant's name.
+        seed: of the episode that trained it.
+        teacher: whose logits taught it; none where only labels did.
+        policy: the name of what weighted its candidates.
+        parameters: its share of the teacher's parameters.
+        dev: accuracy on dev.
+        test: accuracy on test.
+        few_shot_teacher: that teacher's accuracy on test.
+        all_data_teacher: that teacher's accuracy on test.
+        seconds: that its training took.
+    """
+
+    variant: str
+    seed: int
+    teacher: str
+    policy: str
+    parameters: float
+    dev: float
+    test: float
+    few_shot_teacher: float
+    all_data_teacher: float
+    seconds: float
+
+
+def effects(students: Sequence[VariantStudent], variants: Sequence[Variant]) -> list[dict[str, Any]]:
     """The table: :func:`effect` of each variant; the first is the full method."""
     by_variant = {each.name: [s for s in students if s.variant == each.name] for each in variants}
     return [effect(each, by_variant[variants[0].name]) for each in by_variant.values()]
 
 
-def effect(students: Sequence[Student], full: Sequence[Student]) -> dict[str, Any]:
+def effect(students: Sequence[VariantStudent], full: Sequence[VariantStudent]) -> dict[str, Any]:
     """A variant's row of the table.
 
     Args:
@@ -74,7 +103,7 @@ def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
         cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
-        f"± is half of a {LEVEL:.0%} t-interval over {plan.seeds} final students, whose seeds are the same for all "
+        f"± is half of a {LEVEL:.0%} t-interval over {plan.students} final students, whose seeds are the same for all "
         "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once, and "
         "select said once whether its weights or uniform ones are used: what another training would change is not in "
         "the intervals."

@@ -1,125 +1,185 @@
-"""Where selectors are compared: the environment of a task, and what a student is worth at an episode's end."""
+"""What an experiment needs of a task: its environments, opened once, and what a student is worth in them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from l2a_agents.selector import MakeEnv
+from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.envs.episode import Scores
+from l2a_gym.envs.reward import score
 from l2a_gym.envs.toy import ToyEnv
-from l2a_gym.experiment.evaluate import score_student, score_teacher
-from l2a_gym.experiment.run import ENVIRONMENT
-
-TOY = "toy"
-"""The task of ``L2A-Toy-v0``, which needs no preparation."""
+from l2a_gym.experiment.suite import TOY
+from l2a_gym.preparation.open_task import OpenTask, opened
+from l2a_gym.preparation.store import TEACHERS, Prepared
 
 Env = gym.Env[Any, Any]
 
 
-class Arena(Protocol):
-    """What a benchmark needs of a task."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its students learn."""
-        ...
-
-    def make_env(self, **options: Any) -> MakeEnv:
-        """Makes the task's environments; ``options`` are laid over its own."""
-        ...
-
-    def score(self, env: Env, info: Mapping[str, Any]) -> float:
-        """What the environment's student is worth at the end of an episode; no reward and no choice depends on it."""
-        ...
-
-    def top(self, env: Env, seeds: Sequence[int]) -> float:
-        """The score that counts as 1 where students have these seeds."""
-        ...
-
-    def fingerprint(self, env: Env) -> str:
-        """A hash of the prepared files' content, which are made where they are missing; empty where there are none."""
-        ...
-
-
-class DistillArena:
-    """A task of ``L2A-Distill-v0``: students are scored by their accuracy on the target's test split.
+class TaskAdapter:
+    """Makes a task's environments and scores their students; one environment is kept for each set of options.
 
     Args:
-        task: a task id or the path of a task file; behind an ``@`` the make-up of its pool, ``lexical`` by default.
+        make: makes environments; options of a call are laid over its own.
+
+    Attributes:
+        device: where students learn.
+    """
+
+    def __init__(self, make: Callable[..., MakeEnv], device: torch.device) -> None:
+        self.make_env, self.device = make, device
+        self._envs: dict[str, Env] = {}
+
+    def env(self, **options: Any) -> Env:
+        """The environment of these options; the same call gives the same one."""
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._envs:
+            self._envs[key] = self.make_env(**options)()
+        return self._envs[key]
+
+    def with_settings(self, settings: Mapping[str, Any]) -> TaskAdapter:
+        """The same task with other arguments of the environment; what is open stays open."""
+        return self
+
+    def selector(self, kind: type[Selector], **values: Any) -> Selector:
+        """An untrained selector of a class, for this task."""
+        return kind(Spaces.of(self.env(**kind.env_options)), **values)
+
+    def score(self, env: Env, info: Mapping[str, Any]) -> float:
+        """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""
+        raise NotImplementedError
+
+    def metrics(self, env: Env) -> dict[str, float]:
+        """Further scores of that student."""
+        return {}
+
+    def reference_score(self, seeds: Sequence[int]) -> float:
+        """The score that counts as 1 where students have these seeds."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """A hash of the prepared files' content, which are made where they are missing; empty where there are none."""
+        return ""
+
+    def has_noise(self) -> bool:
+        """Whether some labels are wrong on purpose, so that there is something for the oracle to know."""
+        return True
+
+
+class DistillAdapter(TaskAdapter):
+    """``L2A-Distill-v0``: students are scored by their accuracy on the target's test split.
+
+    Args:
+        task: a task, its id or the path of a task file; behind an ``@`` the make-up of its pool, unless the settings
+            name one; ``lexical`` by default.
         settings: further arguments of the environment.
 
     Raises:
         UserError: a value that is not valid.
     """
 
-    def __init__(self, task: str, settings: Mapping[str, Any]) -> None:
-        name, at, pool = task.rpartition("@")
-        if not at or "/" in pool:  # a folder's name may have an @ in it
-            name, pool = task, "lexical"
-        self.settings = {**settings, "task": name, "pool": pool}
-        self.make_env()()  # cheap: it reads no text, and finds what is wrong
-        self.device = resolve_device(settings.get("device", "auto"))
+    def __init__(self, task: str | OpenTask, settings: Mapping[str, Any]) -> None:
+        pool = "lexical"
+        if isinstance(task, str) and "/" not in (made := task.rpartition("@"))[2] and made[1]:
+            task, _, pool = made  # a folder's name may have an @ in it, before a slash
+        self.opened = opened(task)
+        settings = {"pool": pool, **settings, "task": self.opened}
 
-    def make_env(self, **options: Any) -> MakeEnv:
-        """Makes the task's environments; ``options`` are laid over its own."""
-        return MakeEnv(ENVIRONMENT, **self.settings | options)
+        def make_env(**options: Any) -> MakeEnv:
+            return MakeEnv("l2a_gym:L2A-Distill-v0", **settings | options)
+
+        make_env()()  # cheap: it reads no text, and finds what is wrong
+        super().__init__(make_env, resolve_device(settings.get("device", "auto")))
+
+    def with_settings(self, settings: Mapping[str, Any]) -> DistillAdapter:
+        """The same texts under other arguments."""
+        return DistillAdapter(self.opened, settings)
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The task's prepared folder."""
+        return distill(self.env()).world.prepared
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Test accuracy of the student."""
-        return score_student(_distill(env), "test").accuracy
+        return score_student(env, "test").accuracy
 
-    def top(self, env: Env, seeds: Sequence[int]) -> float:
+    def metrics(self, env: Env) -> dict[str, float]:
+        """Accuracy, negative log-likelihood and macro F1 on dev and test."""
+        scores = {split: score_student(env, split) for split in ("dev", "test")}
+        names = ("accuracy", "nll", "macro_f1")
+        return {f"{split}_{name}": getattr(each, name) for split, each in scores.items() for name in names}
+
+    def reference_score(self, seeds: Sequence[int]) -> float:
         """Test accuracy of the all-data teacher, whatever the seeds."""
-        return score_teacher(_distill(env).world.prepared, "all-data", "test").accuracy
+        return score_teacher(self.prepared, "all-data", "test").accuracy
 
-    def fingerprint(self, env: Env) -> str:
+    def fingerprint(self) -> str:
         """Hash of the prepared files' hashes."""
-        files: Mapping[str, str] = _distill(env).world.prepared.manifest()["files"]
+        files: Mapping[str, str] = self.prepared.manifest()["files"]
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
 
+    def has_noise(self) -> bool:
+        """Whether labels of candidates were flipped."""
+        return bool(self.prepared.array("signals/flipped").any())
 
-class ToyArena:
+
+class ToyAdapter(TaskAdapter):
     """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2; the best return counts as 1."""
 
-    device = torch.device("cpu")
-
-    def make_env(self, **options: Any) -> MakeEnv:
-        """Makes toys with noisy rewards."""
-        return MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options)
+    def __init__(self) -> None:
+        super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options), torch.device("cpu"))
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the made-up student."""
         return float(info["dev_accuracy"])
 
-    def top(self, env: Env, seeds: Sequence[int]) -> float:
+    def reference_score(self, seeds: Sequence[int]) -> float:
         """Accuracy under the best actions, without noise."""
-        toy = env.unwrapped
+        toy = self.env().unwrapped
         assert isinstance(toy, ToyEnv)
         return float(np.mean([(1 + toy.optimal_return(seed)) / 2 for seed in seeds]))
 
-    def fingerprint(self, env: Env) -> str:
-        """Nothing is prepared."""
-        return ""
 
-
-def arena_of(task: str, settings: Mapping[str, Any]) -> Arena:
-    """The arena of a task; the toy has no use for the settings.
+def adapter_of(task: str | OpenTask, settings: Mapping[str, Any]) -> TaskAdapter:
+    """The adapter of a task; the toy has no use for the settings.
 
     Raises:
         UserError: a value that is not valid.
     """
-    return ToyArena() if task == TOY else DistillArena(task, settings)
+    return ToyAdapter() if task == TOY else DistillAdapter(task, settings)
 
 
-def _distill(env: Env) -> DistillAugEnv:
+def distill(env: Env) -> DistillAugEnv:
+    """The environment without its wrappers."""
     inner = env.unwrapped
     assert isinstance(inner, DistillAugEnv)
     return inner
+
+
+def score_student(env: Env, split: str) -> Scores:
+    """Scores of the environment's student, as it is now, on a split of the target."""
+    inner = distill(env)
+    prepared = inner.world.prepared
+    held_out = prepared.labelled(prepared.rows[split]).to(inner.world.static.device)
+    return score(inner.predict(held_out.tokens), held_out.label)
+
+
+def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
+    """Scores of a teacher on a split of the target, from its stored logits."""
+    rows = prepared.rows[split]
+    return score(prepared.logits(teacher, rows), prepared.labels(rows))
+
+
+def better_teacher(prepared: Prepared) -> str:
+    """The teacher that is more often right on ``select``."""
+    return max(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").accuracy)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import traceback
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,100 +15,48 @@ from l2a_agents.selector import Fixed
 from tqdm import tqdm
 
 from l2a_gym.cache import locked, write_text
-from l2a_gym.errors import UserError, check_choice, check_least, check_seed
-from l2a_gym.experiment.adapter import arena_of
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import adapter_of
 from l2a_gym.experiment.executors import EXECUTORS
-from l2a_gym.experiment.job import LOOKS, Job, options_of
+from l2a_gym.experiment.job import Job, check_options
 from l2a_gym.experiment.json_lines import append
 from l2a_gym.experiment.report.origin import CONFIG, FAILURES, ROWS, read_config
 from l2a_gym.experiment.report.page import check_report, write_report
 from l2a_gym.experiment.report.report import read_report
 from l2a_gym.experiment.report.terminal import as_text
 from l2a_gym.experiment.rows import Failure, Row, read_failures, read_rows
-from l2a_gym.experiment.run import METHOD, load_class
-from l2a_gym.experiment.suite import BASELINES, suite_of
+from l2a_gym.experiment.run import load_class
+from l2a_gym.experiment.settings import METHOD, Benchmark
+from l2a_gym.experiment.suite import BASELINES
+from l2a_gym.experiment.training import LOOKS
 from l2a_gym.wording import printable
 
 EPISODE = 41
 """Units of a default episode: by these, the progress bar knows a job's length."""
 
 
-@dataclass(frozen=True)
-class Campaign:
-    """A benchmark's run; the attributes are the command line of ``scripts/benchmark.py``.
-
-    Attributes:
-        suite: smoke, core or full: tasks, budget, seeds and selectors, all but the tasks as the suite has them unless
-            given here.
-        tasks: in the place of the suite's; the path of a task file is one as well, and <task>@generated has a pool
-            with generated texts.
-        selectors: registered names, my_module:MySelector, or <name>@shuffled and <name>@frozen for controls.
-            ``none``, ``uniform`` and ``random-search`` are always compared.
-        seeds: training seeds in the place of the suite's.
-        tuning: the suite's tuning seeds in the place of its test seeds, for choosing settings.
-        executor: local or ray.
-        workers: jobs at a time on this machine; by default one a processor.
-        address: of a Ray cluster; by default one is begun on this machine.
-        device: auto, cpu, cuda or cuda:<i>.
-        student: tiny, ratio, tinybert or pruned.
-        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
-        out: folder of rows and report; by default runs/benchmark-<suite>.
-    """
-
-    suite: str = "smoke"
-    tasks: tuple[str, ...] = ()
-    selectors: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-    tuning: bool = False
-    executor: str = "local"
-    workers: int = os.cpu_count() or 1
-    address: str = ""
-    device: str = "auto"
-    student: str = "tiny"
-    checkpoint: str = "embedded"
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        suite_of(self.suite)
-        check_choice("executor", self.executor, EXECUTORS)
-        check_least("workers", self.workers)
-        for seed in self.seeds:
-            check_seed(seed)
-        if self.tuning and self.seeds:
-            raise UserError("--tuning names the suite's tuning seeds: valid is it or --seeds, not both")
-
-    @property
-    def folder(self) -> Path:
-        """Where rows and report lie."""
-        return self.out or Path("runs") / f"benchmark-{self.suite}{'-tuning' if self.tuning else ''}"
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Arguments of the environment."""
-        return {"device": self.device, "student": self.student, "checkpoint": self.checkpoint}
-
-    def axes(self) -> dict[str, list[Any]]:
-        """Seeds, tasks and selectors, each once."""
-        suite = suite_of(self.suite)
-        seeds = self.seeds or (suite.tuning if self.tuning else suite.seeds)
-        axes = {
-            "seeds": seeds,
-            "tasks": self.tasks or suite.tasks,
-            "selectors": [*BASELINES, *(self.selectors or suite.selectors)],
-        }
-        return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
-
-    def jobs(self) -> list[Job]:
-        """All jobs, seed by seed, so that what there is when time runs out is complete for some seeds."""
-        suite = suite_of(self.suite)
-        return [
-            Job(task, name, seed, suite.budget, suite.students, self.settings)
-            for seed, task, name in product(*self.axes().values())
-        ]
+def axes_of(benchmark: Benchmark) -> dict[str, list[Any]]:
+    """Seeds, tasks and selectors, each once."""
+    suite = benchmark.frozen
+    axes: dict[str, Sequence[Any]] = {
+        "seeds": benchmark.seeds or (suite.tuning if benchmark.tuning else suite.seeds),
+        "tasks": benchmark.tasks or suite.tasks,
+        "selectors": [*BASELINES, *(benchmark.selectors or suite.selectors)],
+    }
+    return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
 
 
-def run_campaign(campaign: Campaign) -> list[Row]:
-    """Do what is not done yet of a campaign, report all rows of its folder, and return them.
+def jobs_of(benchmark: Benchmark) -> list[Job]:
+    """All jobs, seed by seed, so that what there is when time runs out is complete for some seeds."""
+    suite = benchmark.frozen
+    return [
+        Job(task, name, seed, suite.budget, suite.students, benchmark.environment)
+        for seed, task, name in product(*axes_of(benchmark).values())
+    ]
+
+
+def run_benchmark(benchmark: Benchmark) -> list[Row]:
+    """Do what is not done yet of a benchmark, report all rows of its folder, and return them.
 
     In its folder, ``rows.jsonl`` gets a line for each job that is finished, ``failures.jsonl`` for each that failed
     (a run that has it among its jobs tries it again), and ``config.json`` holds the settings. A second run in the
@@ -119,30 +66,30 @@ def run_campaign(campaign: Campaign) -> list[Row]:
         UserError: a selector or a task that is not valid, or a folder with rows that other settings made or with files
             of the user's in the place of ours.
     """
-    check_names(campaign)
-    check_report(campaign.folder)
-    with locked(campaign.folder):
-        jobs, file = campaign.jobs(), campaign.folder / ROWS
+    check_names(benchmark)
+    check_report(benchmark.folder)
+    with locked(benchmark.folder):
+        jobs, file = jobs_of(benchmark), benchmark.folder / ROWS
         rows = read_rows(file) if file.is_file() else []
         check_rows(jobs[0], rows)
         done = {row.key for row in rows}
         left = [job for job in jobs if job.key not in done]
-        write_config(campaign)
-        forget_failures(campaign.folder / FAILURES, left)
-        rows += record(results(campaign, left), jobs, left, campaign.folder)
-        report = read_report([file], campaign.folder)
-        page, _ = write_report(report, campaign.folder)
+        write_config(benchmark)
+        forget_failures(benchmark.folder / FAILURES, left)
+        rows += record(results(benchmark, left), jobs, left, benchmark.folder)
+        report = read_report([file], benchmark.folder)
+        page, _ = write_report(report, benchmark.folder)
     print(as_text(report.found))
     print(f"report: {printable(page)}")
     return rows
 
 
-def write_config(campaign: Campaign) -> None:
+def write_config(benchmark: Benchmark) -> None:
     """Write down the settings; seeds, tasks and selectors beside those of earlier commands, whose rows are there."""
-    file, out = campaign.folder / CONFIG, campaign.out and str(campaign.out)
+    file, out = benchmark.folder / CONFIG, benchmark.out and str(benchmark.out)
     before = read_config(file)
-    axes = {name: list(dict.fromkeys([*before.get(name, []), *each])) for name, each in campaign.axes().items()}
-    write_text(file, json.dumps(asdict(campaign) | axes | {"tuning": False, "out": out}, indent=1))
+    axes = {name: list(dict.fromkeys([*before.get(name, []), *each])) for name, each in axes_of(benchmark).items()}
+    write_text(file, json.dumps(asdict(benchmark) | axes | {"tuning": False, "out": out}, indent=1))
 
 
 def forget_failures(file: Path, jobs: list[Job]) -> None:
@@ -155,13 +102,12 @@ def forget_failures(file: Path, jobs: list[Job]) -> None:
         file.unlink(missing_ok=True)
 
 
-def results(campaign: Campaign, jobs: list[Job]) -> Iterator[Row | Failure]:
+def results(benchmark: Benchmark, jobs: list[Job]) -> Iterator[Row | Failure]:
     """What comes of jobs; their tasks are prepared first, one after another, and one that can't be fails its jobs."""
     unprepared: dict[str, str] = {}
     for task in dict.fromkeys(job.task for job in jobs):
-        arena = arena_of(task, campaign.settings)
         try:
-            arena.fingerprint(arena.make_env()())
+            adapter_of(task, benchmark.environment).fingerprint()
         except UserError as error:
             unprepared[task] = str(error)
         except Exception as error:
@@ -169,7 +115,7 @@ def results(campaign: Campaign, jobs: list[Job]) -> Iterator[Row | Failure]:
     yield from (Failure(*job.key, unprepared[job.task]) for job in jobs if job.task in unprepared)
     ready = [job for job in jobs if job.task not in unprepared]
     if ready:
-        yield from EXECUTORS[campaign.executor](ready, campaign.workers, campaign.address)
+        yield from EXECUTORS[benchmark.executor](ready, benchmark.workers, benchmark.address)
 
 
 def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], folder: Path) -> list[Row]:
@@ -199,27 +145,22 @@ def units(job: Job) -> int:
     return job.budget + (len(LOOKS) + 1) * job.students * EPISODE
 
 
-def check_names(campaign: Campaign) -> None:
-    """Find what is wrong with a campaign's tasks and selectors before anything is run.
+def check_names(benchmark: Benchmark) -> None:
+    """Find what is wrong with a benchmark's tasks and selectors before anything is run.
 
     Raises:
         UserError: an unknown task or selector, or one that is no selector alone.
     """
-    for task in campaign.axes()["tasks"]:
-        arena_of(task, campaign.settings)
-    for name in campaign.axes()["selectors"]:
+    for task in axes_of(benchmark)["tasks"]:
+        adapter_of(task, benchmark.environment)
+    for name in axes_of(benchmark)["selectors"]:
         if name.partition("@")[0] in METHOD:
-            raise UserError(
-                f"{name!r} is a whole method, with texts and a student of its own: its selector is reinforce"
-            )
-        try:
-            options_of(load_class(name))
-        except (ValueError, AttributeError) as error:
-            raise UserError(f"selector {name!r}: {error}") from error
+            raise UserError(f"{name!r} is a whole method, with texts and a student of its own: its selector is pgpe")
+        check_options(load_class(name))
 
 
 def check_rows(job: Job, rows: list[Row]) -> None:
-    """Find rows in a campaign's folder that can't be compared with those of its jobs, all of which are like ``job``.
+    """Find rows in a benchmark's folder that can't be compared with those of its jobs, all of which are like ``job``.
 
     Raises:
         UserError: there is one.

@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from l2a_gym.distill.checkpoint import EMBEDDED
-from l2a_gym.experiment.run import Run, task_slug
+from l2a_gym.experiment.settings import Run, task_slug
 from l2a_gym.experiment.summary import size_of
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.hub_sets import TASKS
@@ -24,7 +24,7 @@ def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
     Args:
         run: the run.
         prepared: its prepared task.
-        scores: of the student, see :func:`~l2a_gym.experiment.runner.export_student`.
+        scores: of the student, see :func:`~l2a_gym.experiment.final.export_student`.
     """
     manifest = prepared.manifest()
     checkpoint = manifest["config"]["checkpoint"]

@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from l2a_agents.selector import Selector
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from l2a_gym.cache import damaged, tidy, write_folder, write_text, writing
-from l2a_gym.experiment.run import PROGRESS, Run, selector_key
-from l2a_gym.experiment.summary import scalar_name
+from l2a_gym.experiment.adapter import TaskAdapter
+from l2a_gym.experiment.run import PROGRESS, selector_key
+from l2a_gym.experiment.seeds import training_seed
+from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.training import Snapshots, train
 from l2a_gym.wording import printable
 
 log = logging.getLogger(__name__)
 
+EPISODE = ("reward", "gain", "dev_accuracy", "dev_nll", "dev_macro_f1")
+"""Logged figures that say how episodes went, by whatever selector."""
 SAVE_EVERY = 20.0
 """Seconds between two saves of the selector while it trains."""
 
 
-def train_selector(run: Run, selector: Selector) -> int:
+def train_selector(run: Run, adapter: TaskAdapter, selector: Selector) -> int:
     """Spend the run's budget on the selector; returns what was spent, earlier calls included.
 
     Where the run's folder holds a selector that was interrupted, training goes on from it. One that is damaged is
@@ -33,11 +38,9 @@ def train_selector(run: Run, selector: Selector) -> int:
     if progress.finished:
         return progress.spent
     with progress:
-        if progress.before < run.budget:
-            seed = int(np.random.SeedSequence([run.seed, progress.before]).generate_state(1)[0])
-            selector.train(
-                run.make_env(**selector.env_options), run.budget - progress.before, seed, progress.log, run.num_envs
-            )
+        if (left := run.budget - progress.before) > 0:
+            seed = training_seed(run.task, run.seed, progress.before)
+            train(adapter, selector, left, seed, progress.log, run.num_envs)
     return progress.spent
 
 
@@ -55,6 +58,7 @@ class Progress:
         self.saved_at = time.monotonic()
         self.folder, self.record = run.folder / "selector", run.folder / "record.jsonl"
         self.before, self.finished = 0, False
+        self.snapshots = Snapshots(run.folder / "snapshots", selector, run.budget)
         tidy(run.folder)
         if self.folder.is_dir() and any(self.folder.iterdir()):
             self._go_on()
@@ -73,12 +77,15 @@ class Progress:
         name = printable(self.run.algo)
         self.bar = tqdm(total=self.run.budget, initial=self.before, unit="unit", desc=f"training {name}")
         rewind(self.record, self.before)
+        if not self.before:
+            self.snapshots.clear()
         self.writer = SummaryWriter(str(self.run.folder / "tensorboard"), purge_step=self.before and self.before + 1)
         return self
 
-    def log(self, spent: int, values: dict[str, float]) -> None:
+    def log(self, spent: int, values: Mapping[str, float]) -> None:
         """Take what the selector reports after ``spent`` units of this call."""
         self.spent = self.before + spent
+        self.snapshots(self.spent, values)
         self.bar.update(self.spent - self.bar.n)
         self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("gain", "dev_accuracy") if name in values})
         for name, value in values.items():
@@ -117,3 +124,10 @@ def _spent(line: str) -> float:
         return float(json.loads(line)["spent"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
+
+
+def scalar_name(name: str) -> str:
+    """The name under which TensorBoard shows a logged figure: how episodes went comes first, in a group of its own."""
+    if name in EPISODE:
+        return f"episode/{name}"
+    return name if name.startswith("train/") else f"train/{name}"

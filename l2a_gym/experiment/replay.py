@@ -10,9 +10,12 @@ import numpy as np
 from l2a_agents.selector import Action, Observation
 
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import TOY, Arena, Env, arena_of
-from l2a_gym.experiment.job import Job, Played, final_student, mean_return, mean_shares, one_thread
+from l2a_gym.experiment.adapter import Env, TaskAdapter, adapter_of
+from l2a_gym.experiment.job import Job
 from l2a_gym.experiment.rows import Row, Student, unpack
+from l2a_gym.experiment.students import Played, final_student, mean_return, mean_shares
+from l2a_gym.experiment.suite import TOY
+from l2a_gym.experiment.training import one_thread
 from l2a_gym.tasks.registry import outline
 from l2a_gym.wording import printable
 
@@ -23,26 +26,26 @@ class Finding:
 
     Attributes:
         row: the row.
-        complaints: what does not hold; none where the row is confirmed.
-        apart: largest difference of a number from the row's.
+        mismatches: what does not hold; none where the row is confirmed.
+        largest_difference: of a number from the row's.
         note: what else a reader should know.
     """
 
     row: Row
-    complaints: tuple[str, ...]
-    apart: float
+    mismatches: tuple[str, ...]
+    largest_difference: float
     note: str = ""
 
     @property
     def confirmed(self) -> bool:
         """Whether the row holds."""
-        return not self.complaints
+        return not self.mismatches
 
     def __str__(self) -> str:
         task, selector, seed = self.row.key
         word = "confirmed" if self.confirmed else "REFUTED"
-        agrees = "exactly" if self.apart == 0 else f"differences of at most {self.apart:.2g}"
-        says = "; ".join([*(self.complaints or [agrees]), *([self.note] if self.note else [])])
+        agrees = "exactly" if self.largest_difference == 0 else f"differences of at most {self.largest_difference:.2g}"
+        says = "; ".join([*(self.mismatches or [agrees]), *([self.note] if self.note else [])])
         return printable(f"{word}: {selector} on {task}, seed {seed}: {says}")
 
 
@@ -70,39 +73,39 @@ def replay_row(row: Row, tolerance: float) -> Finding:
     if row.task != TOY:
         outline(row.task)  # a task that is not there is no forgery
     try:
-        arena = arena_of(row.task, row.settings)
-        env = arena.make_env()()
+        adapter = adapter_of(row.task, row.settings)
+        env = adapter.env()
     except UserError as error:
         return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
-    complaints, found = [], {"top": arena.top(env, seeds)}
-    said = {"top": row.top, "curve's end": row.curve[-1].episode_return}
+    mismatches, found = [], {"reference score": adapter.reference_score(seeds)}
+    said = {"reference score": row.reference_score, "curve's end": row.curve[-1].episode_return}
     played = []
     for number, (student, seed) in enumerate(zip(row.students, seeds, strict=True), start=1):
         if student.seed != seed:
-            complaints.append(f"student {number} has the seed {student.seed}, which is not of this row: {seed} is")
+            mismatches.append(f"student {number} has the seed {student.seed}, which is not of this row: {seed} is")
         try:
-            played.append(play_again(arena, env, student))
+            played.append(play_again(adapter, env, student))
         except (ValueError, gym.error.Error) as error:
-            complaints.append(f"student {number} can't be played: {error}")
+            mismatches.append(f"student {number} can't be played: {error}")
             continue
         for name in ("score", "episode_return"):
             said[f"student {number}'s {name}"] = getattr(student, name)
             found[f"student {number}'s {name}"] = getattr(played[-1].student, name)
     if len(played) == len(row.students):
         found["curve's end"] = mean_return(played)
-        for table, shares in (("domains", row.chosen), ("operators", row.used)):
+        for table, shares in (("domains", row.domain_share), ("operators", row.operator_share)):
             again = mean_shares(played, table, env.get_wrapper_attr(table))
-            said[f"share of {table}"], found[f"share of {table}"] = 0.0, _apart(shares, again)
+            said[f"share of {table}"], found[f"share of {table}"] = 0.0, _largest_difference(shares, again)
     apart = {name: abs(found[name] - said[name]) for name in found}
     wrong = [name for name in found if not apart[name] <= tolerance]
-    complaints += [f"{name} is {found[name]!r}, not {said[name]!r}" for name in wrong]
-    here = arena.fingerprint(env)
+    mismatches += [f"{name} is {found[name]!r}, not {said[name]!r}" for name in wrong]
+    here = adapter.fingerprint()
     note = "" if here == row.prepared else f"its prepared files were others ({row.prepared}, here {here})"
-    return Finding(row, tuple(complaints), max(apart.values()), note)
+    return Finding(row, tuple(mismatches), max(apart.values()), note)
 
 
-def play_again(arena: Arena, env: Env, student: Student) -> Played:
+def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:
     """Train a recorded student again.
 
     Raises:
@@ -117,13 +120,13 @@ def play_again(arena: Arena, env: Env, student: Student) -> Played:
             raise ValueError(f"its episode goes on after the {len(actions)} recorded steps")
         return action
 
-    played = final_student(arena, env, act, student.seed)
+    played = final_student(adapter, env, act, student.seed)
     if next(recorded, None) is not None:
         raise ValueError(f"its episode ends before the {len(actions)} recorded steps")
     return played
 
 
-def _apart(said: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> float:
+def _largest_difference(said: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> float:
     """Largest difference of two tables of shares; infinite where they have other names or lengths."""
     if {name: len(each) for name, each in said.items()} != {name: len(each) for name, each in found.items()}:
         return float("inf")

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Action, Observation, Selector
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.cache import damaged, hashes, write_folder, write_text
 from l2a_gym.checked import digest_of, write_array
-from l2a_gym.experiment.run import Run, load_selector, new_selector
+from l2a_gym.experiment.adapter import TaskAdapter, distill
+from l2a_gym.experiment.progress import train_selector
+from l2a_gym.experiment.run import load_selector, new_selector
+from l2a_gym.experiment.seeds import renewal_seeds
+from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.students import play
 
 log = logging.getLogger(__name__)
 
-LOOKS = 8
+WATCHED = 8
 """Episodes over whose candidates a selector's weights are averaged."""
 FLOOR = 0.1
 """What a text or an operator that the selector never weights keeps of the mean weight: rounds don't burn bridges."""
@@ -45,46 +52,54 @@ def rounds_of(run: Run) -> list[Run]:
     return [*rounds[:-1], replace(rounds[-1], budget=run.budget - share * (run.rounds - 1), out=run.folder)]
 
 
-def last_round(run: Run) -> Run:
-    """The run as it stands after its rounds: with the last pool."""
-    return rounds_of(run)[-1]
-
-
 def _folder(run: Run, number: int) -> Path:
     return run.folder / f"round-{number}"
 
 
-def begin_round(rounds: list[Run], number: int) -> Selector:
-    """The selector that a round starts with: what the round before saved, or a new one."""
-    if number == 0:
-        return new_selector(rounds[0])
-    before = rounds[number - 1]
-    learnt, pool = before.folder / "selector", before.folder / "pool"
-    preferred = load_selector(before)
-    key = digest_of(hashes(learnt))
+def train_rounds(run: Run, first: TaskAdapter) -> tuple[Run, TaskAdapter, Selector, int]:
+    """Train a run's selector round by round, as far as that was not done before.
+
+    Args:
+        run: of one round or more.
+        first: the adapter of the first round's task.
+
+    Returns:
+        The last round, which has the last pool; its adapter; the trained selector; the budget spent in all rounds.
+    """
+    rounds = rounds_of(run)
+    adapter, selector = first, new_selector(rounds[0], first)
+    spent = train_selector(rounds[0], adapter, selector)
+    for before, part in pairwise(rounds):
+        renew(before, adapter, load_selector(before, adapter))
+        adapter = adapter.with_settings(part.environment)
+        selector = new_selector(part, adapter)
+        selector.load(before.folder / "selector")
+        spent += train_selector(part, adapter, selector)
+    return rounds[-1], adapter, load_selector(rounds[-1], adapter), spent
+
+
+def renew(run: Run, adapter: TaskAdapter, selector: Selector) -> None:
+    """Write the pool that a round's selector prefers into the round's folder, unless it stands there undamaged."""
+    pool, key = run.folder / "pool", digest_of(hashes(run.folder / "selector"))
     if lost := damaged(pool, key):
         if pool.exists():
             log.warning("%s is damaged (%s): making it again", pool, ", ".join(lost))
-        write_folder(pool, partial(renew_pool, before, preferred), key)
-    selector = new_selector(rounds[number])
-    selector.load(learnt)
-    return selector
+        write_folder(pool, partial(renew_pool, run, adapter, selector), key)
 
 
-def renew_pool(run: Run, selector: Selector, folder: Path) -> None:
+def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path) -> None:
     """Write ``preference.npy`` and ``pool.json`` into a folder: the pool that the run's selector prefers."""
-    env = run.environment(**selector.env_options)
+    env = distill(adapter.env(**selector.env_options))
     weight, shown = np.zeros((2, env.world.candidates))
-    for seed in np.random.SeedSequence([run.seed, 0x9001]).generate_state(LOOKS).tolist():
-        observation, _ = env.reset(seed=seed)
-        done = False
-        while not done:
-            rows = env.save_state().episode.rows
-            action = selector.act(observation, deterministic=True)
-            weight[rows] += np.maximum(action, 0)
-            shown[rows] += 1
-            observation, _, terminated, truncated, _ = env.step(action)
-            done = terminated or truncated
+
+    def act(observation: Observation) -> Action:
+        rows, action = env.save_state().episode.rows, selector.act(observation, deterministic=True)
+        weight[rows] += np.maximum(action, 0)
+        shown[rows] += 1
+        return action
+
+    for seed in renewal_seeds(WATCHED, run.seed):
+        deque(play(env, act, seed), maxlen=0)
     pool, config = env.world.prepared.pool(), PoolConfig.of(run.pool)
     operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
     sources = operator == 0

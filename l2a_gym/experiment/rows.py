@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,12 +37,14 @@ class Student:
         score: accuracy on the target's test split; on the toy, of its made-up student.
         episode_return: sum of the episode's rewards.
         actions: the actions (T, N) that were played, packed by :func:`pack`.
+        metrics: further scores, such as ``dev_accuracy`` and ``test_macro_f1``; older rows have none.
     """
 
     seed: int
     score: float
     episode_return: float
     actions: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,18 @@ class Row:
         seed: of the training; the students' seeds follow from it.
         budget: student updates and dev passes that training was given.
         spent: what it took, as the benchmark counted.
-        top: the score that counts as 1: the all-data teacher's.
+        reference_score: the score that counts as 1: the all-data teacher's.
         students: the final students.
         curve: the selector's worth during and after training; one point where there is nothing to train.
-        chosen: domain -> share of all weight given to it by the end of each step (T,), mean over the students.
-        used: operator -> the same.
+        domain_share: domain -> share of all weight given to it by the end of each step (T,), mean over the students.
+        operator_share: operator -> the same.
         settings: arguments of the environment, but for those that the selector asked for.
         options: arguments that it asked for.
         prepared: names the prepared files by a hash of their content; empty for the toy.
         versions: of the packages.
         machine: the processor or GPU that made the row.
         seconds: wall-clock time it took.
+        hyper: values of the selector's hyper-parameters that differ from their defaults.
     """
 
     task: str
@@ -81,17 +84,18 @@ class Row:
     seed: int
     budget: int
     spent: int
-    top: float
+    reference_score: float
     students: tuple[Student, ...]
     curve: tuple[Checkpoint, ...]
-    chosen: Mapping[str, list[float]]
-    used: Mapping[str, list[float]]
+    domain_share: Mapping[str, list[float]]
+    operator_share: Mapping[str, list[float]]
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
     prepared: str
     versions: Mapping[str, str]
     machine: str
     seconds: float
+    hyper: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -126,7 +130,7 @@ class Row:
         if not students or not curve:
             raise ValueError("students or curve are empty")
         row = checked(Row, {**values, "students": students, "curve": curve})
-        if row.budget < 1 or not all([*row.chosen.values(), *row.used.values()]):
+        if row.budget < 1 or not all([*row.domain_share.values(), *row.operator_share.values()]):
             raise ValueError("budget is 0, or a list of shares is empty")
         return row
 

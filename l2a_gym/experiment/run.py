@@ -1,126 +1,29 @@
-"""What a training run is: its settings, its folder, its environment and its selector."""
+"""A run's folder and its selector: what may be written, what is there, and whether it is whole."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from l2a_agents.registry import selector_class
-from l2a_agents.selector import MakeEnv, Selector, Spaces
+from l2a_agents.selector import Selector
 
 from l2a_gym.cache import check_replaceable, damaged
 from l2a_gym.checked import digest_of
-from l2a_gym.distill.student import student_names
-from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.errors import UserError, check_choice, check_least, check_seed
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import TaskAdapter
+from l2a_gym.experiment.settings import SHAPING, Run
 
-ENVIRONMENT = "l2a_gym:L2A-Distill-v0"
-METHOD: dict[str, dict[str, Any]] = {
-    "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 200},
-}
-"""What a selector's name asks for besides itself: the whole method teaches a better start for longer, on more texts."""
-USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
-"""What the others get."""
-SHAPING = ("algo", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool", "general_updates", "rounds")
-"""Settings that make another run of a run; the others say how long it trains, and how it is evaluated."""
 PROGRESS = "progress.json"
 """The file beside a selector's own that says what its training spent."""
 FOLDERS = ("selector", "student", "pool")
 """What a run writes as a whole, and replaces."""
 FILES = (
     *FOLDERS,
-    *("versions.json", "record.jsonl", "tensorboard", "comparison.json", "exported.json", "policy.json"),
-    *("summary.json", "evaluation.json", "round-1"),
+    *("versions.json", "record.jsonl", "tensorboard", "rows.jsonl", "comparison.json", "exported.json", "policy.json"),
+    *("summary.json", "evaluation.json", "snapshots", "round-1"),
 )
 """What a run leaves in its folder besides its config.json."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run; the attributes are the command line of ``scripts/train_agent.py``.
-
-    Attributes:
-        algo: a registered selector, or my_module:MySelector.
-        task: a task id or the path of a task file.
-        budget: student updates and dev passes to spend on training.
-        seed: of the selector's training.
-        num_envs: students that learn side by side while the selector is trained.
-        device: auto, cpu, cuda or cuda:<i>.
-        teacher: whose logits teach the student: few-shot or all-data.
-        student: that of the environment: tiny, ratio, tinybert or pruned.
-        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
-        metric: of the reward: nll, accuracy or macro_f1.
-        pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file; by default
-            generated for l2a and lexical for the others.
-        general_updates: at most this many updates of the student's general distillation before the first episode; 0 for
-            none.
-        rounds: how often the selector is trained; before each further time the pool is made anew, and the all-data
-            teacher tuned again, from the texts that the selector prefers.
-        student_seeds: students trained per selector in the comparison.
-        export_student: the exported one, of the same kinds; by default pruned for l2a, and for the others as student.
-        export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
-        out: the run folder; by default runs/<task>-<algo>-s<seed>.
-    """
-
-    algo: str = "ppo"
-    task: str = "hutto/nyt-64-noise40"
-    budget: int = 5000
-    seed: int = 0
-    num_envs: int = 2
-    device: str = "auto"
-    teacher: str = "few-shot"
-    student: str = "tiny"
-    checkpoint: str = "embedded"
-    metric: str = "nll"
-    pool: str = ""
-    general_updates: int = 800
-    rounds: int = 1
-    student_seeds: int = 5
-    export_student: str = ""
-    export_steps: int | None = None
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in METHOD.get(self.algo, USUAL).items():
-            if getattr(self, name) in (None, ""):
-                object.__setattr__(self, name, value)
-        if self.export_student:
-            check_choice("student", self.export_student, student_names())
-        else:
-            object.__setattr__(self, "export_student", self.student)
-        for name in ("budget", "num_envs", "rounds", "student_seeds", "export_steps"):
-            check_least(name, getattr(self, name))
-        check_least("general_updates", self.general_updates, 0)
-        check_seed(self.seed)
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.out or Path("runs") / f"{task_slug(self.task)}-{self.algo.replace(':', '-')}-s{self.seed}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"out": str(self.folder)}
-
-    def make_env(self, **options: Any) -> MakeEnv:
-        """Makes this run's environments; ``options`` are laid over the run's own."""
-        names = ("task", "device", "teacher", "student", "checkpoint", "metric", "pool", "general_updates")
-        settings = {name: getattr(self, name) for name in names}
-        return MakeEnv(ENVIRONMENT, **settings | options)
-
-    def environment(self, **options: Any) -> DistillAugEnv:
-        """The run's environment without wrappers; ``options`` are laid over the run's own."""
-        env = self.make_env(**options)().unwrapped
-        assert isinstance(env, DistillAugEnv)
-        return env
-
-
-def task_slug(task: str) -> str:
-    """A task's part of a folder's name."""
-    return Path(task).stem if task.endswith(".toml") else task.replace("/", "-")
 
 
 def load_run(folder: Path) -> Run:
@@ -162,7 +65,7 @@ def selector_key(run: Run) -> str:
     return digest_of({name: settings[name] for name in SHAPING} | {"pool": Path(run.pool).name})
 
 
-def load_selector(run: Run) -> Selector:
+def load_selector(run: Run, adapter: TaskAdapter) -> Selector:
     """The trained selector of a run.
 
     Raises:
@@ -170,7 +73,7 @@ def load_selector(run: Run) -> Selector:
     """
     folder = run.folder / "selector"
     if not folder.is_dir():
-        raise UserError(f"{run.folder} holds no trained selector: train it with scripts/train_agent.py")
+        raise UserError(f"{run.folder} holds no trained selector: train it with l2a train")
     if lost := damaged(folder, selector_key(run)):
         raise UserError(f"{folder} is damaged ({', '.join(lost)}): the command that began the run trains it anew")
     progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
@@ -179,22 +82,18 @@ def load_selector(run: Run) -> Selector:
             f"the training in {run.folder} stopped after {progress['spent']} of {run.budget} units: "
             "finish it with the command that began it"
         )
-    selector = new_selector(run)
+    selector = new_selector(run, adapter)
     selector.load(folder)
     return selector
 
 
-def new_selector(run: Run, name: str | None = None) -> Selector:
-    """An untrained selector for a run's environment: the run's own, or another by name.
+def new_selector(run: Run, adapter: TaskAdapter) -> Selector:
+    """An untrained selector of a run, with the run's hyper-parameters.
 
     Raises:
         UserError: there is none of this name, or it can't do with what the environment shows.
     """
-    kind = load_class(name or run.algo)
-    try:
-        return kind(Spaces.of(run.environment(**kind.env_options)))
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(str(error)) from error
+    return adapter.selector(load_class(run.algo), **run.selector)
 
 
 def load_class(name: str) -> type[Selector]:
@@ -209,8 +108,3 @@ def load_class(name: str) -> type[Selector]:
         raise UserError(str(error)) from error
     except (Exception, SystemExit) as error:  # a module of the user's may do anything
         raise UserError(f"selector {name!r} can't be imported: {type(error).__name__}: {error}") from error
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    return {name: version(name) for name in ("l2a-gym", "torch", "transformers", "gymnasium", "numpy")}

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from l2a_gym.errors import unknown
-from l2a_gym.experiment.adapter import TOY
 
-BASELINES = ("none", "uniform", "random-search")
+TOY = "toy"
+"""The name of the made-up task, ``L2A-Toy-v0``."""
+NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
+"""Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
+BASELINES = (NONE, UNIFORM, "random-search")
 """What every comparison needs: where the scale begins, and what a selector has to beat."""
 CHEAP = (
     *("random-half", "teacher-confidence", "similarity", "prototype", "dsir", "moore-lewis"),

@@ -15,10 +15,10 @@ from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import write_text
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
-from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.envs.setup import DEFAULT_TASK, Arguments, Setup
 from l2a_gym.errors import check_choice, check_least
-from l2a_gym.experiment.run import Run
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
@@ -78,18 +78,18 @@ class Bench:
 
 
 def _peers(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings, teacher="all-data")
+    setup = Setup(Arguments(**plan.settings, teacher="all-data"))
     return peers(setup, setup.load_world(), plan.repeats)
 
 
 def _students(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings)
+    setup = Setup(Arguments(**plan.settings))
     return stacked(setup, setup.load_world(), plan.numbers or STUDENTS[plan.where.type], plan.repeats)
 
 
 def _peak(plan: Bench) -> Figures:
     narrow = plan.where.type == "cpu" and plan.student == "tiny"
-    setup = Setup(**plan.settings | ({"student": "ratio"} if narrow else {}))
+    setup = Setup(Arguments(**plan.settings | ({"student": "ratio"} if narrow else {})))
     return peak(setup, setup.load_world(), FULL_LOAD[plan.where.type], 2 * plan.repeats)
 
 

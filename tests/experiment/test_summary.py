@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from l2a_gym.envs.reward import Scores
+from l2a_gym.envs.episode import Scores
 from l2a_gym.experiment.evaluate import Row
 from l2a_gym.experiment.run import Run
 from l2a_gym.experiment.summary import scalar_name, summarise, table

@@ -75,7 +75,7 @@ def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
 
 def choice(rows: Sequence[Row]) -> Choice:
     """What one selector chose on one task, mean over its rows."""
-    return Choice(_mean([row.chosen for row in rows]), _mean([row.used for row in rows]))
+    return Choice(_mean([row.domain_share for row in rows]), _mean([row.operator_share for row in rows]))
 
 
 def _mean(shares: Sequence[Shares]) -> Shares:

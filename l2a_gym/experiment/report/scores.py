@@ -65,7 +65,7 @@ class Scored:
     def normalised(self, key: Key) -> float:
         """A row's score where ``none`` has 0 and its ``top`` is 1."""
         row, floor = self.rows[key], self.floor[key.task]
-        return (row.score - floor) / (row.top - floor)
+        return (row.score - floor) / (row.reference_score - floor)
 
 
 def score_rows(rows: Sequence[Row]) -> Scored:
@@ -102,7 +102,7 @@ def _no_scale(task: str, rows: Sequence[Row]) -> str:
     """Why a task's scores can't be normalised; empty where they can."""
     if not any((row.task, row.selector) == (task, FLOOR) for row in rows):
         return f"{task} is left out: it has no rows of {FLOOR}, where its scale begins."
-    floor, top = _floor(task, rows), min(row.top for row in rows if row.task == task)
+    floor, top = _floor(task, rows), min(row.reference_score for row in rows if row.task == task)
     if floor >= top:
         return f"{task} is left out: {FLOOR} has {floor:.1%} there, the all-data teacher {top:.1%}."
     return ""

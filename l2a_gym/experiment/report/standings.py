@@ -85,7 +85,8 @@ def standings(rows: Sequence[Row]) -> Standings:
         incomplete=tuple(_incomplete(scored, everyone)),
         cells={name: {t: cell(part) for t in scored.tasks if (part := scored.of(name, t))} for name in everyone},
         teacher={
-            task: float(np.mean([row.top for row in scored.rows.values() if row.task == task])) for task in scored.tasks
+            task: float(np.mean([row.reference_score for row in scored.rows.values() if row.task == task]))
+            for task in scored.tasks
         },
         thresholds=thresholds,
         profiles={each.selector: performance_profile(_matrix(scored, each.selector), thresholds) for each in found},

@@ -1,0 +1,156 @@
+"""The student worth taking home: a long episode under a trained selector, and its folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from l2a_agents.registry import selector_class
+from l2a_agents.selector import Selector
+from tqdm import tqdm
+from transformers import pipeline
+
+from l2a_gym.cache import hashes, write_text
+from l2a_gym.distill.export import check_export, export
+from l2a_gym.distill.student import careful
+from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import DistillAdapter, better_teacher, distill, score_student
+from l2a_gym.experiment.card import model_card
+from l2a_gym.experiment.seeds import EXPORT, episode_seeds
+from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.stage import stage, undamaged
+from l2a_gym.experiment.students import play
+from l2a_gym.experiment.suite import UNIFORM
+from l2a_gym.tasks.task import Task, Texts
+
+FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
+"""How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
+DEV_EVERY = 20
+"""Steps from one pass over dev to the next in the exported student's schedule, which no reward comes from."""
+BATCH = 64
+"""Texts that an exported student is asked for at a time."""
+
+
+def final_student(
+    run: Run,
+    adapter: DistillAdapter,
+    selector: Selector,
+    *,
+    seed: int | None = None,
+    teacher: str | None = None,
+    distillation: Mapping[str, float] = {},
+) -> tuple[DistillAugEnv, dict[str, Any]]:
+    """Train a student of the kind ``run.export_student`` for ``run.export_steps`` steps under the selector.
+
+    Args:
+        run: its student and steps.
+        adapter: of its task.
+        selector: plays its deterministic actions.
+        seed: of the episode; None: that of the run's exported student.
+        teacher: whose logits teach; None: the teacher that is better on ``select``.
+        distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
+
+    Returns:
+        The environment that holds the student, and its teacher, size, accuracies and updates.
+
+    Raises:
+        UserError: the student's loss became infinite.
+    """
+    teacher, kind = teacher or better_teacher(adapter.prepared), str(run.export_student)
+    final = {**FINAL, "learning_rate": careful(kind, FINAL["learning_rate"]), **distillation}
+    long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
+    env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
+    moves = play(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
+    *_, last = tqdm(moves, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    info = last.info
+    if info["diverged"]:
+        raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
+    return env, {
+        "teacher": teacher,
+        "parameters": env.world.prepared.manifest()["parameters"],
+        "dev_accuracy": score_student(env, "dev").accuracy,
+        "test_accuracy": score_student(env, "test").accuracy,
+        "updates": info["updates"],
+    }
+
+
+def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:
+    """The final student under the selector or under uniform weights, whichever has the better metric on ``select``.
+
+    A selector learns in short episodes. In a long one, what it passes over may be worth more than what it prefers.
+
+    Returns:
+        As of :func:`final_student`, and ``policy``, the name of what chose.
+    """
+    found = []
+    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(selector_class(UNIFORM))}.items():
+        env, scores = final_student(run, adapter, policy)
+        metric = score_student(env, "select").value(run.metric)
+        found.append((metric, env, env.save_state(), {**scores, "policy": name}))
+    _, env, state, scores = max(found, key=lambda each: each[0])
+    env.restore_state(state)  # both may have been trained in one environment
+    return env, scores
+
+
+def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder: Path) -> dict[str, Any]:
+    """Train the best student and write it as a Hugging Face folder.
+
+    Returns:
+        Its teacher, policy and number of updates; its size and its scores on dev and test, which are the folder's own.
+
+    Raises:
+        UserError: something else than an exported student stands at ``folder``, or it can't be written.
+    """
+    check_export(folder)
+    env, scores = best_student(run, adapter, selector)
+    prepared, task = env.world.prepared, adapter.opened.task
+
+    def finish(written: Path) -> None:
+        scores.update(score_export(written, task, adapter.device))
+        scores["parameters"] = prepared.manifest()["parameters"] | {"student": scores["parameters"]}
+        write_text(written / "README.md", model_card(run, prepared, scores))
+
+    export(env.student, prepared.tokenizer(), folder, finish, pairs=task.test.pair is not None)
+    return scores
+
+
+def export_once(run: Run, adapter: DistillAdapter, selector: Selector, sources: str) -> dict[str, Any]:
+    """Export a run's student unless it was done before and stands as it was written, and return its scores."""
+    student = run.folder / "student"
+
+    def make() -> dict[str, Any]:
+        scores = export_student(run, adapter, selector, student)
+        files = {name: sha for name, sha in hashes(student).items() if name != "README.md"}  # a card may be edited
+        return {**scores, "files": files}
+
+    def stands(values: dict[str, Any]) -> bool:
+        if undamaged(student, values["files"]):
+            return True
+        # A damaged student is of no use to anybody, and the export would refuse to replace it.
+        shutil.rmtree(student.resolve(), ignore_errors=True)
+        return False
+
+    exported = stage(run.folder / "exported.json", sources, make, stands)
+    return {name: value for name, value in exported.items() if name != "files"}
+
+
+def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, Any]:
+    """Size of an exported student, and its accuracy on the target's dev and test texts, asked as its users ask it.
+
+    Returns:
+        ``parameters``, ``dev_accuracy`` and ``test_accuracy``.
+    """
+    classify = pipeline("text-classification", str(folder), device=device, trust_remote_code=False)
+
+    def accuracy(texts: Texts) -> float:
+        pairs = texts.pair and [{"text": a, "text_pair": b} for a, b in zip(texts.text, texts.pair, strict=True)]
+        answers = classify(pairs or list(texts.text), batch_size=BATCH)
+        return float(np.mean([found["label"] == task.labels[i] for found, i in zip(answers, texts.label, strict=True)]))
+
+    scores = {f"{name}_accuracy": accuracy(texts) for name, texts in (("dev", task.dev), ("test", task.test))}
+    return {"parameters": classify.model.num_parameters(), **scores}

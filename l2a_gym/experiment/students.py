@@ -1,0 +1,89 @@
+"""Final students: trained under a selector's deterministic actions, and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from l2a_agents.selector import Action, Observation, Selector
+from numpy.typing import NDArray
+
+from l2a_gym.experiment.adapter import Env, TaskAdapter
+from l2a_gym.experiment.rows import Student, pack, rounded
+from l2a_gym.experiment.training import one_thread
+
+TABLES = {"domains": "selected", "operators": "chosen"}
+"""Tables of the observation -> their column that holds the share of all weight so far."""
+
+Act = Callable[[Observation], Action]
+
+
+class Move(NamedTuple):
+    """A step of an episode: what was done, and what came of it."""
+
+    action: Action
+    reward: float
+    observation: Observation
+    info: dict[str, Any]
+
+
+def play(env: Env, act: Act, seed: int) -> Iterator[Move]:
+    """Play an episode, step by step; after a step, the environment holds the student as it is then."""
+    observation, _ = env.reset(seed=seed)
+    done = False
+    while not done:
+        action = act(observation)
+        observation, reward, terminated, truncated, info = env.step(action)
+        done = terminated or truncated
+        yield Move(action, float(reward), observation, info)
+
+
+@dataclass(frozen=True)
+class Played:
+    """A final student, and what its candidates were.
+
+    Attributes:
+        student: the record.
+        shares: table of the observation -> (T, its rows): the share of all weight given to each by then.
+    """
+
+    student: Student
+    shares: Mapping[str, NDArray[np.float32]]
+
+
+def final_student(adapter: TaskAdapter, env: Env, act: Act, seed: int) -> Played:
+    """Train a student under rounded actions, and score it."""
+    moves = list(play(env, lambda observation: rounded(act(observation)), seed))
+    student = Student(
+        seed=seed,
+        score=adapter.score(env, moves[-1].info),
+        episode_return=sum(move.reward for move in moves),
+        actions=pack([move.action for move in moves]),
+        metrics=adapter.metrics(env),
+    )
+    columns = {table: env.get_wrapper_attr(f"{table[:-1]}_columns").index(name) for table, name in TABLES.items()}
+    shares = {name: np.stack([move.observation[name][:, column] for move in moves]) for name, column in columns.items()}
+    return Played(student, shares)
+
+
+@one_thread()
+def final_students(adapter: TaskAdapter, selector: Selector, seeds: Sequence[int]) -> list[Played]:
+    """A final student a seed."""
+    env = adapter.env(**selector.env_options)
+    return [final_student(adapter, env, selector.act, seed) for seed in seeds]
+
+
+def mean_return(played: Sequence[Played]) -> float:
+    """Mean return of some students."""
+    return float(np.mean([each.student.episode_return for each in played]))
+
+
+def mean_shares(played: Sequence[Played], table: str, names: Sequence[str]) -> dict[str, list[float]]:
+    """Name -> share of all weight by the end of each step, mean over the students whose episode had that step."""
+    steps = max(len(each.shares[table]) for each in played)
+    means = [
+        np.mean([each.shares[table][t] for each in played if t < len(each.shares[table])], axis=0) for t in range(steps)
+    ]
+    return {name: [round(float(mean[i]), 4) for mean in means] for i, name in enumerate(names)}
