@@ -39,6 +39,6 @@ def test_it_finds_the_best_share(monkeypatch: pytest.MonkeyPatch) -> None:
     from my_selector import MySelector
 
     make_env = MakeEnv("l2a_gym:L2A-Toy-v0")
-    selector = MySelector(Spaces.of(make_env()))
+    selector = MySelector(Spaces.from_env(make_env()))
     selector.train(make_env, 4 * 21, 0, lambda *_: None)
     assert selector.share == (1.0, 0.75, 0.5, 0.25)[selector.returns.index(max(selector.returns))]

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
+from l2a_agents.rollout import fresh_seeds, rollout
+from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEnv, Observation, Spaces, spent
 
 Floats = NDArray[np.float64]
 Shown = NDArray[np.bool_]
@@ -56,12 +57,11 @@ class Tally:
         return float(np.clip(left / scale, -1, 1)) if scale > 0 else 0.0
 
 
-class Bandit(ABC):
+class Bandit(Configured, ABC):
     """The arms, the pulls, and weights from how good the arms are thought to be."""
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
-
-    def __init__(self, spaces: Spaces) -> None:
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
         sides = [[n for n in spaces.columns if n.startswith(f"{kind}=")] for kind in ("domain", "operator")]
         if not all(sides):
             raise ValueError(f"a bandit needs columns domain=... and operator=..., not {', '.join(spaces.columns)}")
@@ -92,23 +92,26 @@ class Bandit(ABC):
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Play episode after episode, one at a time, each from a new seed, until the budget is spent."""
-        env, total, seeds = make_env(), 0, np.random.SeedSequence(seed)
-        rng = np.random.default_rng(seeds.spawn(1)[0])
+        env, total, sequence = make_env(), 0, np.random.SeedSequence(seed)
+        rng, seeds = np.random.default_rng(sequence.spawn(1)[0]), fresh_seeds(sequence)
+        arm, chance = 0, 1.0
+
+        def pull(observation: Observation) -> Action:
+            nonlocal arm, chance
+            members = self.members(observation)
+            chances = self.chances(np.any(members, axis=1), rng)
+            arm = int(rng.choice(len(chances), p=chances))
+            chance = float(chances[arm])
+            return members[arm].astype(np.float32)
+
         while total < budget:
-            observation, info = env.reset(seed=int(seeds.spawn(1)[0].generate_state(1)[0]))
-            rewards: list[float] = []
-            over = False
-            while not over:
-                members = self.members(observation)
-                chances = self.chances(np.any(members, axis=1), rng)
-                arm = int(rng.choice(len(chances), p=chances))
-                observation, reward, terminated, truncated, info = env.step(members[arm].astype(np.float32))
+            gain = 0.0
+            for t, step in enumerate(rollout(env, pull, next(seeds))):
                 self.tally.pulls[arm] += 1
-                self.tally.total[arm] += self.tally.relative(len(rewards), float(reward)) / float(chances[arm])
-                rewards.append(float(reward))
-                over = terminated or truncated
-            total += spent(info)
-            log(total, {"gain": sum(rewards)} | self._figures(info))
+                self.tally.total[arm] += self.tally.relative(t, step.reward) / chance
+                gain += step.reward
+            total += spent(step.info)
+            log(total, {"gain": gain} | self._figures(step.info))
         env.close()
 
     def save(self, folder: Path) -> None:
@@ -126,28 +129,44 @@ class Bandit(ABC):
         return {name: info[name] for name in info if name in LOGGED or name.startswith("weight/")} | shares
 
 
+@dataclass(frozen=True)
+class Exp3Config(Hyperparameters):
+    """Hyper-parameters of Exp3."""
+
+    explore: float = 0.2  # e, the share of pulls that go to all arms alike; at most 1
+
+
 class Exp3(Bandit):
     """Exponential weights on importance-weighted rewards.
 
     Auer et al. (2002), "The nonstochastic multiarmed bandit problem"; over tasks of a curriculum Graves et al. (2017).
-    With A arms shown, e = EXPLORE, and total(a) the sum of x / P(a) over the pulls of a:
+    With A arms shown, and total(a) the sum of x / P(a) over the pulls of a:
 
         Q = softmax(e / A * total),   P = (1 - e) Q + e / A
 
     Pulls by P. Acts by Q: a candidate's weight is the probability of the arms that hold it, over the largest.
     """
 
-    EXPLORE = 0.2
+    config: Exp3Config
+    config_class = Exp3Config
 
     def chances(self, shown: Shown, rng: np.random.Generator) -> Floats:
         """P."""
-        return (1 - self.EXPLORE) * self.worth(shown) + self.EXPLORE * shown / shown.sum()
+        explore = self.config.explore
+        return (1 - explore) * self.worth(shown) + explore * shown / shown.sum()
 
     def worth(self, shown: Shown) -> Floats:
         """Q."""
-        power = np.where(shown, self.EXPLORE / shown.sum() * np.array(self.tally.total), -np.inf)
+        power = np.where(shown, self.config.explore / shown.sum() * np.array(self.tally.total), -np.inf)
         share = np.exp(power - power.max())
         return share / share.sum()
+
+
+@dataclass(frozen=True)
+class UCBConfig(Hyperparameters):
+    """Hyper-parameters of UCB."""
+
+    bonus: float = 1.0  # b, weight of what an arm's mean may be higher
 
 
 class UCB(Bandit):
@@ -156,14 +175,17 @@ class UCB(Bandit):
     UCB1 of Auer et al. (2002), "Finite-time analysis of the multiarmed bandit problem". With n pulls in all, n_a of
     them of arm a, pulls arms that never were, and then the largest
 
-        mean x of a + sqrt(2 ln n / n_a)
+        mean x of a + b sqrt(2 ln n / n_a)
 
     Acts with the best mean: weight 1 for that arm's candidates, 0 for the others; all alike before any pull.
     """
 
+    config: UCBConfig
+    config_class = UCBConfig
+
     def chances(self, shown: Shown, rng: np.random.Generator) -> Floats:
         """1 for the largest, 0 for the others."""
-        return self._only(shown, bonus=1.0, new=np.inf)
+        return self._only(shown, bonus=self.config.bonus, new=np.inf)
 
     def worth(self, shown: Shown) -> Floats:
         """1 for the best mean, 0 for the others."""
@@ -176,6 +198,13 @@ class UCB(Bandit):
         return np.eye(len(n))[np.where(shown, np.where(pulls > 0, value, new), -np.inf).argmax()]
 
 
+@dataclass(frozen=True)
+class ThompsonConfig(Hyperparameters):
+    """Hyper-parameters of Thompson sampling."""
+
+    draws: int = 2000  # of the arms' means, by which it acts
+
+
 class Thompson(Bandit):
     """Each arm as often as it is likely to be the best, after Thompson (1933).
 
@@ -183,11 +212,12 @@ class Thompson(Bandit):
 
         N(total(a) / (n_a + 1), 1 / (4 (n_a + 1)))
 
-    Pulls the arm whose draw is the largest. Acts with the probability that an arm's mean is the largest, from DRAWS
+    Pulls the arm whose draw is the largest. Acts with the probability that an arm's mean is the largest, from
     draws that are always the same: a candidate's weight is that of the arms that hold it, over the largest.
     """
 
-    DRAWS = 2000
+    config: ThompsonConfig
+    config_class = ThompsonConfig
 
     def chances(self, shown: Shown, rng: np.random.Generator) -> Floats:
         """1 for the largest draw, 0 for the others."""
@@ -195,7 +225,7 @@ class Thompson(Bandit):
 
     def worth(self, shown: Shown) -> Floats:
         """Share of draws in which an arm is the largest."""
-        return self._wins(shown, np.random.default_rng(0), self.DRAWS)
+        return self._wins(shown, np.random.default_rng(0), self.config.draws)
 
     def _wins(self, shown: Shown, rng: np.random.Generator, draws: int) -> Floats:
         n = np.array(self.tally.pulls) + 1

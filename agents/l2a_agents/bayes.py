@@ -8,6 +8,7 @@ the best so far then from the other half, and is the best only if its mean over 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,35 @@ from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler
 
-from l2a_agents.episodes import TRAINING_SEEDS, RuleEpisodes, play
+from l2a_agents.episodes import RuleEpisodes
+from l2a_agents.rollout import TRAINING_SEEDS
 from l2a_agents.rule import COLUMNS, StaticRule, named
-from l2a_agents.selector import Log, MakeEnv, Spaces
+from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
 
 EPISODES = TRAINING_SEEDS // 2
 """Episodes, from half of the training seeds, for which a rule is played at a time."""
-STARTUP = 8
-"""Rules before the model is asked: the uniform one, and draws from N(0, I)."""
-REACH = 2.0
-"""Largest absolute value of a tried rule's entry."""
 
 Trial = dict[str, list[float]]
 """A rule that was tried: its ``theta`` (H,), and the ``rewards`` of its episodes."""
 
 
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """Hyper-parameters of Bayesian optimisation."""
+
+    startup: int = 8  # rules before the model proposes any: the uniform one, and draws from N(0, I)
+    reach: float = 2.0  # largest absolute value of a tried rule's entry
+
+
 class Bayes(StaticRule):
     """The rule with the best mean reward among those that were played from all training seeds."""
 
+    config: Config
+    config_class = Config
     file, kept = "bayes.json", ("trials",)
 
-    def __init__(self, spaces: Spaces) -> None:
-        super().__init__(spaces)
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
         self.trials: list[Trial] = [{"theta": [0.0] * len(COLUMNS), "rewards": [0.0] * TRAINING_SEEDS}]
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
@@ -48,7 +56,7 @@ class Bayes(StaticRule):
         while episodes.spent < budget:
             trials = self._next(num_envs, rng)
             rules = np.array([trial["theta"] for trial in trials])
-            rounds = [play(episodes, rules) for _ in range(EPISODES)]
+            rounds = [episodes.play(rules) for _ in range(EPISODES)]
             rewards = np.stack([reward for reward, _ in rounds], axis=1)
             for trial, own in zip(trials, rewards.tolist(), strict=True):
                 trial["rewards"] += own
@@ -65,19 +73,19 @@ class Bayes(StaticRule):
 
     def _next(self, number: int, rng: np.random.Generator) -> list[Trial]:
         """What to play: trials that did better than the best from half of the seeds, and new ones."""
-        bar = _mean(self.best)
+        bar, reach = _mean(self.best), self.config.reach
         again = [trial for trial in self.trials if not _is_whole(trial) and _mean(trial) > bar][:number]
         new = number - len(again)
-        drawn = min(new, max(0, STARTUP - len(self.trials)))
-        thetas = [*np.clip(rng.normal(size=(drawn, len(COLUMNS))), -REACH, REACH)]
+        drawn = min(new, max(0, self.config.startup - len(self.trials)))
+        thetas = [*np.clip(rng.normal(size=(drawn, len(COLUMNS))), -reach, reach)]
         if drawn < new:
-            thetas += propose(self.trials, new - drawn, int(rng.integers(2**31)))
+            thetas += propose(self.trials, new - drawn, reach, int(rng.integers(2**31)))
         return again + [{"theta": theta.tolist(), "rewards": []} for theta in thetas]
 
 
-def propose(trials: list[Trial], number: int, seed: int) -> list[NDArray[np.float64]]:
-    """Rules (H,) from which the model expects most, each as if the others were under way."""
-    space: dict[str, Any] = {name: FloatDistribution(-REACH, REACH) for name in COLUMNS}
+def propose(trials: list[Trial], number: int, reach: float, seed: int) -> list[NDArray[np.float64]]:
+    """Rules (H,) within ``reach`` from which the model expects most, each as if the others were under way."""
+    space: dict[str, Any] = {name: FloatDistribution(-reach, reach) for name in COLUMNS}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each study and trial otherwise
     try:
@@ -85,10 +93,10 @@ def propose(trials: list[Trial], number: int, seed: int) -> list[NDArray[np.floa
         for trial in trials:
             point = dict(zip(COLUMNS, trial["theta"], strict=True))
             study.add_trial(optuna.trial.create_trial(params=point, distributions=space, value=_mean(trial)))
-        asked = [study.ask(space).params for _ in range(number)]
+        proposed = [study.ask(space).params for _ in range(number)]
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return [np.array([params[name] for name in COLUMNS]) for params in asked]
+    return [np.array([params[name] for name in COLUMNS]) for params in proposed]
 
 
 def _mean(trial: Trial) -> float:

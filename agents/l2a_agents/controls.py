@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,18 +11,25 @@ import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from l2a_agents.selector import PROGRESS, Log, MakeEnv, Selector, Wrappers
+from l2a_agents.selector import Log, MakeEnv, Selector, Spaces, Wrappers
 
 
 def shuffled(kind: type[Selector]) -> type[Selector]:
-    """The selector, trained on rewards that have nothing to do with its actions: see :class:`Bag`."""
+    """The selector, trained on rewards that have nothing to do with its actions: see :class:`RewardShuffler`."""
 
     class Shuffled(kind):  # type: ignore[misc, valid-type]  # a class made at run time
         """Trained on shuffled rewards."""
 
+        def __init__(self, spaces: Spaces, *config: Any) -> None:
+            super().__init__(spaces, *config)
+            self._progress = spaces.progress
+
         def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
-            bag = Bag(np.random.default_rng(np.random.SeedSequence([seed, 0xBA6])))
-            wrappers = Wrappers(partial(ShuffledRewards, bag=bag), partial(ShuffledVectorRewards, bag=bag))
+            rng = np.random.default_rng(np.random.SeedSequence([seed, 0xBA6]))
+            shuffler = RewardShuffler(rng, self._progress)
+            wrappers = Wrappers(
+                partial(ShuffledRewards, shuffler=shuffler), partial(ShuffledVectorRewards, shuffler=shuffler)
+            )
             super().train(make_env.wrapped(wrappers), budget, seed, log, num_envs)
 
     return Shuffled
@@ -43,21 +51,24 @@ CONTROLS = {"shuffled": shuffled, "frozen": frozen}
 """What may stand behind the @ of a selector's name."""
 
 
-class Bag:
-    """Rewards so far, by how far their episode had come.
+class RewardShuffler:
+    """Swaps each reward for one drawn from all rewards so far of the same step of an episode, with a random sign.
 
-    A reward that is put in is swapped for one drawn from all that were put in for the same step, with a random sign.
     Rewards keep their size by step. The sign is what makes them say nothing of actions: a reward that was given lately
     may be drawn for the very action that earned it, or for one that it is compared with.
+
+    Args:
+        rng: of the draws.
+        progress: how far an episode has come, from the part ``student`` of its observation.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, progress: Callable[[NDArray[np.float32]], float]) -> None:
+        self.rng, self.progress = rng, progress
         self.rewards: dict[float, list[float]] = {}
 
     def swap(self, reward: float, student: NDArray[np.float32]) -> float:
         """Put a reward in and take one out; ``student`` (S,) is the part of the observation that came with it."""
-        seen = self.rewards.setdefault(float(student[PROGRESS]), [])
+        seen = self.rewards.setdefault(self.progress(student), [])
         seen.append(reward)
         sign = 1 if self.rng.random() < 0.5 else -1
         return sign * seen[int(self.rng.integers(len(seen)))]
@@ -66,29 +77,29 @@ class Bag:
 class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
     """Swaps the rewards of an environment."""
 
-    def __init__(self, env: gym.Env[Any, Any], bag: Bag) -> None:
+    def __init__(self, env: gym.Env[Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(env)
-        self.bag = bag
+        self.shuffler = shuffler
 
     def step(self, action: Any) -> Any:
         """Take a step; the reward is another step's."""
         observation, reward, *rest = super().step(action)
-        return observation, self.bag.swap(float(reward), observation["student"]), *rest
+        return observation, self.shuffler.swap(float(reward), observation["student"]), *rest
 
     def fork(self) -> ShuffledRewards:
-        """A second environment at the same moment, whose rewards go into the same bag."""
-        return ShuffledRewards(self.env.get_wrapper_attr("fork")(), self.bag)
+        """A second environment at the same moment, with the same shuffler."""
+        return ShuffledRewards(self.env.get_wrapper_attr("fork")(), self.shuffler)
 
 
 class ShuffledVectorRewards(VectorWrapper):
     """Swaps the rewards of environments that step together."""
 
-    def __init__(self, envs: VectorEnv[Any, Any, Any], bag: Bag) -> None:
+    def __init__(self, envs: VectorEnv[Any, Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(envs)
-        self.bag = bag
+        self.shuffler = shuffler
 
     def step(self, actions: NDArray[np.float32]) -> Any:
         """Take a step; the rewards are other steps'."""
         observations, rewards, *rest = super().step(actions)
-        swapped = map(self.bag.swap, rewards.tolist(), observations["student"])
+        swapped = map(self.shuffler.swap, rewards.tolist(), observations["student"])
         return observations, np.array(list(swapped)), *rest

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from l2a_agents.rollout import TRAINING_SEEDS, means, rollout_batch, split, training_seeds
 from l2a_agents.rule import BOUND, apply_rule, positions, summary
-from l2a_agents.selector import Action, MakeEnv, Observation, Spaces, spent
-
-TRAINING_SEEDS = 4
-"""Training episodes start from this many seeds in turn, so that rules are compared on the same candidates."""
+from l2a_agents.selector import MakeEnv, Spaces, spent
 
 Thetas = NDArray[np.floating[Any]]
-Actor = Callable[[Observation], Action]
 
 
 class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[Any]]):
@@ -33,7 +29,7 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
 
     Args:
         make_env: makes the wrapped environments.
-        face: what they show.
+        spaces: what they show.
         seed: the training run's; two runs share no episode seed, all environments start each episode from the same.
         num_envs: E.
         control: whether to subtract the uniform rule's reward; measured once a seed, as many seeds at a time as
@@ -47,18 +43,18 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
-        self, make_env: MakeEnv, face: Spaces, seed: int, num_envs: int = 1, control: bool = False, repeat: int = 1
+        self, make_env: MakeEnv, spaces: Spaces, seed: int, num_envs: int = 1, control: bool = False, repeat: int = 1
     ) -> None:
         self.envs = make_env.vector(num_envs)
-        self.num_envs, self.where, self.repeat = num_envs, positions(face), repeat
-        self.half = max(1, face.steps // 2)
+        self.num_envs, self.where, self.repeat = num_envs, positions(spaces), repeat
+        self.half = max(1, spaces.steps // 2)
         self.seeds = training_seeds(seed)
         self.control = control
         self.uniform: dict[int, float] = {}
         self.episode, self.spent = -1, 0
         size = len(summary(self.envs.single_observation_space.sample()))
-        self.single_observation_space = spaces.Box(-np.inf, np.inf, (size,), dtype=np.float32)
-        self.single_action_space = spaces.Box(-BOUND, BOUND, (len(self.where),), dtype=np.float32)
+        self.single_observation_space = Box(-np.inf, np.inf, (size,), dtype=np.float32)
+        self.single_action_space = Box(-BOUND, BOUND, (len(self.where),), dtype=np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -76,7 +72,7 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
 
         ``infos["final_info"]`` has the episodes' figures, ``gain`` (since the start) among them.
         """
-        rewards, figures = self._play(actions)
+        rewards, figures = self._play_batch(actions)
         final = {"final_obs": self._summaries(), "final_info": figures}
         if self.control:
             if self._seed not in self.uniform:
@@ -85,6 +81,19 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         observations, infos = self.reset()
         over = np.ones(self.num_envs, dtype=np.bool_)
         return observations, rewards, over, ~over, infos | final
+
+    def play(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, float]]:
+        """An episode for each rule (M, H), M a multiple of the number of environments.
+
+        Returns:
+            Rewards (M,), and the mean of each figure at the episodes' ends.
+        """
+        rewards, figures = [], []
+        for part in thetas.astype(np.float32).reshape(-1, self.num_envs, thetas.shape[1]):
+            _, reward, _, _, infos = self.step(part)
+            rewards.append(reward)
+            figures.append(infos["final_info"])
+        return np.concatenate(rewards), means(figures)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the wrapped environments."""
@@ -102,7 +111,7 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         """Play the uniform rule from the seed whose turn it is, and from those that follow, one an environment."""
         seeds = [self.seeds[(self._turn + i) % TRAINING_SEEDS] for i in range(self.num_envs)]
         self._begin(seeds)
-        rewards, _ = self._play(np.zeros((self.num_envs, len(self.where))))
+        rewards, _ = self._play_batch(np.zeros((self.num_envs, len(self.where))))
         self.uniform |= dict(zip(seeds, rewards.tolist(), strict=True))
 
     def _begin(self, seeds: list[int]) -> NDArray[np.float32]:
@@ -110,70 +119,11 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         return self._summaries()
 
     def _summaries(self) -> NDArray[np.float32]:
-        return np.stack([summary(each) for each in apart(self.observations, self.num_envs)])
+        return np.stack([summary(each) for each in split(self.observations, self.num_envs)])
 
-    def _play(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    def _play_batch(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """The episodes' rewards (E,) and figures."""
         act = partial(apply_rule, thetas, where=self.where)
-        rewards, figures, self.observations = play_out(self.envs, self.observations, act, self.half)
+        rewards, figures, self.observations = rollout_batch(self.envs, self.observations, act, self.half)
         self.spent += int(spent(figures).sum())
         return rewards, figures
-
-
-def apart(observations: Observation, number: int) -> list[Observation]:
-    """The observation of each of several environments."""
-    return [{name: part[i] for name, part in observations.items()} for i in range(number)]
-
-
-def play_out(
-    envs: VectorEnv[Any, Any, Any], observations: Observation, act: Actor, half: int
-) -> tuple[NDArray[np.float64], dict[str, Any], Observation]:
-    """Play the episodes that have begun to their ends; one that ends early, its student diverged, stays as it ended.
-
-    Args:
-        envs: E environments, which wait at their episodes' ends.
-        observations: the episodes' first.
-        act: from the observations of all to their actions (E, ...); those of episodes that ended don't count.
-        half: T / 2.
-
-    Returns:
-        Gains since the start (E,), averaged over the last ``half`` states; figures at the episodes' ends, ``gain``
-        among them; the last observations.
-    """
-    gains, over = [np.zeros(envs.num_envs)], np.zeros(envs.num_envs, dtype=np.bool_)
-    figures: dict[str, Any] = {}
-    while not over.all():
-        actions = np.where(over[:, None], np.float32(0), act(observations))
-        observations, rewards, terminated, truncated, infos = envs.step(actions)
-        gains.append(gains[-1] + np.where(over, 0.0, rewards))
-        for name, values in infos.items():
-            figures[name] = np.where(over, figures.get(name, values), values)
-        ended, over = terminated | truncated, over | terminated | truncated
-        if ended.any() and not over.all():  # the others play on, and all take their steps together
-            observations, _ = envs.reset(options={"reset_mask": ended})
-    return np.mean(gains[-half:], axis=0), {**figures, "gain": gains[-1]}, observations
-
-
-def means(figures: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean of each figure at the ends of episodes."""
-    names = [name for name in figures[0] if not name.startswith("_")]
-    return {name: float(np.mean([each[name] for each in figures])) for name in names}
-
-
-def training_seeds(seed: int) -> list[int]:
-    """The seeds from which a training run's episodes start, in turn; two runs share none."""
-    return [int(word) for word in np.random.SeedSequence(seed).generate_state(TRAINING_SEEDS)]
-
-
-def play(episodes: RuleEpisodes, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """An episode for each rule (M, H), M a multiple of the number of environments.
-
-    Returns:
-        Rewards (M,), and the mean of each figure at the episodes' ends.
-    """
-    rewards, figures = [], []
-    for part in thetas.astype(np.float32).reshape(-1, episodes.num_envs, thetas.shape[1]):
-        _, reward, _, _, infos = episodes.step(part)
-        rewards.append(reward)
-        figures.append(infos["final_info"])
-    return np.concatenate(rewards), means(figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log as ln
 from math import nan
 from typing import Any
@@ -9,22 +10,28 @@ from typing import Any
 import cma
 import numpy as np
 
-from l2a_agents.episodes import RuleEpisodes, play
+from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.rule import BOUND, COLUMNS, StaticRule, named
-from l2a_agents.selector import Log, MakeEnv, Spaces
+from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
 
-SIGMA = 0.5
-"""Deviation of the first generation's rules."""
+
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """Hyper-parameters of CMA-ES."""
+
+    sigma: float = 0.5  # deviation of the first generation's rules
 
 
 class CMAES(StaticRule):
     """Each generation's rules play one episode from the same seed; the mean of the distribution acts."""
 
+    config: Config
+    config_class = Config
     file, kept = "cma-es.json", ("sigma",)
 
-    def __init__(self, spaces: Spaces) -> None:
-        super().__init__(spaces)
-        self.sigma = SIGMA
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
+        self.sigma = self.config.sigma
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Evolve until the budget is spent; a later call goes on from mean and step size, with a round shape."""
@@ -34,7 +41,7 @@ class CMAES(StaticRule):
         episodes.reset()
         while episodes.spent < budget:
             rules = np.array(search.ask())
-            rewards, figures = play(episodes, rules)
+            rewards, figures = episodes.play(rules)
             search.tell(list(rules), (-rewards).tolist())
             self.theta, self.sigma = np.array(search.result.xfavorite), float(search.sigma)
             values = {**figures, "reward": float(rewards.mean()), "sigma": self.sigma}

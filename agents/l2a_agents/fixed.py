@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from l2a_agents.selector import Action, Fixed, Observation, Spaces, begins
+from l2a_agents.selector import Action, Fixed, Observation, Spaces
 
 
 class Uniform(Fixed):
@@ -32,7 +32,7 @@ class RandomHalf(Fixed):
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones and zeros, half of each."""
-        if begins(observation):
+        if self.spaces.begins(observation):
             self.random = np.random.default_rng(0)
         n = len(observation["candidates"])
         action = np.zeros(n, dtype=np.float32)

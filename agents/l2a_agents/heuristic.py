@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_agents.selector import PROGRESS, Action, Fixed, Observation, Spaces, begins
+from l2a_agents.selector import Action, Fixed, Observation, Spaces
 
 Floats = NDArray[np.floating[Any]]
 
@@ -98,7 +98,7 @@ class DSIR(OneColumn):
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones for the half that was drawn, zeros for the rest."""
-        if begins(observation):
+        if self.spaces.begins(observation):
             self.random = np.random.default_rng(0)
         shown = self.values(observation)
         x = shown / np.maximum(1 - np.abs(shown), 1e-6)  # the column is x / (1 + |x|)
@@ -138,7 +138,7 @@ class LossCurriculum(OneColumn):
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones for the easiest, zeros for the rest."""
         loss = self.values(observation)
-        share = (1 + 2 * float(observation["student"][PROGRESS])) / 3
+        share = (1 + 2 * self.spaces.progress(observation["student"])) / 3
         return keep(-loss, round(share * len(loss)))
 
 

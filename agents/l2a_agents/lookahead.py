@@ -11,50 +11,48 @@ What is learnt is a schedule: theta_t for t = 0 .. T - 1. A rule that pays only 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.episodes import training_seeds
+from l2a_agents.rollout import Transition, take, training_seeds
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, named, positions
-from l2a_agents.selector import PROGRESS, Action, Log, MakeEnv, Observation, Spaces, spent
-
-SIZE = 2.0
-"""theta of a rule of one column."""
-SIGMA = 0.7
-"""Deviation of the perturbation."""
+from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEnv, Observation, Spaces, spent
 
 Rule = tuple[float, ...]
 UNIFORM: Rule = (0.0,) * len(COLUMNS)
-SINGLE: list[Rule] = [
-    tuple(sign * SIZE if i == j else 0.0 for j in range(len(COLUMNS))) for i in range(len(COLUMNS)) for sign in (1, -1)
-]
 
 
-class Moment(NamedTuple):
-    """An environment after a step, and what the step returned."""
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """Hyper-parameters of the look-ahead."""
 
-    env: gym.Env[Any, Any]
-    observation: Observation
-    info: dict[str, Any]
-    gain: float = 0.0
-    over: bool = False
+    size: float = 2.0  # absolute value of theta in a rule of one column
+    sigma: float = 0.7  # deviation of the perturbation
 
 
-class LookAhead:
+class LookAhead(Configured):
     """A rule for each step of the episode, found by trying rules in forks.
 
     Attributes:
+        single: the rules of one column.
         tried: for each step the advantages of the rules that were tried in it, an episode each.
     """
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
+    config: Config
+    config_class = Config
 
-    def __init__(self, spaces: Spaces) -> None:
-        self.spaces, self.where = spaces, positions(spaces)
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
+        self.where, size = positions(spaces), self.config.size
+        self.single: list[Rule] = [
+            tuple(sign * size if i == j else 0.0 for j in range(len(COLUMNS)))
+            for i in range(len(COLUMNS))
+            for sign in (1, -1)
+        ]
         self.tried: list[dict[Rule, list[float]]] = [{} for _ in range(spaces.steps)]
 
     def best(self, t: int) -> Rule:
@@ -63,7 +61,7 @@ class LookAhead:
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The weights under the rule of the step that comes next."""
-        t = round(float(observation["student"][PROGRESS]) * len(self.tried))
+        t = round(self.spaces.progress(observation["student"]) * len(self.tried))
         return self._weights(self.best(min(t, len(self.tried) - 1)), observation)
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
@@ -71,43 +69,52 @@ class LookAhead:
         rng, seeds = np.random.default_rng(seed), training_seeds(seed)
         total, turn = 0, 0
         while total < budget:
-            env, gains, t = make_env(), [], 0
-            moment = Moment(env, *env.reset(seed=seeds[turn % len(seeds)]))
-            total, turn = total + spent(moment.info), turn + 1
-            while not moment.over and total < budget:
-                moment, cost = self._step(moment, t, rng)
-                total, t = total + cost, t + 1
-                gains.append(moment.gain)
-            moment.env.close()
-            figures = {name: float(value) for name, value in moment.info.items()}
+            env, gain, t, over = make_env(), 0.0, 0, False
+            observation, info = env.reset(seed=seeds[turn % len(seeds)])
+            total, turn = total + spent(info), turn + 1
+            while not over and total < budget:
+                env, step, cost = self._step(env, observation, spent(info), t, rng)
+                observation, info, over = step.next_observation, step.info, step.over
+                total, t, gain = total + cost, t + 1, gain + step.reward
+            env.close()
+            figures = {name: float(value) for name, value in info.items()}
             schedule = np.mean([self.best(each) for each in range(len(self.tried))], axis=0)
-            log(total, figures | {"gain": sum(gains), "reward": sum(gains)} | named(schedule))
+            log(total, figures | {"gain": gain, "reward": gain} | named(schedule))
 
-    def _step(self, moment: Moment, t: int, rng: np.random.Generator) -> tuple[Moment, int]:
-        """Try rules in forks.
+    def _step(
+        self, env: gym.Env[Any, Any], observation: Observation, before: int, t: int, rng: np.random.Generator
+    ) -> tuple[gym.Env[Any, Any], Transition, int]:
+        """Try rules in forks of an environment, which is closed then.
+
+        Args:
+            env: at its step t.
+            observation: what it shows.
+            before: what its episode has spent.
+            t: the step.
+            rng: of the perturbation.
 
         Returns:
-            The fork that the best of these rules moved, and what all forks spent.
+            The fork that the best of these rules moved, its step, and what all forks spent.
         """
-        cost, uniform = 0, 0.0
-        chosen, most = moment, -np.inf
+        cost, uniform, most = 0, 0.0, -np.inf
+        chosen, taken = env, None
         best = self.best(t)
-        perturbed = tuple(np.clip(best + SIGMA * rng.normal(size=len(best)), -BOUND, BOUND).tolist())
-        for rule in dict.fromkeys([UNIFORM, *SINGLE, best, perturbed]):
-            fork = moment.env.get_wrapper_attr("fork")()
-            observation, gain, terminated, truncated, info = fork.step(self._weights(rule, moment.observation))
-            cost += spent(info) - spent(moment.info)
-            uniform = float(gain) if rule == UNIFORM else uniform  # the first
+        perturbed = tuple(np.clip(best + self.config.sigma * rng.normal(size=len(best)), -BOUND, BOUND).tolist())
+        for rule in dict.fromkeys([UNIFORM, *self.single, best, perturbed]):
+            fork = env.get_wrapper_attr("fork")()
+            step = take(fork, observation, self._weights(rule, observation))
+            cost += spent(step.info) - before
+            uniform = step.reward if rule == UNIFORM else uniform  # the first
             advantages = self.tried[t].setdefault(rule, [])
-            advantages.append(float(gain) - uniform)
+            advantages.append(step.reward - uniform)
             worse = fork
             if np.mean(advantages) > most:
-                worse, most = chosen.env, float(np.mean(advantages))
-                chosen = Moment(fork, observation, info, float(gain), terminated or truncated)
-            if worse is not moment.env:  # it is forked on
+                worse, chosen, taken, most = chosen, fork, step, float(np.mean(advantages))
+            if worse is not env:  # it is forked on
                 worse.close()
-        moment.env.close()
-        return chosen, cost
+        env.close()
+        assert taken
+        return chosen, taken, cost
 
     def _weights(self, rule: Rule, observation: Observation) -> Action:
         return apply_rule(np.array(rule), observation, self.where)

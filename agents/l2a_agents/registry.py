@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
+from dataclasses import fields
 from importlib import import_module
+from typing import Any
 
 from l2a_agents.controls import CONTROLS
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Selector, Spaces
 
 SELECTORS = {
     "none": "l2a_agents.fixed:Nothing",
@@ -28,9 +31,9 @@ SELECTORS = {
     "random-search": "l2a_agents.search:RandomSearch",
     "cma-es": "l2a_agents.evolution:CMAES",
     "bayes": "l2a_agents.bayes:Bayes",
+    "pgpe": "l2a_agents.pgpe:PGPE",
+    "l2a": "l2a_agents.pgpe:PGPE",
     "reinforce": "l2a_agents.reinforce:Reinforce",
-    "l2a": "l2a_agents.reinforce:Reinforce",
-    "reinforce-candidates": "l2a_agents.reinforce:ReinforceCandidates",
     "dvrl": "l2a_agents.dvrl:DVRL",
     "look-ahead": "l2a_agents.lookahead:LookAhead",
     "ppo": "l2a_agents.sb3_presets:PPOSelector",
@@ -40,7 +43,24 @@ SELECTORS = {
     "td3": "l2a_agents.sb3_presets:TD3Selector",
     "tqc": "l2a_agents.contrib_presets:TQCSelector",
 }
-"""Where each selector's class lies; it is imported when it is asked for, so that none needs another's packages."""
+"""Where each selector's class lies; it is imported when it is looked up, so that none needs another's packages."""
+
+
+def make_selector(name: str, spaces: Spaces, **hyperparameters: Any) -> Selector:
+    """A selector by name, with values laid over the defaults of its ``config_class``.
+
+    Raises:
+        ValueError: unknown name, of the selector or of a hyper-parameter, or a value that is not valid.
+        ModuleNotFoundError: as for :func:`selector_class`.
+    """
+    kind: Any = selector_class(name)
+    config_class = getattr(kind, "config_class", None)
+    valid = [field.name for field in fields(config_class)] if config_class else []
+    for each in hyperparameters:
+        if each not in valid:
+            raise ValueError(_unknown(f"hyper-parameter of {name}", each, valid))
+    selector: Selector = kind(spaces, config_class(**hyperparameters)) if config_class else kind(spaces)
+    return selector
 
 
 def selector_class(name: str) -> type[Selector]:
@@ -52,11 +72,16 @@ def selector_class(name: str) -> type[Selector]:
     """
     plain, at, control = name.partition("@")
     if plain not in SELECTORS and ":" not in plain:
-        near = difflib.get_close_matches(plain, SELECTORS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown selector {plain!r}: {hint}valid are {', '.join(SELECTORS)}")
+        raise ValueError(_unknown("selector", plain, SELECTORS))
     if at and control not in CONTROLS:
         raise ValueError(f"unknown control {control!r} of {plain!r}: valid are {', '.join(CONTROLS)}")
     module, _, attribute = SELECTORS.get(plain, plain).partition(":")
     found: type[Selector] = getattr(import_module(module), attribute)
     return CONTROLS[control](found) if at else found
+
+
+def _unknown(kind: str, given: str, valid: Iterable[str]) -> str:
+    """The message about a name that is none of the valid ones."""
+    near = difflib.get_close_matches(given, valid, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {given!r}: {hint}valid are {', '.join(valid) or 'none'}"

@@ -9,14 +9,14 @@ coin flips would drown in the noise of a step (design note in ``docs/selectors.m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_agents.selector import Action, Observation, Spaces
+from l2a_agents.selector import Action, Configured, Observation, Spaces
 
 COLUMNS = (
     "few_shot_label",
@@ -62,7 +62,7 @@ def summary(observation: Observation) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-class StaticRule:
+class StaticRule(Configured):
     """The part of a selector that learns one theta: it acts by it, and keeps it in a JSON file.
 
     Attributes:
@@ -70,12 +70,12 @@ class StaticRule:
         kept: names of the attributes that are saved beside ``theta``.
     """
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
     file: ClassVar[str]
     kept: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, spaces: Spaces) -> None:
-        self.spaces, self.where = spaces, positions(spaces)
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
+        self.where = positions(spaces)
         self.theta: NDArray[np.floating[Any]] = np.zeros(len(COLUMNS))
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
@@ -83,8 +83,9 @@ class StaticRule:
         return apply_rule(self.theta, observation, self.where)
 
     def save(self, folder: Path) -> None:
-        """Write the file."""
-        state = {"columns": COLUMNS, "theta": self.theta.tolist()} | {name: getattr(self, name) for name in self.kept}
+        """Write the file, hyper-parameters among them."""
+        state = {"config": asdict(self.config), "columns": COLUMNS, "theta": self.theta.tolist()}
+        state |= {name: getattr(self, name) for name in self.kept}
         (folder / self.file).write_text(json.dumps(state, indent=1), encoding="utf-8")
 
     def load(self, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,45 +22,51 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
 from l2a_agents.sb3 import GymnasiumVecEnv
-from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, begins
-
-ROLLOUT = 8
-"""Episodes between two updates of the policy."""
+from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEnv, Observation, Spaces
 
 
-class OnPolicy:
-    """An algorithm that learns from the episodes just played. A subclass names it and has its preset.
+@dataclass(frozen=True)
+class Config(Hyperparameters):
+    """Hyper-parameters of all."""
+
+    rollout: int = 8  # episodes between two updates of the policy
+    learning_rate: float = 0.001  # of Adam
+
+
+class OnPolicy(Configured):
+    """An algorithm that learns from the episodes just played. A subclass names it and has its hyper-parameters.
 
     Attributes:
         algorithm: the algorithm.
         kind: its policies' class.
-        preset: its arguments.
+        preset: its arguments that are no hyper-parameters.
         shape: its policies' arguments.
         file: where the policy is saved.
         mean: the policy's linear layer from the summary to the mean rule.
     """
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
+    config: Config
     algorithm: ClassVar[type[BaseAlgorithm]]
     kind: ClassVar[type[BasePolicy]] = ActorCriticPolicy
-    preset: ClassVar[Mapping[str, Any]]
+    preset: ClassVar[Mapping[str, Any]] = {"gamma": 1.0, "gae_lambda": 1.0}
     shape: ClassVar[Mapping[str, Any]] = {"net_arch": [], "log_std_init": 0.0}
     file: ClassVar[str]
     mean: ClassVar[str] = "action_net"
 
-    def __init__(self, spaces: Spaces) -> None:
-        self.spaces, self.where = spaces, positions(spaces)
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        super().__init__(spaces, config)
+        self.where = positions(spaces)
         self.policy: BasePolicy | None = None
         self.theta = np.zeros(len(self.where), dtype=np.float32)
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Weights under the rule that the policy chooses when an episode begins: its mean, or a drawn one."""
-        if self.policy is not None and begins(observation):
+        if self.policy is not None and self.spaces.begins(observation):
             self.theta, _ = self.policy.predict(summary(observation), deterministic=deterministic)
         return apply_rule(self.theta, observation, self.where)
 
@@ -68,7 +75,7 @@ class OnPolicy:
         episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True)
         envs = GymnasiumVecEnv(episodes)
         with _global_generators_kept():
-            rollout = max(1, ROLLOUT // num_envs)
+            rollout = max(1, self.config.rollout // num_envs)
             model = self._model(envs, rollout, seed)
             if self.policy is not None:  # training that was interrupted goes on
                 model.policy.load_state_dict(self.policy.state_dict())
@@ -80,8 +87,16 @@ class OnPolicy:
         envs.close()
 
     def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
-        settings = {"n_steps": rollout, **self.preset}
-        return self.algorithm(self.kind, envs, seed=seed, device="cpu", policy_kwargs=dict(self.shape), **settings)
+        return self._new(envs, seed, n_steps=rollout)
+
+    def _new(self, envs: VecEnv, seed: int, **arguments: Any) -> BaseAlgorithm:
+        """The algorithm with its preset and hyper-parameters."""
+        arguments = {"device": "cpu", "policy_kwargs": dict(self.shape), **self.preset, **self._tuned(), **arguments}
+        return self.algorithm(self.kind, envs, seed=seed, **arguments)
+
+    def _tuned(self) -> dict[str, Any]:
+        """The hyper-parameters as the algorithm's arguments."""
+        return {name: value for name, value in asdict(self.config).items() if name != "rollout"}
 
     def _log_interval(self, rollout: int, num_envs: int) -> int:
         """A line a rollout, as the algorithm counts: rollouts."""
@@ -104,6 +119,14 @@ class OnPolicy:
         self.policy.load_state_dict(state)
 
 
+@dataclass(frozen=True)
+class OffPolicyConfig(Config):
+    """Hyper-parameters of all that learn from a replay buffer."""
+
+    batch_size: int = 32  # episodes in a step of the gradient
+    buffer_size: int = 2000  # episodes that are kept
+
+
 class OffPolicy(OnPolicy):
     """An algorithm that learns a critic from all episodes so far, and the policy from the critic.
 
@@ -111,23 +134,21 @@ class OffPolicy(OnPolicy):
     with, are most often near its bound. Rewards are divided by their running deviation, so that the preset holds
     whatever their scale.
 
-    Attributes:
-        spread: deviation with which the policy draws rules at the start, in units of their bound, if it learns one.
     """
 
-    spread: ClassVar[float | None] = None
+    preset: ClassVar[Mapping[str, Any]] = {"gamma": 1.0, "learning_starts": 0}
 
     def _model(self, envs: GymnasiumVecEnv, rollout: int, seed: int) -> BaseAlgorithm:
-        settings = {"learning_starts": 0, "train_freq": (rollout, "step"), **self.preset}
-        scaled = VecNormalize(envs, norm_obs=False)
-        model = self.algorithm(self.kind, scaled, seed=seed, device="cpu", policy_kwargs=dict(self.shape), **settings)
+        model = self._new(VecNormalize(envs, norm_obs=False), seed, train_freq=(rollout, "step"))
+        parameters = dict(model.policy.named_parameters())
         with torch.no_grad():
-            for name, value in model.policy.named_parameters():
-                if name.startswith(f"{self.mean}."):
-                    value.zero_()
-                elif self.spread and name.startswith("actor.log_std."):
-                    value.fill_(np.log(self.spread) if name.endswith("bias") else 0.0)
+            for name, value in self._starts().items():
+                parameters[name].fill_(value)
         return model
+
+    def _starts(self) -> dict[str, float]:
+        """Where the policy's layers start."""
+        return {f"{self.mean}.weight": 0.0, f"{self.mean}.bias": 0.0}
 
     def _log_interval(self, rollout: int, num_envs: int) -> int:
         """A line a rollout, as the algorithm counts: episodes."""

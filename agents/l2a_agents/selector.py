@@ -1,9 +1,9 @@
-"""The one face of every agent, and what it knows of the environment: spaces and names, nothing of models or texts."""
+"""The interface of every selector, and what it knows of the environment: spaces and names, no models or texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -71,26 +71,35 @@ class Wrappers(NamedTuple):
 
 @dataclass(frozen=True)
 class Spaces:
-    """What a selector may know of an environment before the first observation.
+    """What a selector may know of an environment before the first observation; each is an attribute of it as well.
 
     Attributes:
-        columns: names of the candidates' F columns.
+        columns: names of the F columns of ``candidates``.
+        student_columns: names of the entries of ``student``.
+        domain_columns: names of the columns of ``domains``.
+        operator_columns: names of the columns of ``operators``.
+        domains: names of the rows of ``domains``.
+        operators: names of the rows of ``operators``.
         candidates: N.
         steps: T.
     """
 
     columns: tuple[str, ...]
+    student_columns: tuple[str, ...]
+    domain_columns: tuple[str, ...]
+    operator_columns: tuple[str, ...]
+    domains: tuple[str, ...]
+    operators: tuple[str, ...]
     candidates: int
     steps: int
 
-    @staticmethod
-    def of(env: gym.Env[Any, Any]) -> Spaces:
+    @classmethod
+    def from_env(cls, env: gym.Env[Any, Any]) -> Spaces:
         """Read them off an environment."""
-        names = ("columns", "candidates", "steps")
-        return Spaces(*(env.get_wrapper_attr(name) for name in names))
+        return cls(**{field.name: env.get_wrapper_attr(field.name) for field in fields(cls)})
 
     def column(self, name: str) -> int:
-        """The position of a column.
+        """The position of a candidates' column.
 
         Raises:
             ValueError: the environment does not show it.
@@ -101,15 +110,26 @@ class Spaces:
             )
         return self.columns.index(name)
 
+    def progress(self, student: NDArray[np.float32]) -> float:
+        """Share of the episode's steps that were taken, t / T, from the part ``student`` of an observation."""
+        return float(student[self.student_columns.index("progress")])
+
+    def begins(self, observation: Observation) -> bool:
+        """Whether the observation is the first of an episode."""
+        return self.progress(observation["student"]) == 0
+
 
 class Selector(Protocol):
     """Sees observations, returns actions of the mode ``weights``.
 
     Attributes:
         env_options: arguments of the environment that it needs, beyond those of the run.
+        config_class: dataclass of its hyper-parameters, all with defaults; None without any. An instance of it is
+            the constructor's second argument, and the selector's attribute ``config``.
     """
 
     env_options: ClassVar[Mapping[str, Any]]
+    config_class: ClassVar[type[Any] | None]
 
     def __init__(self, spaces: Spaces) -> None: ...
 
@@ -131,6 +151,7 @@ class Fixed:
     """The part of a selector that has nothing to learn."""
 
     env_options: ClassVar[Mapping[str, Any]] = {}
+    config_class: ClassVar[type[Any] | None] = None
 
     def __init__(self, spaces: Spaces) -> None:
         self.spaces = spaces
@@ -145,13 +166,38 @@ class Fixed:
         """Read nothing."""
 
 
-PROGRESS = 5
-"""The column of ``student`` that holds t / T."""
+class Configured:
+    """The part of a selector that has hyper-parameters.
+
+    Args:
+        spaces: of its environment.
+        config: an instance of ``config_class``; None for the defaults.
+    """
+
+    env_options: ClassVar[Mapping[str, Any]] = {}
+    config_class: ClassVar[type[Any] | None]
+
+    def __init__(self, spaces: Spaces, config: Any = None) -> None:
+        assert self.config_class
+        self.spaces = spaces
+        self.config = self.config_class() if config is None else config
 
 
-def begins(observation: Observation) -> bool:
-    """Whether the observation is the first of an episode."""
-    return bool(observation["student"][PROGRESS] == 0)
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Base of a selector's hyper-parameters: finite numbers from 0, and whole numbers from 1 where the default is one.
+
+    Raises:
+        ValueError: another value.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, whole = getattr(self, field.name), isinstance(field.default, int)
+            number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            if not (number and whole <= value < np.inf):
+                valid = "whole numbers from 1" if whole else "finite numbers from 0"
+                raise ValueError(f"{field.name} = {value!r}: valid are {valid}")
 
 
 def spent(info: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.distill.device import resolve_device
@@ -50,9 +51,14 @@ class TaskAdapter:
         """The same task with other arguments of the environment; what is open stays open."""
         return self
 
-    def selector(self, kind: type[Selector], **values: Any) -> Selector:
-        """An untrained selector of a class, for this task."""
-        return kind(Spaces.of(self.env(**kind.env_options)), **values)
+    def selector(self, name: str, **hyperparameters: Any) -> Selector:
+        """An untrained selector for this task.
+
+        Raises:
+            ValueError: unknown name, of the selector or of a hyper-parameter.
+        """
+        spaces = Spaces.from_env(self.env(**selector_class(name).env_options))
+        return make_selector(name, spaces, **hyperparameters)
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import Selector
 from tqdm import tqdm
 
@@ -40,5 +39,5 @@ def compare(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, seed
             rows.append(row_of(job, adapter, selector, seeds, start, spent, kept))
         else:
             job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
-            rows.append(row_of(job, adapter, adapter.selector(selector_class(name)), seeds, start))
+            rows.append(row_of(job, adapter, adapter.selector(name), seeds, start))
     return rows

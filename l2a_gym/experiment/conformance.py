@@ -37,7 +37,7 @@ class SelectorConformance:
 
     def make(self) -> Selector:
         """An untrained one."""
-        return self.kind(Spaces.of(self.make_env()()))
+        return self.kind(Spaces.from_env(self.make_env()()))
 
     @property
     def kind(self) -> type[Selector]:

@@ -44,14 +44,14 @@ TARGETS = ("nyt", "tweets", "amazon", "movie")
 SUITES = {
     "smoke": Suite(
         tasks=(TOY, "hutto/nyt-16"),
-        selectors=("reinforce",),
+        selectors=("pgpe",),
         budget=328,
         seeds=(0, 1),
         students=1,
     ),
     "core": Suite(
         tasks=tuple(f"hutto/{target}-64{noise}" for target in TARGETS for noise in ("-noise40", "")),
-        selectors=(*CHEAP, "reinforce", "ppo", "reinforce@shuffled"),
+        selectors=(*CHEAP, "pgpe", "ppo", "pgpe@shuffled"),
         budget=2000,
         seeds=tuple(range(6)),
     ),
@@ -66,7 +66,7 @@ SUITES = {
             *(f"hutto/{target}-64@generated" for target in TARGETS),
             *("hub/mrpc-100", "hub/mrpc-100@generated"),
         ),
-        selectors=(*CHEAP, "cma-es", "bayes", "reinforce", "dvrl", "ppo", "reinforce@shuffled"),
+        selectors=(*CHEAP, "cma-es", "bayes", "pgpe", "dvrl", "ppo", "pgpe@shuffled"),
         budget=5000,
         seeds=tuple(range(10)),
         students=5,

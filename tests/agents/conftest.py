@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from l2a_agents.registry import SELECTORS
+from l2a_agents.rollout import rollout
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.envs.toy import ToyEnv
@@ -28,8 +29,8 @@ def make_toy() -> MakeEnv:
 
 
 @pytest.fixture(scope="session")
-def face(make_toy: MakeEnv) -> Spaces:
-    return Spaces.of(make_toy())
+def spaces(make_toy: MakeEnv) -> Spaces:
+    return Spaces.from_env(make_toy())
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +54,7 @@ def share() -> Share:
     def measure(selector: Selector) -> float:
         env, shares = ToyEnv(), []
         for seed in range(1000, 1020):
-            (seen, _), total, over = env.reset(seed=seed), 0.0, False
-            while not over:
-                seen, reward, over, _, _ = env.step(selector.act(seen, deterministic=True))
-                total += reward
+            total = sum(step.reward for step in rollout(env, selector.act, seed))
             shares.append(total / env.optimal_return(seed))
         return float(np.mean(shares))
 

@@ -9,20 +9,20 @@ from l2a_agents.fixed import Nothing, RandomHalf, Uniform
 from l2a_agents.selector import MakeEnv, Spaces
 
 
-def test_uniform_gives_all_the_same_full_weight(face: Spaces, observation: dict[str, Any]) -> None:
-    action = Uniform(face).act(observation)
+def test_uniform_gives_all_the_same_full_weight(spaces: Spaces, observation: dict[str, Any]) -> None:
+    action = Uniform(spaces).act(observation)
     assert action.dtype == np.float32
     assert action.tolist() == [1.0] * 32
 
 
-def test_nothing_drops_all(face: Spaces, observation: dict[str, Any]) -> None:
-    action = Nothing(face).act(observation)
+def test_nothing_drops_all(spaces: Spaces, observation: dict[str, Any]) -> None:
+    action = Nothing(spaces).act(observation)
     assert action.dtype == np.float32
     assert action.tolist() == [0.0] * 32
 
 
-def test_random_half_keeps_exactly_half_and_favours_none(face: Spaces, observation: dict[str, Any]) -> None:
-    selector = RandomHalf(face)
+def test_random_half_keeps_exactly_half_and_favours_none(spaces: Spaces, observation: dict[str, Any]) -> None:
+    selector = RandomHalf(spaces)
     kept = np.array([selector.act(observation) for _ in range(400)])
     assert set(np.unique(kept)) == {0, 1}
     assert (kept.sum(1) == 16).all()
@@ -30,18 +30,18 @@ def test_random_half_keeps_exactly_half_and_favours_none(face: Spaces, observati
     assert len({row.tobytes() for row in kept}) == 400
 
 
-def test_random_half_repeats_itself_in_a_new_selector(face: Spaces, observation: dict[str, Any]) -> None:
-    one, two = RandomHalf(face), RandomHalf(face)
+def test_random_half_repeats_itself_in_a_new_selector(spaces: Spaces, observation: dict[str, Any]) -> None:
+    one, two = RandomHalf(spaces), RandomHalf(spaces)
     for _ in range(3):
         assert np.array_equal(one.act(observation), two.act(observation))
 
 
-def test_random_half_of_an_odd_number(face: Spaces, observation: dict[str, Any]) -> None:
+def test_random_half_of_an_odd_number(spaces: Spaces, observation: dict[str, Any]) -> None:
     odd = observation | {"candidates": observation["candidates"][:7]}
-    assert RandomHalf(face).act(odd).sum() == 3
+    assert RandomHalf(spaces).act(odd).sum() == 3
 
 
-def test_training_spends_nothing(face: Spaces) -> None:
+def test_training_spends_nothing(spaces: Spaces) -> None:
     class NoEnv(MakeEnv):
         def __call__(self, **_: object) -> Any:
             raise AssertionError("no environment is needed")
@@ -51,5 +51,5 @@ def test_training_spends_nothing(face: Spaces) -> None:
     make_env = NoEnv("none")
     logged: list[int] = []
     for kind in (Uniform, Nothing, RandomHalf):
-        kind(face).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))
+        kind(spaces).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))
     assert logged == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import exp, log, sqrt
 from typing import Any
 
@@ -29,6 +30,11 @@ from l2a_gym.envs.toy import ToyEnv
 WITHOUT_CHANCE = [TeacherConfidence, Similarity, MooreLewis, MaxKL, Prototype, LossCurriculum, EL2N, MetaGradient]
 
 
+def spaces_of(column: str) -> Spaces:
+    """Spaces of an environment that shows one column."""
+    return replace(Spaces.from_env(ToyEnv()), columns=(column,))
+
+
 def seen(values: list[float], progress: float = 0.5) -> dict[str, Any]:
     """An observation with one column."""
     student = np.zeros(7, dtype=np.float32)
@@ -37,14 +43,14 @@ def seen(values: list[float], progress: float = 0.5) -> dict[str, Any]:
 
 
 def weights(kind: type[OneColumn], values: list[float], progress: float = 0.5) -> Any:
-    return kind(Spaces((kind.column,), len(values), 10)).act(seen(values, progress))  # type: ignore[attr-defined]
+    return kind(spaces_of(kind.column)).act(seen(values, progress))  # type: ignore[attr-defined]
 
 
 def toy_of(kind: type[OneColumn]) -> tuple[Spaces, dict[str, Any]]:
     """What the toy shows the selector, in the middle of an episode."""
     env = ToyEnv(**kind.env_options)
     env.reset(seed=5)
-    return Spaces.of(env), env.step(np.ones(32, dtype=np.float32))[0]
+    return Spaces.from_env(env), env.step(np.ones(32, dtype=np.float32))[0]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +63,9 @@ def toy_of(kind: type[OneColumn]) -> tuple[Spaces, dict[str, Any]]:
     ],
 )
 def test_the_best_of_a_column_are_kept(kind: type[TopShare], column: str, kept: int) -> None:
-    face, observation = toy_of(kind)
-    action = kind(face).act(observation)
-    values = kind.sign * observation["candidates"][:, face.columns.index(column)]
+    spaces, observation = toy_of(kind)
+    action = kind(spaces).act(observation)
+    values = kind.sign * observation["candidates"][:, spaces.columns.index(column)]
     assert set(action.tolist()) == {0.0, 1.0}
     assert action.sum() == kept
     assert values[action == 1].min() > values[action == 0].max()
@@ -69,15 +75,15 @@ def test_the_lowest_cross_entropy_difference_is_kept() -> None:
     assert weights(MooreLewis, [-0.9, 0.3, -0.2, 0.1]).tolist() == [1, 0, 1, 0]
 
 
-def test_ties_go_to_the_first(face: Spaces, observation: dict[str, Any]) -> None:
+def test_ties_go_to_the_first(spaces: Spaces, observation: dict[str, Any]) -> None:
     flat = {"candidates": np.zeros_like(observation["candidates"])}
-    assert Similarity(face).act(flat).tolist() == [1.0] * 8 + [0.0] * 24
+    assert Similarity(spaces).act(flat).tolist() == [1.0] * 8 + [0.0] * 24
 
 
 @pytest.mark.parametrize("kind", WITHOUT_CHANCE)
 def test_permutation_of_candidates_permutes_the_action(kind: type[OneColumn]) -> None:
-    face, observation = toy_of(kind)
-    selector: Any = kind(face)
+    spaces, observation = toy_of(kind)
+    selector: Any = kind(spaces)
     order = np.random.default_rng(0).permutation(32)
     shuffled = observation | {"candidates": observation["candidates"][order]}
     action = selector.act(observation)
@@ -89,7 +95,7 @@ def test_permutation_of_candidates_permutes_the_action(kind: type[OneColumn]) ->
 
 
 def dsir(values: list[float], steps: int, progress: float = 0.5) -> Any:
-    selector = DSIR(Spaces(("importance",), len(values), 10))
+    selector = DSIR(spaces_of("importance"))
     return np.array([selector.act(seen(values, progress)) for _ in range(steps)])
 
 
@@ -99,7 +105,7 @@ def test_one_of_two_is_drawn_in_proportion_to_its_importance() -> None:
     class Close(DSIR):
         SPREAD = 0.5
 
-    selector = Close(Spaces(("importance",), 2, 10))
+    selector = Close(spaces_of("importance"))
     kept = np.array([selector.act(seen([0.2, -0.3])) for _ in range(4000)])
     assert (kept.sum(1) == 1).all()
     assert kept[:, 0].mean() == pytest.approx(1 / (1 + exp(-1)), abs=0.03)
@@ -123,7 +129,7 @@ def test_alike_texts_are_kept_alike_and_draws_differ_from_step_to_step() -> None
 
 
 def test_draws_are_the_same_in_every_episode() -> None:
-    selector = DSIR(Spaces(("importance",), 8, 3))
+    selector = DSIR(spaces_of("importance"))
     one, two = ([selector.act(seen([0.3] * 8, t / 3)) for t in range(3)] for _ in range(2))
     assert np.array_equal(one, two)
     assert not np.array_equal(one[0], one[1])
@@ -204,6 +210,6 @@ def test_the_oracle_keeps_what_is_clean() -> None:
     assert weights(Oracle, [1, 0, 0, 1]).tolist() == [1, 0, 0, 1]
 
 
-def test_a_column_that_is_not_shown_is_named(face: Spaces, observation: dict[str, Any]) -> None:
+def test_a_column_that_is_not_shown_is_named(spaces: Spaces, observation: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"needs the column 'clean'; the environment shows domain=target, .*agreement"):
-        Oracle(face).act(observation)
+        Oracle(spaces).act(observation)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import l2a_agents
 import numpy as np
 import pytest
-from l2a_agents.registry import SELECTORS, selector_class
+from l2a_agents.registry import SELECTORS, make_selector, selector_class
+from l2a_agents.rollout import rollout
 from l2a_agents.selector import MakeEnv, Spaces, spent
 
 from l2a_gym.envs.toy import ToyEnv
@@ -30,13 +33,9 @@ def test_every_selector_can_play_the_toy(name: str, can_be_had: Callable[[str], 
     can_be_had(name)
     env = toy_of(name)().unwrapped
     assert isinstance(env, ToyEnv)
-    selector = selector_class(name)(Spaces.of(env))
-    observation, over = env.reset(seed=0)[0], False
-    total = 0.0
-    while not over:
-        observation, reward, over, _, info = env.step(selector.act(observation))
-        total += reward
-    assert spent(info) == EPISODE
+    steps = list(rollout(env, make_selector(name, Spaces.from_env(env)).act, seed=0))
+    total = sum(step.reward for step in steps)
+    assert spent(steps[-1].info) == EPISODE
     assert total <= env.optimal_return(0)
     if name == "uniform":
         env.reset(seed=0)
@@ -51,7 +50,7 @@ def test_the_oracle_asks_for_its_column() -> None:
     kind = selector_class("oracle")
     assert kind.env_options == {"features": ["clean"]}
     clean = np.array([[1], [0]], dtype=np.float32)
-    assert kind(Spaces(("clean",), 2, 1)).act({"candidates": clean}).tolist() == [1, 0]
+    assert kind(replace(Spaces.from_env(ToyEnv()), columns=("clean",))).act({"candidates": clean}).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_a_name_that_is_near_to_none_gets_no_guess() -> None:
 
 
 def test_a_selector_of_ones_own_is_a_module_and_a_class(
-    face: Spaces, observation: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spaces: Spaces, observation: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_module.py").write_text(
         "import numpy as np\n"
@@ -81,12 +80,45 @@ def test_a_selector_of_ones_own_is_a_module_and_a_class(
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(tmp_path)
-    action = selector_class("my_module:MySelector")(face).act(observation)
-    assert np.array_equal(action, observation["candidates"][:, face.column("all_data_label")])
+    action = selector_class("my_module:MySelector")(spaces).act(observation)
+    assert np.array_equal(action, observation["candidates"][:, spaces.column("all_data_label")])
     with pytest.raises(AttributeError, match="YourSelector"):
         selector_class("my_module:YourSelector")
     with pytest.raises(ModuleNotFoundError, match="your_module"):
         selector_class("your_module:MySelector")
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_hyperparameters_are_laid_over_the_defaults(
+    name: str, spaces: Spaces, can_be_had: Callable[[str], None]
+) -> None:
+    can_be_had(name)
+    defaults: Any = selector_class(name).config_class
+    if defaults is None:
+        with pytest.raises(ValueError, match=f"unknown hyper-parameter of {name} 'sigma': valid are none"):
+            make_selector(name, spaces, sigma=1.0)
+        return
+    for field in fields(defaults):
+        for control in ("", "@frozen", "@shuffled"):
+            selector: Any = make_selector(name + control, spaces, **{field.name: 2})
+            assert selector.config == replace(defaults(), **{field.name: 2})
+    assert make_selector(name, spaces).config == defaults()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sigm": 1.0}, "unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'? valid are sigma, learning_rate"),
+        ({"sigma": -1.0}, "sigma = -1.0: valid are finite numbers from 0"),
+        ({"sigma": float("nan")}, "sigma = nan: valid are finite numbers from 0"),
+        ({"sigma": "1"}, "sigma = '1': valid are finite numbers from 0"),
+        ({"window": 0}, "window = 0: valid are whole numbers from 1"),
+        ({"window": 2.5}, "window = 2.5: valid are whole numbers from 1"),
+    ],
+)
+def test_a_hyperparameter_that_is_not_valid_is_named(spaces: Spaces, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_selector("pgpe", spaces, **values)
 
 
 def imported(code: str) -> set[str]:
@@ -100,7 +132,7 @@ def test_no_agent_imports_the_environment() -> None:
     for package in ("stable_baselines3", "sb3_contrib", "cma", "optuna"):
         pytest.importorskip(package, reason=f"a module needs {package}")
     modules = [module.name for module in pkgutil.iter_modules(l2a_agents.__path__)]
-    assert {"reinforce", "sb3_presets", "rule", "registry"} <= set(modules)
+    assert {"pgpe", "sb3_presets", "rule", "registry"} <= set(modules)
     found = imported("\n".join(f"import l2a_agents.{name}" for name in modules))
     assert "l2a_agents" in found
     assert "stable_baselines3" in found
@@ -108,5 +140,5 @@ def test_no_agent_imports_the_environment() -> None:
 
 
 def test_the_registry_imports_no_selectors_packages() -> None:
-    found = imported("from l2a_agents.registry import selector_class\nselector_class('reinforce')")
+    found = imported("from l2a_agents.registry import selector_class\nselector_class('pgpe')")
     assert not {"stable_baselines3", "sb3_contrib", "optuna", "cma", "torch", "l2a_gym"} & found

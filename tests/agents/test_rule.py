@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from l2a_agents.registry import SELECTORS, selector_class
+import torch
+from l2a_agents.registry import SELECTORS, make_selector, selector_class
+from l2a_agents.rollout import rollout
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise, summary
 from l2a_agents.selector import MakeEnv, Spaces
 from numpy.typing import NDArray
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 from l2a_gym.envs.toy import ToyEnv
 
 SEARCHES = ("random-search", "cma-es", "bayes", "look-ahead")
-LEARNERS = (*SEARCHES, "reinforce", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
+LEARNERS = (*SEARCHES, "pgpe", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
 THETA = np.array([0.3, 2.0, -0.5, 0.2, 1.0, -0.7], dtype=np.float32)
 
 
@@ -32,14 +36,14 @@ def by_hand(env: ToyEnv, candidates: NDArray[np.float32], theta: NDArray[np.floa
 # The rule
 
 
-def test_the_rule_is_its_formula(face: Spaces, observation: dict[str, Any]) -> None:
-    action = apply_rule(THETA, observation, positions(face))
+def test_the_rule_is_its_formula(spaces: Spaces, observation: dict[str, Any]) -> None:
+    action = apply_rule(THETA, observation, positions(spaces))
     assert action.dtype == np.float32
     np.testing.assert_allclose(action, by_hand(ToyEnv(), observation["candidates"], THETA), atol=1e-5)
 
 
-def test_theta_zero_weights_all_alike(face: Spaces, observation: dict[str, Any]) -> None:
-    assert apply_rule(np.zeros(6), observation, positions(face)).tolist() == [0.5] * 32
+def test_theta_zero_weights_all_alike(spaces: Spaces, observation: dict[str, Any]) -> None:
+    assert apply_rule(np.zeros(6), observation, positions(spaces)).tolist() == [0.5] * 32
 
 
 def test_one_deviation_decides_between_full_weight_and_drop() -> None:
@@ -51,11 +55,11 @@ def test_one_deviation_decides_between_full_weight_and_drop() -> None:
         np.testing.assert_allclose(action, np.tile([high, low], 8), atol=1e-6)
 
 
-def test_only_the_rules_columns_count(face: Spaces, observation: dict[str, Any]) -> None:
-    where = positions(face)
-    assert [face.columns[i] for i in where] == list(COLUMNS)
+def test_only_the_rules_columns_count(spaces: Spaces, observation: dict[str, Any]) -> None:
+    where = positions(spaces)
+    assert [spaces.columns[i] for i in where] == list(COLUMNS)
     other = observation["candidates"].copy()
-    other[:, [i for i in range(len(face.columns)) if i not in where]] = 0.123
+    other[:, [i for i in range(len(spaces.columns)) if i not in where]] = 0.123
     assert np.array_equal(apply_rule(THETA, {"candidates": other}, where), apply_rule(THETA, observation, where))
 
 
@@ -67,10 +71,10 @@ def test_standardised_columns_have_mean_zero_and_deviation_one() -> None:
     np.testing.assert_allclose(z.std(0), [1, 1, 0, 1], atol=1e-9)
 
 
-def test_scale_and_shift_of_a_column_do_not_count(face: Spaces, observation: dict[str, Any]) -> None:
+def test_scale_and_shift_of_a_column_do_not_count(spaces: Spaces, observation: dict[str, Any]) -> None:
     moved = observation["candidates"].astype(np.float64) * 0.5 + 0.25
-    action = apply_rule(THETA, {"candidates": moved}, positions(face))
-    np.testing.assert_allclose(action, apply_rule(THETA, observation, positions(face)), atol=1e-6)
+    action = apply_rule(THETA, {"candidates": moved}, positions(spaces))
+    np.testing.assert_allclose(action, apply_rule(THETA, observation, positions(spaces)), atol=1e-6)
 
 
 # Random draws go by place; two look at columns that the toy shows on request alone; and where all losses are the same,
@@ -80,7 +84,7 @@ BY_PLACE = ("random-half", "dsir", "oracle", "moore-lewis", "loss-curriculum", "
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name not in BY_PLACE])
 def test_every_selector_treats_candidates_alike(
-    face: Spaces,
+    spaces: Spaces,
     make_toy: MakeEnv,
     start: dict[str, Any],
     observation: dict[str, Any],
@@ -89,7 +93,7 @@ def test_every_selector_treats_candidates_alike(
 ) -> None:
     """A rule's means are sums in another order, which may move float32's last digit."""
     can_be_had(name)
-    selector = selector_class(name)(face)
+    selector = selector_class(name)(spaces)
     selector.train(make_toy, 21 * 20, 0, lambda *_: None)
     plain = [selector.act(seen) for seen in (start, observation)]
     if name in LEARNERS:
@@ -99,6 +103,23 @@ def test_every_selector_treats_candidates_alike(
         for action, seen in zip(plain, (start, observation), strict=True):
             shuffled = seen | {"candidates": seen["candidates"][order]}
             np.testing.assert_allclose(selector.act(shuffled), action[order], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", [*LEARNERS, "exp3", "thompson"])
+def test_the_seed_alone_decides_what_is_learnt(
+    spaces: Spaces, make_toy: MakeEnv, name: str, can_be_had: Callable[[str], None]
+) -> None:
+    can_be_had(name)
+    actions = []
+    for seed, state in ((0, 1), (0, 2), (1, 1)):
+        random.seed(state)
+        np.random.seed(state)  # noqa: NPY002 - what no selector may depend on
+        torch.manual_seed(state)
+        selector = make_selector(name, spaces)
+        selector.train(make_toy, 21 * 30, seed, lambda *_: None)
+        actions.append([step.action for step in rollout(ToyEnv(), selector.act, 9)])
+    assert np.array_equal(actions[0], actions[1])
+    assert not np.array_equal(actions[0], actions[2])
 
 
 def test_summary_forgets_the_order_but_no_part_that_it_is_made_of(observation: dict[str, Any]) -> None:
@@ -113,15 +134,13 @@ def test_summary_forgets_the_order_but_no_part_that_it_is_made_of(observation: d
 # Its bound
 
 
-def test_the_bound_leaves_room_for_a_rule_near_the_optimum(face: Spaces) -> None:
+def test_the_bound_leaves_room_for_a_rule_near_the_optimum(spaces: Spaces) -> None:
     """A rule along the usefulness, as steep as it may be, reaches 97 % of the optimum."""
     deviations = np.array([0, 0.7 * 2 * 8**-0.5, 0, 0, 0.3 * 0.5, 0])  # of the terms of u
     theta = deviations / deviations.max() * BOUND
     env, reached, best = ToyEnv(), 0.0, 0.0
     for seed in range(20):
-        (observation, _), over = env.reset(seed=seed), False
-        while not over:
-            observation, reward, over, _, _ = env.step(apply_rule(theta, observation, positions(face)))
-            reached += reward
+        act = partial(apply_rule, theta, where=positions(spaces))
+        reached += sum(step.reward for step in rollout(env, act, seed))
         best += env.optimal_return(seed)
     assert reached >= 0.97 * best

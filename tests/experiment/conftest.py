@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.job import Job, attempt
 from l2a_gym.experiment.rows import Checkpoint, Row, Student
-from l2a_gym.experiment.run import Run
+from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.store import Prepared
 
 MakeRow = Callable[..., Row]
@@ -26,11 +27,11 @@ def row(task: str, selector: str, seed: int, score: float, **values: Any) -> Row
     fields = {
         "budget": 1000,
         "spent": 1000 if learns else 0,
-        "top": 0.9,
+        "reference_score": 0.9,
         "students": (Student(0, score - 0.01, score, ""), Student(1, score + 0.01, score, "")),
         "curve": (*curve, Checkpoint(1000 if learns else 0, score)),
-        "chosen": {"books": [0.5, 0.25], "songs": [0.5, 0.75]},
-        "used": {"source": [1.0, 1.0], "swap": [0.0, 0.0]},
+        "domain_share": {"books": [0.5, 0.25], "songs": [0.5, 0.75]},
+        "operator_share": {"source": [1.0, 1.0], "swap": [0.0, 0.0]},
         "settings": {"student": "tiny"},
         "options": {},
         "prepared": f"{task}-0",
@@ -62,13 +63,13 @@ def make_rows() -> MakeRows:
 
 @pytest.fixture(scope="session")
 def toy_job() -> Job:
-    return Job("toy", "reinforce", seed=0, budget=200, students=2)
+    return Job("toy", "pgpe", seed=0, budget=200, students=2)
 
 
 @pytest.fixture(scope="session")
 def small_job(small: dict[str, Any]) -> Job:
     settings = {"device": "cpu", "checkpoint": small["checkpoint"]}
-    return Job(small["task"], "reinforce", seed=0, budget=60, students=2, settings=settings)
+    return Job(small["task"], "pgpe", seed=0, budget=60, students=2, settings=settings)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +80,7 @@ def toy_row(toy_job: Job) -> Row:
 @pytest.fixture(scope="session")
 def small_rows(small_job: Job) -> list[Row]:
     """Rows of three selectors on the small task."""
-    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "reinforce")]
+    return [row_of(replace(small_job, selector=name)) for name in ("uniform", "oracle", "pgpe")]
 
 
 def row_of(job: Job) -> Row:
@@ -99,6 +100,12 @@ def run(small: dict[str, Any]) -> Run:
     return Run(algo="similarity", **small, budget=77, seed=3)
 
 
-@pytest.fixture(scope="module")
-def prepared(run: Run) -> Prepared:
-    return run.environment().world.prepared
+@pytest.fixture(scope="session")
+def adapter(small: dict[str, Any]) -> DistillAdapter:
+    """The small task, opened once."""
+    return DistillAdapter(small["task"], {name: value for name, value in small.items() if name != "task"})
+
+
+@pytest.fixture(scope="session")
+def prepared(adapter: DistillAdapter) -> Prepared:
+    return adapter.prepared

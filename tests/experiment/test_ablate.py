@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_gym.experiment.evaluate import better_teacher, final_student, score_teacher, student_seeds
+from l2a_gym.experiment.runner import export_student, train
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment import ablate as module
@@ -26,9 +28,7 @@ from l2a_gym.experiment.ablate import (
     train_students,
 )
 from l2a_gym.experiment.ablation_table import as_csv, effects, markdown, t_interval
-from l2a_gym.experiment.evaluate import better_teacher, final_student, score_teacher, student_seeds
 from l2a_gym.experiment.run import Run, load_run, load_selector, new_selector
-from l2a_gym.experiment.runner import export_student, train
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + 4 * (2 + 1)
@@ -39,7 +39,7 @@ OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-sho
 
 @pytest.fixture(scope="module")
 def plan(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ablation:
-    settings = {"algo": "reinforce", "budget": 4 * EPISODE, "num_envs": 1, "seeds": 2, "export_steps": 3}
+    settings = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "seeds": 2, "export_steps": 3}
     return Ablation(**small, **settings, out=tmp_path_factory.mktemp("ablation") / "whole")
 
 
@@ -328,7 +328,7 @@ def test_effects_are_plain_arithmetic() -> None:
 def test_the_table_in_markdown(plan: Ablation) -> None:
     text = markdown(replace(plan, seeds=4), effects(made_up("full", FULL) + made_up("other", OTHER), TWO))
     lines = text.splitlines()
-    assert lines[0] == f"# Ablation of reinforce on {plan.task}"
+    assert lines[0] == f"# Ablation of pgpe on {plan.task}"
     assert lines[2].split(" | ")[-3:] == ["test %", "less full", "less few-shot teacher |"]
     assert lines[4] == "| full | all-data | uniform | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
     assert lines[5] == "| other | all-data | uniform | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"

@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard
 
 from l2a_gym.experiment.card import model_card
-from l2a_gym.experiment.run import Run
+from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.store import Prepared
 
 SCORES = {

@@ -16,6 +16,7 @@ from l2a_gym.errors import UserError
 from l2a_gym.experiment.executors import EXECUTORS, LOST, execute_locally, execute_on_ray
 from l2a_gym.experiment.job import Job
 from l2a_gym.experiment.rows import Failure, Row
+from l2a_gym.experiment.seeds import training_seed
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
 SUICIDE = """
@@ -68,7 +69,7 @@ def test_a_workers_death_costs_its_job_alone(
 ) -> None:
     address = request.getfixturevalue("cluster") if name == "ray" else ""
     jobs = [replace(toy_job, selector="suicidal:Suicidal", seed=seed) for seed in range(4)]
-    (tmp_path / "suicidal.py").write_text(SUICIDE.format(seed=jobs[1].training_seed), encoding="utf-8")
+    (tmp_path / "suicidal.py").write_text(SUICIDE.format(seed=training_seed("toy", 1)), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     results = by_key(EXECUTORS[name](jobs, 2, address))
     lost = [each for each in results.values() if isinstance(each, Failure)]

@@ -18,7 +18,7 @@ import pytest
 from l2a_gym.cache import hashes
 
 EPISODE = 1 + (1 + 1)  # a dev pass, then a step of an update and a dev pass
-SETTINGS = {"algo": "reinforce", "budget": 4 * EPISODE, "num_envs": 1, "student_seeds": 1, "export_steps": 1}
+SETTINGS = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "student_seeds": 1, "export_steps": 1}
 Do = Callable[..., dict[str, Any]]
 
 
@@ -159,7 +159,7 @@ ALL = (truncated, empty, zeroed, missing, shape, swapped)
 RUN = {
     "config.json": (truncated, missing, shape, swapped),
     "selector/progress.json": (truncated, zeroed, shape),
-    "selector/reinforce.json": ALL,
+    "selector/pgpe.json": ALL,
     "selector/.l2a-gym": (truncated, missing),
     "selector": (swapped,),
     "comparison.json": ALL,

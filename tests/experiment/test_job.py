@@ -11,12 +11,12 @@ import pytest
 import torch
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Spaces
+from l2a_gym.experiment.evaluate import score_student, score_teacher
 
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillArena
-from l2a_gym.experiment.evaluate import score_student, score_teacher
 from l2a_gym.experiment.job import Job, attempt, one_thread, options_of
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
 from l2a_gym.experiment.suite import SUITES
@@ -73,7 +73,7 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
     assert row.spent == row.curve[-1].spent
     make_env = MakeEnv("l2a_gym:L2A-Distill-v0", **small)
     env = make_env()
-    selector = selector_class("reinforce")(Spaces.of(env))
+    selector = selector_class("pgpe")(Spaces.from_env(env))
     with one_thread():
         selector.train(make_env, PAIR, small_job.training_seed, lambda *_: None)
         returns = []

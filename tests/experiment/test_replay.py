@@ -19,8 +19,10 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "replay.py"
 
 def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) -> None:
     findings = list(replay([*small_rows, toy_row]))
-    assert [(finding.confirmed, finding.apart, finding.note) for finding in findings] == [(True, 0.0, "")] * 4
-    assert str(findings[-1]) == "confirmed: reinforce on toy, seed 0: exactly"
+    assert [(finding.confirmed, finding.largest_difference, finding.note) for finding in findings] == [
+        (True, 0.0, "")
+    ] * 4
+    assert str(findings[-1]) == "confirmed: pgpe on toy, seed 0: exactly"
 
 
 def forged(row: Row, **changes: Any) -> Row:
@@ -35,7 +37,7 @@ def other_actions(student: Student, change: slice) -> str:
 
 
 @pytest.mark.parametrize(
-    ("forge", "complaint"),
+    ("forge", "mismatch"),
     [
         (lambda row: forged(row, score=row.students[1].score + 0.01), "student 2's score is"),
         (
@@ -52,17 +54,17 @@ def other_actions(student: Student, change: slice) -> str:
         (lambda row: forged(row, seed=row.students[0].seed), "student 2 has the seed"),
         (lambda row: replace(row, seed=row.seed + 1), "student 1 has the seed"),
         (lambda row: replace(row, settings={**row.settings, "stepps": 60}), "are not an environment's: "),
-        (lambda row: replace(row, top=row.top - 0.01), "top is"),
+        (lambda row: replace(row, reference_score=row.reference_score - 0.01), "reference score is"),
         (lambda row: replace(row, curve=(replace(row.curve[-1], episode_return=9.0),)), "curve's end is"),
-        (lambda row: replace(row, chosen={**row.chosen, "films": [0.9] * 4}), "share of domains is"),
-        (lambda row: replace(row, used={"source": [1.0] * 4}), "share of operators is"),
+        (lambda row: replace(row, domain_share={**row.domain_share, "films": [0.9] * 4}), "share of domains is"),
+        (lambda row: replace(row, operator_share={"source": [1.0] * 4}), "share of operators is"),
     ],
 )
-def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, complaint: str) -> None:
+def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, mismatch: str) -> None:
     (finding,) = replay([forge(small_rows[-1])])
     assert not finding.confirmed
-    assert any(complaint in each for each in finding.complaints), finding.complaints
-    assert str(finding).startswith("REFUTED: reinforce on ")
+    assert any(mismatch in each for each in finding.mismatches), finding.mismatches
+    assert str(finding).startswith("REFUTED: pgpe on ")
 
 
 def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -> None:
@@ -71,7 +73,7 @@ def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -
     assert not next(replay([row])).confirmed
     finding = next(replay([row], tolerance=1e-4))
     assert finding.confirmed
-    assert finding.apart == pytest.approx(1e-5)
+    assert finding.largest_difference == pytest.approx(1e-5)
     assert "prepared files were others (0123456789abcdef, here " in finding.note
 
 
@@ -82,8 +84,8 @@ def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
-    honest = "confirmed: reinforce on toy, seed 0: exactly"
+    honest = "confirmed: pgpe on toy, seed 0: exactly"
     assert call(toy_row) == (0, [f"1/1 {honest}", "1 of 1 rows confirmed"])
-    code, lines = call(toy_row, replace(toy_row, top=0.5))
+    code, lines = call(toy_row, replace(toy_row, reference_score=0.5))
     assert (code, lines[0], lines[2]) == (1, f"1/2 {honest}", "1 of 2 rows confirmed")
-    assert lines[1].startswith("2/2 REFUTED: reinforce on toy, seed 0: top is ")
+    assert lines[1].startswith("2/2 REFUTED: pgpe on toy, seed 0: reference score is ")

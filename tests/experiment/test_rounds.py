@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_gym.experiment.runner import evaluate_run, train
 from safetensors.numpy import load_file
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.experiment.rounds import FLOOR, last_round, mean_weight, renew_pool, rounds_of
 from l2a_gym.experiment.run import Run, load_run, new_selector
-from l2a_gym.experiment.runner import evaluate_run, train
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 EPISODE = 1 + 4 * (2 + 1)
@@ -34,7 +34,7 @@ def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("rounds")
     (folder / "pool.json").write_text(json.dumps(POOL))
     settings = {"budget": 8 * EPISODE, "num_envs": 1, "student_seeds": 2, "export_steps": 6, "rounds": 2}
-    return Run(algo="reinforce", **small, **settings, pool=str(folder / "pool.json"), out=folder / "whole")
+    return Run(algo="pgpe", **small, **settings, pool=str(folder / "pool.json"), out=folder / "whole")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def test_l2a_stands_for_a_generated_pool_and_a_long_schedule() -> None:
-    run, other = Run(algo="l2a"), Run(algo="reinforce")
+    run, other = Run(algo="l2a"), Run(algo="pgpe")
     assert (run.pool, other.pool) == ("generated", "lexical")
     assert (run.export_steps, other.export_steps) == (200, 100)
     assert (run.student, run.export_student, other.export_student) == ("tiny", "pruned", "tiny")

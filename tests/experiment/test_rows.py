@@ -39,7 +39,7 @@ def test_a_row_survives_its_line(toy_row: Row, tmp_path: Path) -> None:
     for _ in range(2):
         append(file, toy_row.as_json())
     assert [row.as_json() for row in read_rows(file)] == [toy_row.as_json()] * 2
-    assert read_rows(file)[0].key == ("toy", "reinforce", 0)
+    assert read_rows(file)[0].key == ("toy", "pgpe", 0)
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_overwritten(toy_row: Row, tmp_path: Path) -> None:
@@ -70,15 +70,15 @@ def test_a_row_in_another_encoding_is_named(toy_row: Row, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"top": float("nan")}, "NaN is no finite number"),
-        ({"top": float("-inf")}, "-Infinity is no finite number"),
-        ({"top": "0.9"}, "top: str is neither"),
+        ({"reference_score": float("nan")}, "NaN is no finite number"),
+        ({"reference_score": float("-inf")}, "-Infinity is no finite number"),
+        ({"reference_score": "0.9"}, "reference_score: str is neither"),
         ({"seed": 1.5}, "seed: float is not"),
         ({"students": []}, "students or curve are empty"),
         ({"students": [5]}, "must be a mapping"),
         ({"students": [{"seed": 1, "score": None, "episode_return": 0, "actions": ""}]}, "score: None is neither"),
-        ({"chosen": {"books": "all"}}, "chosen: value of key 'books'"),
-        ({"used": {"source": []}}, "a list of shares is empty"),
+        ({"domain_share": {"books": "all"}}, "domain_share: value of key 'books'"),
+        ({"operator_share": {"source": []}}, "a list of shares is empty"),
         ({"budget": 0}, "budget is 0"),
         ({"note": 1}, "unexpected keyword argument 'note'"),
     ],
@@ -93,7 +93,11 @@ def test_a_row_of_another_shape_is_named(toy_row: Row, tmp_path: Path, values: d
 def test_numbers_that_json_can_write_and_floats_cant_hold_are_named(toy_row: Row, tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     for number in ("1e999", "9" * 5000, "[" * 100_000):
-        file.write_text(toy_row.as_json().replace(f'"top": {toy_row.top}', f'"top": {number}') + "\n", encoding="utf-8")
+        file.write_text(
+            toy_row.as_json().replace(f'"reference_score": {toy_row.reference_score}', f'"reference_score": {number}')
+            + "\n",
+            encoding="utf-8",
+        )
         with pytest.raises(UserError, match=r"rows\.jsonl, line 1, is no row of a benchmark"):
             read_rows(file)
 

@@ -14,17 +14,17 @@ import pytest
 import torch
 from filelock import FileLock
 from l2a_agents.episodes import RuleEpisodes
-from l2a_agents.reinforce import Reinforce
+from l2a_agents.pgpe import PGPE
 from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
+from l2a_gym.experiment.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
+from l2a_gym.experiment.runner import evaluate_run, train
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from l2a_gym.cache import damaged, own_folder
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import Run, load_run, load_selector, new_selector
-from l2a_gym.experiment.runner import evaluate_run, train
 from l2a_gym.preparation.store import TEACHERS
 from l2a_gym.tasks.registry import make_task
 
@@ -37,7 +37,7 @@ ROWS = ["none", "uniform", "oracle", "selector"]
 def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
     settings = {"budget": 2 * PAIR, "num_envs": 1, "student_seeds": 2, "export_steps": 6}
-    return Run(algo="reinforce", **small, **settings, out=folder / "first")
+    return Run(algo="pgpe", **small, **settings, out=folder / "first")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_budget_was_spent_and_recorded(run: Run, summary: dict[str, Any]) ->
     record = [json.loads(line) for line in (run.folder / "record.jsonl").read_text().splitlines()]
     assert [row["spent"] for row in record] == [PAIR, 2 * PAIR]
     assert summary["spent"] == json.loads((run.folder / "selector" / "progress.json").read_text())["spent"] == 2 * PAIR
-    saved = json.loads((run.folder / "selector" / "reinforce.json").read_text())["theta"]
+    saved = json.loads((run.folder / "selector" / "pgpe.json").read_text())["theta"]
     assert [value for name, value in record[-1].items() if name.startswith("theta/")] == saved
     assert list((run.folder / "tensorboard").iterdir())
     assert load_run(run.folder) == run
@@ -120,7 +120,7 @@ def test_the_same_run_again_gives_the_same_rows(run: Run, summary: dict[str, Any
     again = train(replace(run, out=run.folder.parent / "again"))
     assert timeless(again["rows"]) == timeless(summary["rows"])
     assert again["exported"] == summary["exported"]
-    one, two = ((run.folder.parent / name / "selector" / "reinforce.json").read_bytes() for name in ("first", "again"))
+    one, two = ((run.folder.parent / name / "selector" / "pgpe.json").read_bytes() for name in ("first", "again"))
     assert one == two
 
 
@@ -267,7 +267,7 @@ def test_the_student_folder_has_weights_and_a_card_and_no_pickle(run: Run, summa
 # Interruption
 
 
-class Stopped(Reinforce):
+class Stopped(PGPE):
     """Is interrupted after its second report."""
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
@@ -313,7 +313,7 @@ def test_interrupted_training_goes_on_with_the_rest(run: Run) -> None:
 def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     pytest.importorskip("stable_baselines3")
     from l2a_agents.sb3_presets import PPOSelector
-    from l2a_agents.sb3_rules import ROLLOUT
+    from l2a_agents.sb3_rules import Config
 
     class StoppedPPO(PPOSelector):
         def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
@@ -328,7 +328,7 @@ def test_interrupted_ppo_keeps_its_policy(run: Run) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, selector)
     spent = json.loads((run.folder / "selector" / "progress.json").read_text())["spent"]
-    assert spent >= ROLLOUT * EPISODE
+    assert spent >= Config().rollout * EPISODE
     loaded = stored(run)
     start, _ = run.environment().reset(seed=0)
     assert np.array_equal(loaded.act(start), selector.act(start))
@@ -343,7 +343,7 @@ def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, summary: dict[str,
 
 
 def test_training_episodes_are_not_those_of_the_evaluation(run: Run) -> None:
-    make_env, face = run.make_env(), Spaces.of(run.environment())
+    make_env, face = run.make_env(), Spaces.from_env(run.environment())
     seeds = {seed for number in range(50) for seed in RuleEpisodes(make_env, face, number).seeds}
     assert not seeds & {seed for stream in (0, 1, 2) for seed in student_seeds(stream, 50)}
 

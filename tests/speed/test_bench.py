@@ -13,7 +13,8 @@ from l2a_gym.distill.packing import MULTIPLE
 from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.errors import UserError
 from l2a_gym.speed import bench as speed
-from l2a_gym.speed.bench import Bench, bench, table
+from l2a_gym.speed.bench import bench, table
+from l2a_gym.speed.settings import Bench
 from l2a_gym.speed.updates import Practice
 
 

@@ -57,7 +57,10 @@ def report_on(
 
 def _shown(row: Row) -> Row:
     """A row whose names can be shown anywhere."""
-    names = ("task", "selector", "chosen", "used", "settings", "options", "prepared", "versions", "machine")
+    names = (
+        *("task", "selector", "domain_share", "operator_share"),
+        *("settings", "options", "hyper", "prepared", "versions", "machine"),
+    )
     return replace(row, **{name: _printable(getattr(row, name)) for name in names})
 
 

@@ -63,7 +63,7 @@ class Scored:
         return np.array([[self.normalised(Key(task, selector, seed)) for task in self.tasks] for seed in seeds])
 
     def normalised(self, key: Key) -> float:
-        """A row's score where ``none`` has 0 and its ``top`` is 1."""
+        """A row's score where ``none`` has 0 and its reference score is 1."""
         row, floor = self.rows[key], self.floor[key.task]
         return (row.score - floor) / (row.reference_score - floor)
 

@@ -57,7 +57,7 @@ def file(make_rows: Callable[..., list[Row]], tmp_path_factory: pytest.TempPathF
     rows += make_rows("uniform", {task: [0.6, 0.605] for task in tasks})
     rows += make_rows("random-search", {task: [0.64, 0.61] for task in tasks}, learns=True)
     rows += make_rows("my_package.my_module:ASelectorOfALongName", {task: [0.55, 0.66] for task in tasks}, learns=True)
-    rows += make_rows("reinforce@shuffled", {task: [0.49, 0.495] for task in tasks}, learns=True)
+    rows += make_rows("pgpe@shuffled", {task: [0.49, 0.495] for task in tasks}, learns=True)
     rows += make_rows("<img src=x onerror=alert(1)>", {tasks[0]: [0.995]})
     failures = [Failure(tasks[1], "<img src=x onerror=alert(1)>", 0, "RuntimeError: out of memory")]
     report = report_on(rows, failures, "core", {"repeat": "python x.py " + 20 * "--x=1 "})

@@ -125,7 +125,7 @@ def test_a_large_report_is_small(make_rows: Callable[..., list[Row]], tmp_path: 
     rows = make_rows("none", tasks)
     for i in range(14):
         scores = {task: [0.6 + i / 100, 0.62 + i / 100] for task in tasks}
-        rows += make_rows(f"selector-{i}", scores, learns=i % 3 == 0, used=operators)
+        rows += make_rows(f"selector-{i}", scores, learns=i % 3 == 0, operator_share=operators)
     html, _ = write_report(report_on(rows), tmp_path)
     assert html.stat().st_size < 1_000_000
 
@@ -199,7 +199,7 @@ def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path
     nasty = "a\nb\x1b[31m\u202e<b>|\x07"
     rows = [*make_rows("none", {nasty: [0.5, 0.55]}), *make_rows("uniform", {nasty: [0.6, 0.62]})]
     rows += make_rows(f"mine:{nasty}", {nasty: [0.7, 0.72]}, learns=True, settings={nasty: nasty}, machine=nasty)
-    rows[-1] = replace(rows[-1], chosen={nasty: [0.5]}, used={nasty: [0.5]}, versions={nasty: nasty})
+    rows[-1] = replace(rows[-1], domain_share={nasty: [0.5]}, operator_share={nasty: [0.5]}, versions={nasty: nasty})
     failure = Failure(nasty, nasty, 0, f"ValueError: {nasty}".replace("\n", " "))
     report = report_on(rows, [failure], nasty, {"repeat": nasty})
     html, markdown = write_report(report, tmp_path)

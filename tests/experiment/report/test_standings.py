@@ -38,8 +38,8 @@ def by_name(found: Standings) -> dict[str, Any]:
 
 
 def test_scores_are_normalised_task_by_task(make_rows: MakeRows) -> None:
-    rows = make_rows("none", {"a": [0.4, 0.6]}) + make_rows("none", {"b": [0.7, 0.7]}, top=0.8)
-    rows += make_rows("uniform", {"a": [0.7, 0.8]}) + make_rows("uniform", {"b": [0.75, 0.7]}, top=0.8)
+    rows = make_rows("none", {"a": [0.4, 0.6]}) + make_rows("none", {"b": [0.7, 0.7]}, reference_score=0.8)
+    rows += make_rows("uniform", {"a": [0.7, 0.8]}) + make_rows("uniform", {"b": [0.75, 0.7]}, reference_score=0.8)
     found = standings(rows)
     uniform = by_name(found)["uniform"]
     # 0.5, 0.75 on a, where none has 0.5 and the teacher 0.9; 0.5, 0 on b; the middle half is 0.5, 0.5.
@@ -53,8 +53,11 @@ def test_scores_are_normalised_task_by_task(make_rows: MakeRows) -> None:
 
 
 def test_a_row_is_normalised_by_its_own_top(make_row: MakeRow) -> None:
-    rows = [make_row("toy", "none", 0, 0.5, top=0.9), make_row("toy", "none", 1, 0.5, top=0.7)]
-    rows += [make_row("toy", "uniform", 0, 0.7, top=0.9), make_row("toy", "uniform", 1, 0.6, top=0.7)]
+    rows = [make_row("toy", "none", 0, 0.5, reference_score=0.9), make_row("toy", "none", 1, 0.5, reference_score=0.7)]
+    rows += [
+        make_row("toy", "uniform", 0, 0.7, reference_score=0.9),
+        make_row("toy", "uniform", 1, 0.6, reference_score=0.7),
+    ]
     assert by_name(standings(rows))["uniform"].score.value == pytest.approx(0.5)
 
 
@@ -196,8 +199,8 @@ def test_profiles_are_shares_of_runs_above(make_rows: MakeRows) -> None:
 def test_choices_are_means_over_seeds(make_row: MakeRow) -> None:
     rows = [make_row("a", "none", 0, 0.5)]
     rows += [
-        make_row("a", "mine", 0, 0.6, chosen={"x": [0.2, 0.4, 0.4]}),
-        make_row("a", "mine", 1, 0.6, chosen={"x": [0.4, 0.8]}),
+        make_row("a", "mine", 0, 0.6, domain_share={"x": [0.2, 0.4, 0.4]}),
+        make_row("a", "mine", 1, 0.6, domain_share={"x": [0.4, 0.8]}),
     ]
     found = standings(rows).choices["a"]["mine"]
     assert found.domains == {"x": pytest.approx([0.3, 0.6])}
@@ -236,8 +239,8 @@ def test_a_task_without_a_scale_is_left_out_of_all_numbers(make_row: MakeRow) ->
     good = [make_row("a", "none", 0, 0.5), make_row("a", "mine", 0, 0.6)]
     bad = [
         make_row("b", "mine", 0, 0.9),
-        make_row("c", "none", 0, 0.6, top=0.5),
-        make_row("c", "mine", 0, 0.7, top=0.5),
+        make_row("c", "none", 0, 0.6, reference_score=0.5),
+        make_row("c", "mine", 0, 0.7, reference_score=0.5),
     ]
     found, alone = standings([*good, *bad]), standings(good)
     assert found.warnings == (
@@ -270,4 +273,4 @@ def test_rows_that_cannot_be_compared(make_row: MakeRow) -> None:
     with pytest.raises(UserError, match="mine on a, seed 0, stands in two rows: give one of them"):
         standings([none, mine, mine])
     with pytest.raises(UserError, match=r"a is left out: none has 50.0% there, the all-data teacher 50.0%"):
-        standings([none, make_row("a", "mine", 0, 0.6, top=0.5)])
+        standings([none, make_row("a", "mine", 0, 0.6, reference_score=0.5)])

@@ -1,8 +1,9 @@
-"""REINFORCE: its two gradients against independent computations, its budget, and what it reaches on the toy."""
+"""PGPE and REINFORCE: gradients against independent computations, budgets, and what they reach on the toy."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.episodes import RuleEpisodes
+from l2a_agents.pgpe import PGPE
 from l2a_agents.reinforce import Config, Reinforce
-from l2a_agents.rule import standardise
+from l2a_agents.rule import StaticRule, standardise
 from l2a_agents.selector import MakeEnv, Spaces
 from numpy.typing import NDArray
 
@@ -19,7 +21,6 @@ from l2a_gym.envs.toy import ToyEnv
 
 EPISODE = 1 + 10 * 2
 """What an episode of the toy costs: a dev pass at the start, an update and a dev pass in each of ten steps."""
-CANDIDATES = Config(explore="candidates")
 
 
 class Log:
@@ -64,16 +65,16 @@ def cosine_with_usefulness(theta: NDArray[np.float64], where: list[int]) -> floa
     return float(np.corrcoef(score, u)[0, 1])
 
 
-# Exploring in the rules' space
+# PGPE
 
 
-def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, face: Spaces) -> None:
+def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, spaces: Spaces) -> None:
     """The first pair's difference is its own scale: theta = rate * sign(G+ - G-) * e."""
     for seed in range(4):
-        selector, log = Reinforce(face), Log()
+        selector, log = PGPE(spaces), Log()
         selector.train(make_toy, 1, seed, log)
         noise = np.random.default_rng(seed).normal(size=6)
-        pair = RuleEpisodes(make_toy, face, seed, num_envs=2)
+        pair = RuleEpisodes(make_toy, spaces, seed, num_envs=2)
         pair.reset()
         rewards = pair.step(np.array([0.7 * noise, -0.7 * noise], dtype=np.float32))[1]
         expected = 0.08 * np.sign(rewards[0] - rewards[1]) * noise
@@ -83,10 +84,10 @@ def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, face: Spa
         assert log.values[0]["difference"] == pytest.approx(abs(rewards[0] - rewards[1]) / 2, abs=1e-9)
 
 
-def test_theta_turns_towards_usefulness(make_toy: MakeEnv, face: Spaces) -> None:
+def test_theta_turns_towards_usefulness(make_toy: MakeEnv, spaces: Spaces) -> None:
     cosines = []
     for seed in range(3):
-        selector, log = Reinforce(face), Log()
+        selector, log = PGPE(spaces), Log()
         selector.train(make_toy, EPISODE * 100, seed, log)
         cosines.append([cosine_with_usefulness(theta, selector.where) for theta in log.thetas()[[4, 14, 49]]])
     after_10, after_30, after_100 = np.mean(cosines, axis=0)
@@ -94,16 +95,16 @@ def test_theta_turns_towards_usefulness(make_toy: MakeEnv, face: Spaces) -> None
     assert after_100 > 0.9
 
 
-def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, face: Spaces, share: Any) -> None:
-    selector = Reinforce(face)
+def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
+    selector = PGPE(spaces)
     assert share(selector) < 0.1
     selector.train(make_toy, EPISODE * 300, 0, Log())
     assert share(selector) >= 0.95
 
 
-def test_two_environments_learn_what_one_learns(make_toy: MakeEnv, face: Spaces) -> None:
+def test_two_environments_learn_what_one_learns(make_toy: MakeEnv, spaces: Spaces) -> None:
     """Of two environments each plays one half of every pair; the seeds and the draws are the same."""
-    alone, together, log = Reinforce(face), Reinforce(face), Log()
+    alone, together, log = PGPE(spaces), PGPE(spaces), Log()
     alone.train(make_toy, EPISODE * 40, 0, Log())
     together.train(make_toy, EPISODE * 40, 0, log, num_envs=2)
     np.testing.assert_allclose(together.theta, alone.theta, rtol=1e-9)
@@ -111,7 +112,7 @@ def test_two_environments_learn_what_one_learns(make_toy: MakeEnv, face: Spaces)
     assert log.spent[-1] == EPISODE * 40
 
 
-# Exploring by a choice for each candidate
+# REINFORCE
 
 
 def log_likelihood(theta: NDArray[np.float64], steps: list[Any], where: list[int]) -> NDArray[np.float64]:
@@ -128,7 +129,7 @@ def to_go(steps: list[Any]) -> NDArray[np.float64]:
     return np.array([rewards[t:].sum() for t in range(len(rewards))])
 
 
-def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make_toy: MakeEnv, face: Spaces) -> None:
+def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make_toy: MakeEnv, spaces: Spaces) -> None:
     recorders: list[Recorded] = []
 
     class Recording(MakeEnv):
@@ -136,7 +137,7 @@ def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make
             recorders.append(Recorded(super().__call__(**options)))
             return recorders[-1]
 
-    selector, log = Reinforce(face, CANDIDATES), Log()
+    selector, log = Reinforce(spaces), Log()
     selector.train(Recording(make_toy.name), EPISODE * 4 - 5, 0, log)
     [recorder] = recorders
     thetas = np.concatenate([np.zeros((1, 6)), log.thetas()])
@@ -155,9 +156,9 @@ def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make
         baseline = 0.9 * baseline + 0.1 * returns
 
 
-def test_the_entropy_bonus_pulls_towards_chance(make_toy: MakeEnv, face: Spaces) -> None:
+def test_the_entropy_bonus_pulls_towards_chance(make_toy: MakeEnv, spaces: Spaces) -> None:
     """With nothing but the bonus, theta shrinks until the choices are coin flips."""
-    selector, log = Reinforce(face, Config(explore="candidates", entropy=1e6, candidate_rate=0.05)), Log()
+    selector, log = Reinforce(spaces, Config(entropy=1e6, learning_rate=0.05)), Log()
     selector.theta = np.array([0.5, -0.4, 0.3, 0.2, -0.3, 0.0])
     selector.train(make_toy, EPISODE * 30, 0, log)
     assert np.abs(selector.theta).max() < 0.1
@@ -165,8 +166,8 @@ def test_the_entropy_bonus_pulls_towards_chance(make_toy: MakeEnv, face: Spaces)
     assert log.values[-1]["entropy"] == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_choices_for_each_candidate_learn_slowly_but_rightly(make_toy: MakeEnv, face: Spaces, share: Any) -> None:
-    selector = Reinforce(face, CANDIDATES)
+def test_choices_for_each_candidate_learn_slowly_but_rightly(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
+    selector = Reinforce(spaces)
     selector.train(make_toy, EPISODE * 150, 0, Log())
     assert cosine_with_usefulness(selector.theta, selector.where) > 0.3
 
@@ -174,43 +175,30 @@ def test_choices_for_each_candidate_learn_slowly_but_rightly(make_toy: MakeEnv, 
 # Both
 
 
-@pytest.mark.parametrize(("config", "iteration"), [(Config(), 2 * EPISODE), (CANDIDATES, EPISODE)])
+@pytest.mark.parametrize(("kind", "iteration"), [(PGPE, 2 * EPISODE), (Reinforce, EPISODE)])
 @pytest.mark.parametrize("budget", [1, EPISODE * 2, EPISODE * 5 + 3])
 def test_training_ends_with_the_iteration_that_spends_the_budget(
-    make_toy: MakeEnv, face: Spaces, config: Config, iteration: int, budget: int
+    make_toy: MakeEnv, spaces: Spaces, kind: type[StaticRule], iteration: int, budget: int
 ) -> None:
     log = Log()
-    Reinforce(face, config).train(make_toy, budget, 0, log)
+    kind(spaces).train(make_toy, budget, 0, log)
     assert budget <= log.spent[-1] < budget + iteration
     assert log.spent == [iteration * (i + 1) for i in range(len(log.spent))]
     names = {"reward", "entropy", "selected", "theta/all_data_label"}
     assert all(names <= set(row) and np.isfinite(list(row.values())).all() for row in log.values)
 
 
-@pytest.mark.parametrize("config", [Config(), CANDIDATES])
-def test_same_seed_same_rule_another_seed_another(make_toy: MakeEnv, face: Spaces, config: Config) -> None:
-    thetas = []
-    for seed in (0, 0, 1):
-        selector = Reinforce(face, config)
-        selector.train(make_toy, EPISODE * 6, seed, Log())
-        thetas.append(selector.theta)
-    assert np.array_equal(thetas[0], thetas[1])
-    assert not np.allclose(thetas[0], thetas[2])
-
-
+@pytest.mark.parametrize("kind", [PGPE, Reinforce])
 def test_what_was_saved_acts_the_same(
-    make_toy: MakeEnv, face: Spaces, observation: dict[str, Any], tmp_path: Path
+    make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path, kind: type[StaticRule]
 ) -> None:
-    selector, again = Reinforce(face), Reinforce(face)
+    selector, again = kind(spaces), kind(spaces)
     selector.train(make_toy, EPISODE * 10, 0, Log())
     selector.save(tmp_path)
     again.load(tmp_path)
     assert np.array_equal(again.act(observation), selector.act(observation))
-    assert not np.array_equal(again.act(observation), Reinforce(face).act(observation))
+    assert not np.array_equal(again.act(observation), kind(spaces).act(observation))
     [file] = tmp_path.iterdir()
-    assert json.loads(file.read_text())["columns"][1] == "all_data_label"
-
-
-def test_an_unknown_way_to_explore_is_named(face: Spaces) -> None:
-    with pytest.raises(ValueError, match="explore = 'actions': valid are 'parameters' and 'candidates'"):
-        Reinforce(face, Config(explore="actions"))
+    saved = json.loads(file.read_text())
+    assert saved["columns"][1] == "all_data_label"
+    assert saved["config"] == asdict(selector.config)
