@@ -88,7 +88,8 @@ def test_a_selector_that_is_not_there_is_named(algo: str, message: str) -> None:
 def test_what_a_selectors_own_constructor_raises_is_shown_as_it_is(
     run: Run, adapter: DistillAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "picky.py").write_text("class Picky:\n    env_options = {}\n    def __init__(self, spaces): spaces.length()\n")
+    code = "class Picky:\n    env_options = {}\n    def __init__(self, spaces):\n        spaces.length()\n"
+    (tmp_path / "picky.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(AttributeError, match="has no attribute 'length'"):
         new_selector(replace(run, algo="picky:Picky"), adapter)
@@ -97,7 +98,9 @@ def test_what_a_selectors_own_constructor_raises_is_shown_as_it_is(
 def test_a_run_may_set_its_selectors_hyper_parameters(run: Run, adapter: DistillAdapter) -> None:
     selector = new_selector(replace(run, algo="pgpe", selector={"sigma": 0.25}), adapter)
     assert isinstance(selector, PGPE)
-    assert selector.config.sigma == 0.25
+    assert (selector.config.sigma, selector.config.window) == (0.25, 20)
+    with pytest.raises(UserError, match=r"^Uniform has no hyper-parameters: sigma can't be set$"):
+        new_selector(replace(run, selector={"sigma": 0.25}), adapter)
 
 
 def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None:
@@ -114,9 +117,7 @@ def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None
     progress.save(finished=True)
     assert load_selector(run, adapter).theta.tolist() == [0.1, 0.2, 0.3, -0.4, 0.5, -0.6]  # type: ignore[attr-defined]
     (run.folder / "selector" / "pgpe.json").write_text("{}")
-    with pytest.raises(
-        UserError, match=rf"^{run.folder}/selector is damaged \(pgpe.json\): the command that began"
-    ):
+    with pytest.raises(UserError, match=rf"^{run.folder}/selector is damaged \(pgpe.json\): the command that began"):
         load_selector(run, adapter)
 
 
