@@ -10,7 +10,7 @@ train: .venv/installed
 	$(BIN)/python scripts/train_agent.py --algo ppo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 checks: .venv/installed
 	$(BIN)/ruff format --check .

@@ -1,36 +1,38 @@
-"""What every script does around its one call: read the command line, show progress, put mistakes into one line."""
+"""What ``l2a`` does around its commands: read the command line, show progress, put mistakes into one line."""
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import re
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr
-from typing import TypeVar
 
-import transformers
 import tyro
 
 from l2a_gym.cache import refused
+from l2a_gym.commands import COMMANDS
 from l2a_gym.errors import UserError
 from l2a_gym.wording import printable
 
-T = TypeVar("T")
+ABOUT = "Learning to choose and weight texts for BERT distillation; l2a <command> --help lists the options."
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait give their processor to others
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+"""What libraries read as they are loaded, also in the processes that a command starts, unless the user says it."""
 
 
-def run_cli(config: type[T], main: Callable[[T], object]) -> None:
-    """Parse ``config`` from the command line and call ``main`` with it.
+def main(*words: str) -> None:
+    """Run ``l2a``; its command line is ``words``, which a script begins with, and what the user gave.
 
     Exits with 2 after a mistake in the input or a disk that can't be written, and with 130 after Ctrl-C.
     """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     _log_printable()
-    quieten()
     sys.path.append(os.getcwd())  # where a selector named my_module:MySelector may lie
     try:
-        main(_parse(config))
+        _run([*words, *sys.argv[1:]])
     except UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -40,6 +42,13 @@ def run_cli(config: type[T], main: Callable[[T], object]) -> None:
         if not refused(error):
             raise
         _fail(f"{error}: make room or give permission there")
+
+
+def _run(words: list[str]) -> None:
+    if words and words[0] in COMMANDS:
+        tyro.cli(COMMANDS[words[0]], prog=f"l2a {words[0]}", args=words[1:])
+    else:  # help, or a mistake
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="l2a", description=ABOUT, args=words)
 
 
 def _fail(sentence: str) -> None:
@@ -59,27 +68,3 @@ def _log_printable() -> None:
     handler.setFormatter(_Printable())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("l2a_gym").setLevel(logging.INFO)
-
-
-def quieten() -> None:
-    """Keep transformers from talking between our own lines; a process that is begun by others starts with it too."""
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-
-def _parse(config: type[T]) -> T:
-    """The command line; of the box that tyro draws around a mistake, the sentences remain.
-
-    Raises:
-        UserError: an option or a value that is not valid.
-    """
-    box = io.StringIO()
-    try:
-        with redirect_stderr(box):
-            return tyro.cli(config)
-    except SystemExit as end:
-        if end.code != 2:
-            raise
-        lines = [line.strip("│|╭╮╰╯+ ") for line in box.getvalue().splitlines()]
-        said = [line for line in lines if line.strip("─-") and not line.startswith(("─", "For full helptext"))]
-        raise UserError(re.sub(r"^Value error Error parsing \w+: ", "", " ".join(said))) from None

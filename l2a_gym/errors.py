@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -70,3 +71,9 @@ def check_seed(value: int) -> None:
     """Raise a :class:`UserError` unless ``value`` is a seed that every generator takes."""
     if not 0 <= value < 2**63:
         raise UserError(f"seed = {value}: valid are whole numbers from 0, below 2^63")
+
+
+def check_device(name: str) -> None:
+    """Raise a :class:`UserError` unless ``name`` is that of a device, which need not be there."""
+    if not re.fullmatch(r"auto|(cpu|cuda)(:\d*)?", name):
+        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:<i>")

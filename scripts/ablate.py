@@ -1,7 +1,6 @@
-"""Train final students with one part of the method changed at a time; one table of what each part is worth."""
+"""The command ``l2a ablate``, in a checkout."""
 
-from l2a_gym.cli import run_cli
-from l2a_gym.experiment.ablate import Ablation, ablate
+from l2a_gym.cli import main
 
 if __name__ == "__main__":
-    run_cli(Ablation, ablate)
+    main("ablate")

@@ -1,7 +1,6 @@
-"""Measure speed: one table of ratios and figures on this machine."""
+"""The command ``l2a bench``, in a checkout."""
 
-from l2a_gym.cli import run_cli
-from l2a_gym.speed.bench import Bench, bench
+from l2a_gym.cli import main
 
 if __name__ == "__main__":
-    run_cli(Bench, bench)
+    main("bench")

@@ -1,7 +1,6 @@
-"""Compare selectors on a suite of tasks at equal budgets; the same command again goes on where it was."""
+"""The command ``l2a benchmark``, in a checkout."""
 
-from l2a_gym.cli import run_cli
-from l2a_gym.experiment.benchmark import Campaign, run_campaign
+from l2a_gym.cli import main
 
 if __name__ == "__main__":
-    run_cli(Campaign, run_campaign)
+    main("benchmark")

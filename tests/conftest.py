@@ -15,6 +15,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from l2a_gym.cache import cache_dir
 
+torch.set_num_threads(1)  # processes whose threads wait for each other's cores take far more than their share
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for processes that tests start
+
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
 THINGS = ["film", "book", "song", "phone", "meal", "game", "story", "town", "camera", "room"]

@@ -21,7 +21,7 @@ Log = Callable[[int, dict[str, float]], None]
 
 
 class MakeEnv:
-    """Makes environments of one kind; options of a call are laid over its own, e.g. ``make_env(control=True)``.
+    """Makes environments of one kind; a call lays options over its own, e.g. ``make_env(baseline="uniform")``.
 
     Args:
         name: a registered environment, ``id`` or ``module:id``.

@@ -1,16 +1,17 @@
-"""A selector of one's own, to begin with: a bandit over the share of candidates that are kept."""
+"""A selector to start your own from: a bandit over the share of candidates that are kept."""
 
 import json
 from pathlib import Path
 
 import numpy as np
+from l2a_agents.rollout import rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces, spent
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 
 
 class MySelector(Fixed):
-    """Keeps the likeliest given labels; learns by trial which share of them to keep."""
+    """Keeps the candidates whose labels are likeliest; learns by trial which share of them to keep."""
 
     def __init__(self, spaces: Spaces) -> None:
         super().__init__(spaces)
@@ -27,15 +28,13 @@ class MySelector(Fixed):
         env, total = make_env(), 0
         while total < budget:
             turn, self.share = len(self.returns) // len(SHARES), SHARES[len(self.returns) % len(SHARES)]
-            (observation, info), gain, done = env.reset(seed=1000 * seed + turn), 0.0, False
-            while not done:
-                observation, reward, done, _, info = env.step(self.act(observation))
-                gain += float(reward)
-            self.returns.append(gain)
+            steps = list(rollout(env, self.act, seed=1000 * seed + turn))
+            self.returns.append(sum(step.reward for step in steps))
             tried = min(len(self.returns), len(SHARES))
             means = [np.mean(self.returns[i :: len(SHARES)]) for i in range(tried)]
-            self.share, total = SHARES[int(np.argmax(means))], total + spent(info)
-            log(total, {"gain": gain, "share": self.share, "dev_accuracy": info["dev_accuracy"]})
+            self.share, total = SHARES[int(np.argmax(means))], total + spent(steps[-1].info)
+            figures = {"gain": self.returns[-1], "dev_accuracy": steps[-1].info["dev_accuracy"]}
+            log(total, {"share": self.share, **figures})
 
     def save(self, folder: Path) -> None:
         """Write what was learnt."""

@@ -1,4 +1,4 @@
-"""What the benchmark asks of every selector: `python -m pytest test_my_selector.py` in this folder."""
+"""What every selector must do to be benchmarked: `python -m pytest test_my_selector.py` in this folder."""
 
 from l2a_gym.experiment.conformance import SelectorConformance
 

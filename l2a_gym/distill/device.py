@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_device
 
 
 def resolve_device(name: str) -> torch.device:
@@ -13,11 +13,10 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UserError: for another name, or a GPU that is not there.
     """
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise UserError(f"unknown device {name!r}: valid are auto, cpu, cuda and cuda:<i>")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise UserError(
             f"device {name!r} is not there: this machine has {torch.cuda.device_count()} GPUs; use auto or cpu"

@@ -3,53 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import wraps
-from inspect import signature
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, replace
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gymnasium.envs.registration import EnvSpec
 
 from l2a_gym.config import check_type, hints_of, plain
+from l2a_gym.envs.features import DOMAIN, OPERATOR, STUDENT
+from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.errors import unknown
 
-Init = TypeVar("Init", bound=Callable[..., None])
+P = ParamSpec("P")
+Given = TypeVar("Given")
 
 
-def checked_arguments(rest: type | None = None) -> Callable[[Init], Init]:
-    """Decorate a constructor: it gets plain values of the types that its signature names.
-
-    Args:
-        rest: the class whose constructor takes, and checks, the arguments that this one passes on by ``**``.
+@dataclass(frozen=True)
+class Checked:
+    """The base of a constructor's arguments: a frozen dataclass whose values are plain, and of their fields' types.
 
     Raises:
-        UserError: in the constructor, an unknown argument, or a value of another type.
+        UserError: a value of another type.
     """
 
-    def decorate(init: Init) -> Init:
-        shape = signature(init)
-        named = [name for name, each in shape.parameters.items() if name != "self" and each.kind != each.VAR_KEYWORD]
-        known = list(dict.fromkeys([*named, *(signature(rest).parameters if rest else ())]))
+    def __post_init__(self) -> None:
+        kind: Any = type(self)
+        hints = hints_of(kind)
+        for each in fields(self):
+            value = check_type(each.name, getattr(self, each.name), hints[each.name])
+            object.__setattr__(self, each.name, value)  # the way to set a frozen dataclass's own fields
 
-        @wraps(init)
-        def checked(self: object, *args: Any, **given: Any) -> None:
-            for name in given:
-                if name not in known:
-                    raise unknown(f"argument of {type(self).__name__}", name, known)
-            bound, hints = shape.bind(self, *args, **given), hints_of(init)
-            for name in named:
-                if name in bound.arguments:
-                    bound.arguments[name] = check_type(name, bound.arguments[name], hints[name])
-            init(*bound.args, **bound.kwargs)
 
-        return checked  # type: ignore[return-value]
+def takes(
+    arguments: Callable[P, Given],
+) -> Callable[[Callable[[Any, Given], None]], Callable[Concatenate[Any, P], None]]:
+    """Decorate a constructor of one argument, a dataclass: it is called with the fields, and its signature shows them.
+
+    Args:
+        arguments: the dataclass.
+
+    Raises:
+        UserError: in the constructor, an unknown argument, or what the dataclass raises.
+    """
+    hints, shown = hints_of(arguments), signature(arguments).parameters
+    parameters = [each.replace(annotation=hints[name]) for name, each in shown.items()]
+
+    def decorate(init: Callable[[Any, Given], None]) -> Callable[Concatenate[Any, P], None]:
+        def construct(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            for name in kwargs:
+                if name not in shown:
+                    raise unknown(f"argument of {type(self).__name__}", name, shown)
+            init(self, arguments(*args, **kwargs))
+
+        update_wrapper(construct, init)
+        own = Parameter("self", Parameter.POSITIONAL_ONLY)
+        construct.__signature__ = Signature([own, *parameters])  # type: ignore[attr-defined]
+        return construct
 
     return decorate
 
 
-class PlainSpec:
-    """The part of an environment that holds its spec, with plain values, so that ``spec.to_json()`` works."""
+class Described:
+    """What every environment tells of itself: how it renders, names of columns, and its spec in plain values.
 
+    Attributes:
+        student_columns: names of the columns of ``student``.
+        domain_columns: of ``domains``.
+        operator_columns: of ``operators``.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
+    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
     _spec: EnvSpec | None = None
 
     @property

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from l2a_gym.distill.gradients import last_layer_gradient
 from l2a_gym.distill.students import Students
-from l2a_gym.envs.episode import Episode
+from l2a_gym.envs.episode import Scores, TextEpisode
 from l2a_gym.envs.observe import TensorObservation, observe
-from l2a_gym.envs.reward import Scores, score_each
+from l2a_gym.envs.reward import score_each
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.world import World
@@ -41,14 +41,14 @@ class Batch:
         self.gradients = torch.empty(0)
 
     @property
-    def episodes(self) -> list[Episode]:
+    def episodes(self) -> list[TextEpisode]:
         """Each env's episode."""
         return [env.begun() for env in self.envs]
 
     def reset(self, which: Sequence[int]) -> None:
         """Begin new episodes in some envs, each drawn from its env's random stream."""
         self.students.reset(which, [self.envs[i].draw_head() for i in which])
-        scores, gradients = self._judge()
+        scores, gradients = self._evaluate()
         for i in which:
             self.envs[i].begin(scores[i])
         self._keep(gradients, np.isin(np.arange(len(self.envs)), which))
@@ -68,25 +68,25 @@ class Batch:
         """
         which = np.flatnonzero(active).tolist()
         for i in which:
-            self.envs[i].check_going()
+            self.envs[i].begun().check_going()
         weights = np.ones((len(self.envs), self.setup.candidates), dtype=np.float32)
         for i in which:
             weights[i] = self.envs[i].weigh(actions[i])
-        controls = self._control_gains() if self.setup.control else [0.0] * len(self.envs)
+        baselines = self._baseline_gains() if self.setup.arguments.baseline else [0.0] * len(self.envs)
         losses = self._distil(weights)
         due = active & [env.due for env in self.envs]
         scores: list[Scores | None] = [None] * len(self.envs)
         if due.any():
-            judged, gradients = self._judge()
+            evaluated, gradients = self._evaluate()
             self._keep(gradients, due)
-            scores = [each if own else None for each, own in zip(judged, due, strict=True)]
+            scores = [each if own else None for each, own in zip(evaluated, due, strict=True)]
         loss = losses.tolist()
-        return [self.envs[i].finish(weights[i], loss[i], scores[i], controls[i]) for i in which]
+        return [self.envs[i].finish(weights[i], loss[i], scores[i], baselines[i]) for i in which]
 
     def observe(self) -> TensorObservation:
         """The observations of all envs, (E, ...) on the device."""
         outputs = self.students.look(*self.shown(), self.setup.updates)
-        return observe(self.world, self.setup, outputs, self.episodes, self.gradients)
+        return observe(self.world, self.setup.columns, outputs, self.episodes, self.gradients)
 
     def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The candidates (E, N) and anchors of the next step."""
@@ -121,17 +121,17 @@ class Batch:
         given = torch.from_numpy(weights).to(self.students.device)
         return self.students.step(rows, given, anchors, self.setup.updates, rates)
 
-    def _control_gains(self) -> list[float]:
+    def _baseline_gains(self) -> list[float]:
         """What uniform weights gain from these states on these candidates; the students are left as they were."""
         numbers = range(len(self.envs))
         before = [self.students.state(i) for i in numbers]
         self._distil(np.ones((len(self.envs), self.setup.candidates), dtype=np.float32))
-        gains = [env.control_gain(scores) for env, scores in zip(self.envs, self._judge()[0], strict=True)]
+        gains = [env.baseline_gain(scores) for env, scores in zip(self.envs, self._evaluate()[0], strict=True)]
         for i in numbers:
             self.students.restore(before[i], i)
         return gains
 
-    def _judge(self) -> tuple[list[Scores], Tensor]:
+    def _evaluate(self) -> tuple[list[Scores], Tensor]:
         """Each student's scores on dev, and its dev gradient."""
         outputs, label = self.students.dev_pass(), self.world.dev.label
         return score_each(outputs.logits, label), last_layer_gradient(outputs, label)

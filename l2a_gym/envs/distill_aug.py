@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,19 +15,17 @@ from transformers import PreTrainedModel
 
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.envs.action import check_action
-from l2a_gym.envs.arguments import PlainSpec, checked_arguments
+from l2a_gym.envs.arguments import Described, takes
 from l2a_gym.envs.batch import Batch
 from l2a_gym.envs.episode import State
-from l2a_gym.envs.observation import DOMAIN, OPERATOR, STUDENT
-from l2a_gym.envs.observe import Observation
-from l2a_gym.envs.setup import DEFAULT_TASK, Setup
+from l2a_gym.envs.observation import Observation
+from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
-from l2a_gym.envs.viewer import RENDER, RENDER_MODES
+from l2a_gym.envs.viewer import RENDER
 from l2a_gym.envs.world import World
-from l2a_gym.preparation.open_task import OpenTask
 
 
-class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
+class DistillAugEnv(Described, gym.Env[Any, Any]):
     """Choose and weight candidate texts; a student takes real distillation steps on them.
 
     After L2A (AAAI 2021, arXiv 2101.08106). ``docs/environment.md`` is the contract in full.
@@ -42,8 +40,8 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
     Step: K student updates of a fixed size, weights normalised over the chosen; then a pass over dev.
 
     Reward: the metric on dev after the step less before (-nll in nats by default), so rewards add up to last - first;
-    0 after a step without a pass over dev (``dev_every``); with ``control=True`` less what uniform weights would have
-    gained from the same state on the same candidates.
+    0 after a step without a pass over dev (``dev_every``). With ``baseline="uniform"`` less what uniform weights would
+    have gained from the same state on the same candidates.
 
     Termination: after the task's T steps, or with reward -1 when the student's loss is not finite. Never truncated.
 
@@ -56,10 +54,11 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
         v0: the first.
 
     Args:
-        task: a task id or the path of a task file, as text or as a path.
+        task: a task id, the path of a task file (text or ``Path``), or an
+            :class:`~l2a_gym.preparation.open_task.OpenTask`, which environments share.
         action: ``weights`` or ``mixture``.
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
-        control: subtract the gain of uniform weights; doubles the updates.
+        baseline: ``uniform`` subtracts the gain of uniform weights, which doubles the updates; None for nothing.
         teacher: whose logits teach the student: ``few-shot`` or ``all-data``.
         student: ``tiny``, ``ratio``, ``tinybert`` or ``pruned``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
@@ -84,20 +83,10 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
 
     observation_space: spaces.Dict
     action_space: spaces.Box
-    metadata = {"render_modes": [*RENDER_MODES], "render_fps": 4}  # noqa: RUF012
-    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
 
-    @checked_arguments(Setup)
-    def __init__(
-        self,
-        task: str | OpenTask = DEFAULT_TASK,
-        *,
-        render_mode: Annotated[str, RENDER_MODES] | None = None,
-        **settings: Any,
-    ) -> None:
-        self._settings = {"task": task, **settings}
-        self.render_mode = render_mode
-        self.setup = Setup(**self._settings)
+    @takes(Arguments)
+    def __init__(self, arguments: Arguments) -> None:
+        self.setup, self.render_mode = Setup(arguments), arguments.render_mode
         self.domains, self.operators, self.columns = self.setup.domains, self.setup.operators, self.setup.columns
         self.steps, self.candidates, self.updates = self.setup.steps, self.setup.candidates, self.setup.updates
         self.observation_space, self.action_space = self.setup.observation_space, self.setup.action_space
@@ -142,7 +131,7 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
         return self._observe(), reward, terminated, False, self._sub_environment.info()
 
     def save_state(self) -> State:
-        """A copy of this moment: student, optimiser, random stream and counters."""
+        """A copy of this moment: student, optimizer, random stream and counters."""
         episode, random = deepcopy(self._sub_environment.begun()), deepcopy(dict(self.np_random.bit_generator.state))
         return State(self.batch.students.state(0), self.batch.gradients, episode, random)
 
@@ -158,7 +147,7 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
 
     def fork(self) -> DistillAugEnv:
         """A second environment at the same moment, with a student of its own and the same prepared texts."""
-        twin = DistillAugEnv(render_mode=self.render_mode, **self._settings)
+        twin = DistillAugEnv(**vars(self.setup.arguments))
         twin.world = self.world
         twin.restore_state(self.save_state())
         return twin
@@ -176,7 +165,7 @@ class DistillAugEnv(PlainSpec, gym.Env[Any, Any]):
         """``ansi``: weights by domain x operator and the dev curve as text; ``rgb_array``: the same as a picture."""
         if self.render_mode is None:
             return None
-        return RENDER[self.render_mode](self.domains, self.operators, self._sub_environment.begun(), self.setup.metric)
+        return RENDER[self.render_mode](self.domains, self.operators, self._sub_environment.begun())
 
     def _observe(self) -> Observation:
         return {name: each[0].cpu().numpy() for name, each in self.batch.observe().items()}

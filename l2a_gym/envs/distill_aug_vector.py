@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -16,21 +17,31 @@ from torch import Tensor
 
 from l2a_gym.config import plain
 from l2a_gym.envs.action import check_action
-from l2a_gym.envs.arguments import PlainSpec, checked_arguments
+from l2a_gym.envs.arguments import Described, takes
 from l2a_gym.envs.batch import Batch
-from l2a_gym.envs.observation import DOMAIN, OPERATOR, STUDENT
-from l2a_gym.envs.observe import Observation, TensorObservation
-from l2a_gym.envs.setup import Setup
-from l2a_gym.envs.viewer import RENDER, RENDER_MODES
+from l2a_gym.envs.observation import Observation
+from l2a_gym.envs.observe import TensorObservation
+from l2a_gym.envs.setup import Arguments, Setup
+from l2a_gym.envs.viewer import RENDER
 from l2a_gym.errors import UserError, brief, check_least
 
 MODES = tuple(mode.value for mode in AutoresetMode)
 
 
-class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
+@dataclass(frozen=True, kw_only=True)
+class VectorArguments(Arguments):
+    """The arguments of :class:`DistillAugVectorEnv`, which explains them."""
+
+    num_envs: int = 1
+    autoreset_mode: AutoresetMode | Annotated[str, MODES] = AutoresetMode.SAME_STEP
+    device_observations: bool = False
+    max_episode_steps: int | None = None
+
+
+class DistillAugVectorEnv(Described, VectorEnv[Any, Any, Any]):
     """E environments like :class:`~l2a_gym.envs.distill_aug.DistillAugEnv` whose students are one batched model.
 
-    Each gives what it gives alone from the same seed, up to rounding.
+    Each gives what it gives alone from the same seed, up to rounding. It takes the same arguments, and its own.
 
     Args:
         num_envs: E.
@@ -39,41 +50,28 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
             begins anew in the next step, which has reward 0 and ignores the action. ``DISABLED``: it has to be reset
             before the next step, ``options={"reset_mask": ended}``.
         device_observations: give observations as torch tensors on the students' device, and take actions as such.
-        render_mode: ``ansi``, ``rgb_array`` or None.
         max_episode_steps: an episode is truncated after so many steps, as ``gym.make`` does it; None for never.
-        settings: the other arguments of the single environment.
 
     Raises:
         UserError: as there, or fewer than one environment.
     """
 
-    student_columns, domain_columns, operator_columns = tuple(STUDENT), tuple(DOMAIN), tuple(OPERATOR)
-
-    @checked_arguments(Setup)
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: AutoresetMode | Annotated[str, MODES] = AutoresetMode.SAME_STEP,
-        *,
-        device_observations: bool = False,
-        render_mode: Annotated[str, RENDER_MODES] | None = None,
-        max_episode_steps: int | None = None,
-        **settings: Any,
-    ) -> None:
-        check_least("num_envs", num_envs)
-        if max_episode_steps is not None:
-            check_least("max_episode_steps", max_episode_steps)
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {"autoreset_mode": self.autoreset_mode, "render_modes": [*RENDER_MODES], "render_fps": 4}
-        self.num_envs, self.device_observations, self.render_mode = num_envs, device_observations, render_mode
-        self.max_episode_steps = max_episode_steps
-        self.setup = Setup(**settings)
+    @takes(VectorArguments)
+    def __init__(self, arguments: VectorArguments) -> None:
+        check_least("num_envs", arguments.num_envs)
+        if arguments.max_episode_steps is not None:
+            check_least("max_episode_steps", arguments.max_episode_steps)
+        self.num_envs, self.render_mode = arguments.num_envs, arguments.render_mode
+        self.device_observations, self.max_episode_steps = arguments.device_observations, arguments.max_episode_steps
+        self.autoreset_mode = AutoresetMode(arguments.autoreset_mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.setup = Setup(arguments)
         self.columns, self.candidates, self.steps = self.setup.columns, self.setup.candidates, self.setup.steps
         self.single_observation_space, self.single_action_space = self.setup.observation_space, self.setup.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._streams = [seeding.np_random() for _ in range(num_envs)]
-        self._over = np.zeros(num_envs, dtype=np.bool_)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._streams = [seeding.np_random() for _ in range(self.num_envs)]
+        self._over = np.zeros(self.num_envs, dtype=np.bool_)
 
     @cached_property
     def batch(self) -> Batch:
@@ -184,7 +182,7 @@ class DistillAugVectorEnv(PlainSpec, VectorEnv[Any, Any, Any]):
         if self.render_mode is None:
             return None
         draw, setup = RENDER[self.render_mode], self.setup
-        return tuple(draw(setup.domains, setup.operators, each, setup.metric) for each in self.batch.episodes)
+        return tuple(draw(setup.domains, setup.operators, each) for each in self.batch.episodes)
 
     def _observe(self) -> Observation | TensorObservation:
         found = self.batch.observe()

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
-from torch import Tensor
 
-from l2a_gym.envs.reward import Scores
+if TYPE_CHECKING:
+    from torch import Tensor
+
+METRICS = ("nll", "accuracy", "macro_f1")
+DIVERGED = -1.0
+"""The reward of a step after which the student's loss is not finite; the episode ends there."""
+
+AnyEpisode = TypeVar("AnyEpisode", bound="Episode")
 
 
-@dataclass
+@dataclass(frozen=True)
+class Scores:
+    """Negative log-likelihood in nats, accuracy and macro F1 of one pass over a labelled set."""
+
+    nll: float
+    accuracy: float
+    macro_f1: float
+
+    def value(self, metric: str) -> float:
+        """The metric with a sign such that more is better."""
+        return -self.nll if metric == "nll" else float(getattr(self, metric))
+
+
+@dataclass(kw_only=True)
 class Episode:
-    """The mutable part of an episode.
+    """The mutable part of an episode: counters, scores, and what was chosen.
 
     Attributes:
-        rows: (N,) the candidates shown.
-        anchors: rows of the shots that join the next step.
-        scores: of the student on the dev split.
+        metric: of the reward.
+        steps: T.
+        step_updates: K, student updates a step.
+        groups: G, the number of domains times operators.
+        scores: of the student, as of the last pass over dev.
         curve: the metric before the first step and after each, more is better.
         weight: (G,) weight given to each domain x operator so far.
         shown: (G,) candidates of each that were offered so far.
@@ -31,12 +54,14 @@ class Episode:
         diverged: whether the student's loss was not finite.
     """
 
-    rows: NDArray[np.int64]
-    anchors: NDArray[np.int64]
+    metric: str
+    steps: int
+    step_updates: int
+    groups: int
     scores: Scores
-    curve: list[float]
-    weight: NDArray[np.float64]
-    shown: NDArray[np.float64]
+    curve: list[float] = field(init=False)
+    weight: NDArray[np.float64] = field(init=False)
+    shown: NDArray[np.float64] = field(init=False)
     t: int = 0
     train_loss: float = 0.0
     selected: float = 0.0
@@ -44,15 +69,55 @@ class Episode:
     dev_passes: int = 1
     diverged: bool = False
 
-    def count(self, group: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
-        """Book the weights that a step gave to candidates of these groups."""
+    def __post_init__(self) -> None:
+        self.curve = [self.scores.value(self.metric)]
+        self.weight, self.shown = np.zeros((2, self.groups))
+
+    @property
+    def over(self) -> bool:
+        """Whether no step is left."""
+        return self.diverged or self.t >= self.steps
+
+    @property
+    def gain(self) -> float:
+        """The metric's gain in the last step; 0 before the first one, and where the student diverged."""
+        return self.curve[-1] - self.curve[-2] if self.t and not self.diverged else 0.0
+
+    def check_going(self) -> None:
+        """Raise a :class:`ResetNeeded` after the end of the episode."""
+        if self.over:
+            raise ResetNeeded("the episode is over: call reset() before the next step()")
+
+    def book(self, group: NDArray[np.int64], weights: NDArray[np.float32], loss: float, scores: Scores | None) -> float:
+        """Book a step.
+
+        Args:
+            group: (N,) domain x operator of the candidates shown.
+            weights: (N,) that they had.
+            loss: mean training loss.
+            scores: of the student after the step, or None where no pass over dev was due.
+
+        Returns:
+            The metric's gain; :data:`DIVERGED` where a loss is not finite.
+        """
+        self.t += 1
+        self.train_loss = loss
+        self.updates += self.step_updates
+        self.dev_passes += scores is not None
         self.selected = float((weights > 0).mean())
-        self.weight += np.bincount(group, weights=weights, minlength=len(self.weight))
-        self.shown += np.bincount(group, minlength=len(self.shown))
+        self.weight += np.bincount(group, weights=weights, minlength=self.groups)
+        self.shown += np.bincount(group, minlength=self.groups)
+        scores = scores or self.scores
+        if not (isfinite(loss) and isfinite(scores.nll)):
+            self.diverged = True
+            return DIVERGED
+        self.scores = scores
+        self.curve.append(scores.value(self.metric))
+        return self.gain
 
     def info(self, domains: tuple[str, ...]) -> dict[str, Any]:
         """The info of a step: the same numbers under the same keys in every step."""
-        by_domain = self.weight.reshape(len(domains), -1).sum(1) / max(self.weight.sum(), 1e-12)
+        shares = weight_shares(self.weight.reshape(len(domains), -1), axis=1)
         return {
             "dev_nll": self.scores.nll,
             "dev_accuracy": self.scores.accuracy,
@@ -62,7 +127,43 @@ class Episode:
             "updates": self.updates,
             "dev_passes": self.dev_passes,
             "diverged": self.diverged,
-        } | {f"weight/{domain}": float(share) for domain, share in zip(domains, by_domain, strict=True)}
+        } | {f"weight/{domain}": share for domain, share in zip(domains, shares.tolist(), strict=True)}
+
+
+def begun(episode: AnyEpisode | None) -> AnyEpisode:
+    """The episode.
+
+    Raises:
+        ResetNeeded: none has begun.
+    """
+    if episode is None:
+        raise ResetNeeded("call reset() first: no episode has begun")
+    return episode
+
+
+def weight_shares(weight: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Shares of all weight given, by domain (``axis=-1``) or by operator (``axis=-2``); 0 before any.
+
+    Args:
+        weight: (..., D, O).
+        axis: that is summed over.
+    """
+    total = weight.sum((-2, -1), keepdims=True).squeeze(axis)
+    shares: NDArray[np.float64] = weight.sum(axis) / np.maximum(total, 1e-12)
+    return shares
+
+
+@dataclass(kw_only=True)
+class TextEpisode(Episode):
+    """An episode over prepared texts.
+
+    Attributes:
+        rows: (N,) the candidates shown.
+        anchors: rows of the shots that join the next step.
+    """
+
+    rows: NDArray[np.int64]
+    anchors: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,5 +179,5 @@ class State:
 
     student: dict[str, Any]
     gradient: Tensor
-    episode: Episode
+    episode: TextEpisode
     random: dict[str, Any]

@@ -1,8 +1,9 @@
-"""What the arguments of an environment say: checked, and turned into spaces, names and sizes."""
+"""The arguments of an environment, checked, and what follows from them: spaces, names and sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
 
 from l2a_gym.augment.config import PoolConfig
@@ -13,27 +14,53 @@ from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
 from l2a_gym.distill.student import GeneralDistillation, careful, student_names
 from l2a_gym.distill.students import ENGINES, Students
 from l2a_gym.envs.action import MODES, action_space
-from l2a_gym.envs.arguments import checked_arguments
+from l2a_gym.envs.arguments import Checked
+from l2a_gym.envs.episode import METRICS
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
-from l2a_gym.envs.reward import METRICS
+from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.layer_features import check_layers
 from l2a_gym.preparation.open_task import OpenTask, opened
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.preparation.store import TEACHERS
 
 DEFAULT_TASK = "hutto/nyt-64-noise40"
+BASELINES = ("uniform",)
+
+
+@dataclass(frozen=True)
+class Arguments(Checked):
+    """The arguments of :class:`~l2a_gym.envs.distill_aug.DistillAugEnv`, which explains them."""
+
+    task: str | OpenTask = DEFAULT_TASK
+    _: KW_ONLY
+    action: Annotated[str, MODES] = "weights"
+    metric: Annotated[str, METRICS] = "nll"
+    baseline: Annotated[str, BASELINES] | None = None
+    teacher: Annotated[str, TEACHERS] = "few-shot"
+    student: Annotated[str, student_names()] = "tiny"
+    checkpoint: str = EMBEDDED
+    pool: str | Mapping[str, Any] = "lexical"
+    general_updates: int = 800
+    features: list[str] | None = None
+    distillation: Mapping[str, Any] | None = None
+    steps: int | None = None
+    dev_every: int = 1
+    device: str = "auto"
+    engine: Annotated[str, ENGINES] = "auto"
+    precision: Annotated[str, PRECISIONS] = "auto"
+    render_mode: Annotated[str, RENDER_MODES] | None = None
 
 
 class Setup:
-    """The checked arguments of an environment; :class:`~l2a_gym.envs.distill_aug.DistillAugEnv` explains them.
+    """What follows from the arguments of an environment.
+
+    Args:
+        arguments: of the constructor.
 
     Attributes:
-        action: ``weights`` or ``mixture``.
-        metric: of the reward.
-        control: whether the gain of uniform weights is subtracted.
-        dev_every: steps from one pass over dev to the next.
+        arguments: the same.
         distillation: how students learn.
         domains: names, the target first.
         operators: names.
@@ -48,57 +75,26 @@ class Setup:
         UserError: a value that is not valid.
     """
 
-    @checked_arguments()
-    def __init__(
-        self,
-        task: str | OpenTask = DEFAULT_TASK,
-        *,
-        action: Annotated[str, MODES] = "weights",
-        metric: Annotated[str, METRICS] = "nll",
-        control: bool = False,
-        teacher: Annotated[str, TEACHERS] = "few-shot",
-        student: Annotated[str, student_names()] = "tiny",
-        checkpoint: str = EMBEDDED,
-        pool: str | Mapping[str, Any] = "lexical",
-        general_updates: int = 800,
-        features: list[str] | None = None,
-        distillation: Mapping[str, Any] | None = None,
-        steps: int | None = None,
-        dev_every: int = 1,
-        device: str = "auto",
-        engine: Annotated[str, ENGINES] = "auto",
-        precision: Annotated[str, PRECISIONS] = "auto",
-    ) -> None:
-        for name, number in (("steps", 1 if steps is None else steps), ("dev_every", dev_every)):
-            check_least(name, number)
-        if control and action == "mixture":
-            raise UserError("control = True needs action = 'weights': a mixture's control would repeat the same draw")
-        if control and dev_every > 1:
-            raise UserError(f"dev_every = {dev_every}: control = True needs a pass over dev in every step; valid is 1")
-        self.action, self.metric, self.control, self.dev_every = action, metric, control, dev_every
-        self._task, self._teacher, self._device = opened(task), teacher, device
-        self._engine, self._precision = engine, precision
-        self._features = check_features(features)
-        general = GeneralDistillation(updates=general_updates)
+    def __init__(self, arguments: Arguments) -> None:
+        _check_numbers(arguments)
+        self.arguments = arguments
+        self._features = check_features(arguments.features)
         self._preparation = Preparation(
-            checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool), general=general
+            checkpoint=arguments.checkpoint,
+            student=arguments.student,
+            pool=PoolConfig.of(arguments.pool),
+            general=GeneralDistillation(updates=arguments.general_updates),
         )
-        rate = careful(student, Distillation.learning_rate)
-        self.distillation = configured(Distillation(learning_rate=rate), distillation or {}, "distillation")
-        if engine == "batched" and self.distillation.extra:
-            losses = ", ".join(self.distillation.extra)
-            raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
-        check_layers(self.distillation, student, checkpoint)
+        self.distillation = _distillation(arguments)
+        self._task = opened(arguments.task)
         plan = self._task.outline
         self.domains, self.operators = plan.domains, self._preparation.pool.names
-        self.steps = steps or plan.budget.steps
+        self.steps = arguments.steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
         self.columns = candidate_columns(self._features, self.domains, self.operators)
-        groups = len(self.domains) * len(self.operators)
-        self.observation_space = observation_space(
-            self.candidates, self.columns, len(self.domains), len(self.operators)
-        )
-        self.action_space = action_space(action, self.candidates, groups)
+        sizes = len(self.domains), len(self.operators)
+        self.observation_space = observation_space(self.candidates, self.columns, *sizes)
+        self.action_space = action_space(arguments.action, self.candidates, sizes[0] * sizes[1])
 
     def load_world(self) -> World:
         """Load the prepared texts, after preparing them where needed.
@@ -106,17 +102,37 @@ class Setup:
         Raises:
             UserError: an asset, the checkpoint, the device or the cache folder can't be had.
         """
-        device = resolve_device(self._device)
+        device = resolve_device(self.arguments.device)
         prepared = self._task.prepared(self._preparation, device)
         sizes = len(self.domains), len(self.operators)
-        return load_world(prepared, self._teacher, self._features, *sizes, device)
+        return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start, as the arguments say."""
-        device = world.static.device
-        batched = (
-            device.type == "cuda" and not self.distillation.extra
-            if self._engine == "auto"
-            else self._engine == "batched"
+        device, engine = world.static.device, self.arguments.engine
+        batched = device.type == "cuda" and not self.distillation.extra if engine == "auto" else engine == "batched"
+        precision = student_precision(device, self.arguments.precision)
+        return world.new_students(self.distillation, number, batched, precision)
+
+
+def _check_numbers(arguments: Arguments) -> None:
+    for name, number in (("steps", arguments.steps), ("dev_every", arguments.dev_every)):
+        if number is not None:
+            check_least(name, number)
+    if arguments.baseline and arguments.action == "mixture":
+        raise UserError("baseline = 'uniform' needs action = 'weights': a mixture's would repeat the same draw")
+    if arguments.baseline and arguments.dev_every > 1:
+        raise UserError(
+            f"dev_every = {arguments.dev_every}: baseline = 'uniform' needs a pass over dev in every step; valid is 1"
         )
-        return world.new_students(self.distillation, number, batched, student_precision(device, self._precision))
+
+
+def _distillation(arguments: Arguments) -> Distillation:
+    """How students learn; the losses between layers that it names can be had."""
+    rate = careful(arguments.student, Distillation.learning_rate)
+    distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
+    if arguments.engine == "batched" and distillation.extra:
+        losses = ", ".join(distillation.extra)
+        raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
+    check_layers(distillation, arguments.student, arguments.checkpoint)
+    return distillation

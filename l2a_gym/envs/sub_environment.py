@@ -6,17 +6,12 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from l2a_gym.envs.action import mixture_of, weights_of
-from l2a_gym.envs.episode import Episode
-from l2a_gym.envs.reward import Scores
+from l2a_gym.envs.episode import DIVERGED, Scores, TextEpisode, begun
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.world import World
-
-DIVERGED = -1.0
-"""The reward of a step after which the student's loss is not finite; the episode ends there."""
 
 
 class SubEnvironment:
@@ -30,17 +25,15 @@ class SubEnvironment:
     def __init__(self, setup: Setup, world: World) -> None:
         self.setup, self.world = setup, world
         self.random = np.random.default_rng()
-        self.episode: Episode | None = None
+        self.episode: TextEpisode | None = None
 
-    def begun(self) -> Episode:
+    def begun(self) -> TextEpisode:
         """The episode.
 
         Raises:
             ResetNeeded: none has begun.
         """
-        if self.episode is None:
-            raise ResetNeeded("call reset() first: no episode has begun")
-        return self.episode
+        return begun(self.episode)
 
     def draw_head(self) -> int:
         """The seed of the next student's classifier."""
@@ -49,18 +42,19 @@ class SubEnvironment:
     def begin(self, scores: Scores) -> None:
         """Begin an episode with a student that has these scores on dev."""
         rows, anchors = self._draw()
-        weight, shown = np.zeros((2, len(self.world.groups)))
-        self.episode = Episode(rows, anchors, scores, [scores.value(self.setup.metric)], weight, shown)
-
-    def check_going(self) -> None:
-        """Raise a :class:`ResetNeeded` before the first reset, or after the end of an episode."""
-        episode = self.begun()
-        if episode.diverged or episode.t >= self.setup.steps:
-            raise ResetNeeded("the episode is over: call reset() before the next step()")
+        self.episode = TextEpisode(
+            metric=self.setup.arguments.metric,
+            steps=self.setup.steps,
+            step_updates=self.setup.updates,
+            groups=len(self.world.groups),
+            scores=scores,
+            rows=rows,
+            anchors=anchors,
+        )
 
     def weigh(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The weights (N,) that a checked action gives to the candidates; a mixture draws them first."""
-        if self.setup.action == "weights":
+        if self.setup.arguments.action == "weights":
             return weights_of(action)
         self.begun().rows = self._sample(action)
         return np.ones(self.setup.candidates, dtype=np.float32)
@@ -74,18 +68,18 @@ class SubEnvironment:
     def due(self) -> bool:
         """Whether the step that is taken now has a pass over dev."""
         t = self.begun().t + 1
-        return t % self.setup.dev_every == 0 or t == self.setup.steps
+        return t % self.setup.arguments.dev_every == 0 or t == self.setup.steps
 
-    def control_gain(self, scores: Scores) -> float:
+    def baseline_gain(self, scores: Scores) -> float:
         """What uniform weights gained, by the scores that they led to."""
-        episode, metric = self.begun(), self.setup.metric
+        episode = self.begun()
         episode.updates += self.setup.updates
         episode.dev_passes += 1
-        gain = scores.value(metric) - episode.scores.value(metric)
+        gain = scores.value(episode.metric) - episode.scores.value(episode.metric)
         return gain if isfinite(gain) else DIVERGED
 
     def finish(
-        self, weights: NDArray[np.float32], loss: float, scores: Scores | None, control: float
+        self, weights: NDArray[np.float32], loss: float, scores: Scores | None, baseline: float
     ) -> tuple[float, bool]:
         """Book a step and draw the next candidates.
 
@@ -93,27 +87,17 @@ class SubEnvironment:
             weights: (N,) of its candidates.
             loss: mean training loss.
             scores: of the student now, where a pass over dev is due.
-            control: gain of uniform weights.
+            baseline: gain of uniform weights.
 
         Returns:
             The reward, and whether the episode is over.
         """
         episode = self.begun()
-        episode.train_loss = loss
-        episode.t += 1
-        episode.updates += self.setup.updates
-        episode.count(self.world.group[episode.rows], weights)
-        if scores is None:
-            scores = episode.scores
-        else:
-            episode.dev_passes += 1
-        if not (isfinite(loss) and isfinite(scores.nll)):
-            episode.diverged = True
+        gain = episode.book(self.world.group[episode.rows], weights, loss, scores)
+        if episode.diverged:
             return DIVERGED, True
-        episode.scores = scores
-        episode.curve.append(scores.value(self.setup.metric))
         episode.rows, episode.anchors = self._draw()
-        return episode.curve[-1] - episode.curve[-2] - control, episode.t >= self.setup.steps
+        return gain - baseline, episode.over
 
     def info(self) -> dict[str, Any]:
         """The info of this moment."""

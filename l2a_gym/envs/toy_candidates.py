@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l2a_gym.envs.features import Groups, squash
 from l2a_gym.envs.observation import column_bounds
 
 DOMAINS = ("target", "near", "far")
@@ -40,8 +42,21 @@ class ToyCandidates:
         return self.domain * len(OPERATORS) + self.operator
 
     def seen(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """The named columns, (N, F)."""
-        return np.stack([self.columns[name] for name in names], axis=1).clip(*column_bounds(names))
+        """The named columns, (N, F); 0 where the problem has nothing for a feature."""
+        nothing = np.zeros(len(self.usefulness), dtype=np.float32)
+        return np.stack([self.columns.get(name, nothing) for name in names], axis=1).clip(*column_bounds(names))
+
+    def by_domain(self, weight: Floats) -> Groups:
+        """What the table of domains shows, with the share of the weight that each was given."""
+        return self._groups(self.domain, np.full(3, 1 / 3), weight, np.array([0, 0.5, 1]))
+
+    def by_operator(self, weight: Floats) -> Groups:
+        """The same of operators."""
+        return self._groups(self.operator, np.array([2 / 3, 1 / 3]), weight)
+
+    def _groups(self, group: NDArray[np.int64], size: Floats, weight: Floats, distance: Floats | None = None) -> Groups:
+        first, loss, given = np.arange(len(size)) == 0, self.columns["student_loss"], self.columns["few_shot_label"]
+        return Groups(first, size, weight, loss, given, partial(_means, group, len(size)), distance)
 
 
 def draw_candidates(rng: np.random.Generator, n: int, skill: float) -> ToyCandidates:
@@ -68,10 +83,10 @@ def draw_candidates(rng: np.random.Generator, n: int, skill: float) -> ToyCandid
         "edit_share": operator * edited,
         "importance": _noisy(u, (agrees + length) % 1),
         "cross_entropy_difference": -_noisy(u, (similar + length) % 1),
-        "student_loss": _squash(-np.log(student)),
+        "student_loss": squash(-np.log(student)),
         "student_entropy": _cross_entropy(student, student) / np.log(2),
         "student_confidence": np.maximum(student, 1 - student),
-        "kl": _squash(_cross_entropy(few_shot, student) - _cross_entropy(few_shot, few_shot)),
+        "kl": squash(_cross_entropy(few_shot, student) - _cross_entropy(few_shot, few_shot)),
         "agreement": _noisy(u, agrees),
         "clean": u > 0,
     }
@@ -84,6 +99,13 @@ def usefulness(label: Floats, near: Floats) -> Floats:
     return worth
 
 
+def _means(group: NDArray[np.int64], groups: int, values: NDArray[np.float32]) -> Floats:
+    """Means (groups,) of values (N,) by group; 0 where a group has none."""
+    count = np.bincount(group, minlength=groups)
+    means: Floats = np.bincount(group, weights=values, minlength=groups) / np.maximum(count, 1)
+    return means
+
+
 def _noisy(u: Floats, noise: Floats) -> Floats:
     """Half u, half noise that is uniform in [-1, 1]."""
     return (u + 2 * noise - 1) / 2
@@ -94,7 +116,3 @@ def _cross_entropy(p: Floats, q: Floats) -> Floats:
     tiny = np.finfo(np.float64).tiny
     result: Floats = -p * np.log(np.maximum(q, tiny)) - (1 - p) * np.log(np.maximum(1 - q, tiny))
     return result
-
-
-def _squash(x: Floats) -> Floats:
-    return x / (1 + x)

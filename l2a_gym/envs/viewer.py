@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from l2a_gym.envs.episode import Episode
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDEST = 60
@@ -16,27 +18,7 @@ CURVES = {"nll": "-nll", "accuracy": "accuracy", "macro_f1": "macro F1"}
 INCHES, DPI = (9.0, 3.6), 100
 
 
-class Watched(Protocol):
-    """What is shown of an episode.
-
-    Attributes:
-        t: steps taken.
-        curve: the metric before the first step and after each, more is better.
-        weight: (G,) weight given to each domain x operator so far, domain-major.
-        shown: (G,) candidates of each that were offered so far.
-    """
-
-    t: int
-    curve: list[float]
-    weight: NDArray[np.float64]
-    shown: NDArray[np.float64]
-
-    def info(self, domains: tuple[str, ...]) -> dict[str, Any]:
-        """Give the current scores."""
-        ...
-
-
-def ansi(domains: tuple[str, ...], operators: tuple[str, ...], episode: Watched, metric: str) -> str:
+def ansi(domains: tuple[str, ...], operators: tuple[str, ...], episode: Episode) -> str:
     """Draw the episode as lines of text; a cell without any candidate shown is blank."""
     rows = [["mean weight", *operators]]
     for domain, means in zip(domains, _mean_weight(domains, episode), strict=True):
@@ -48,11 +30,13 @@ def ansi(domains: tuple[str, ...], operators: tuple[str, ...], episode: Watched,
         ).rstrip()
         for row in rows
     ]
-    curve = f"{CURVES[metric]} on dev  {episode.curve[0]:.4f} {_sparkline(episode.curve)} {episode.curve[-1]:.4f}"
+    curve = (
+        f"{CURVES[episode.metric]} on dev  {episode.curve[0]:.4f} {_sparkline(episode.curve)} {episode.curve[-1]:.4f}"
+    )
     return "\n".join([_headline(domains, episode), "", *table, "", curve])
 
 
-def rgb_array(domains: tuple[str, ...], operators: tuple[str, ...], episode: Watched, metric: str) -> NDArray[np.uint8]:
+def rgb_array(domains: tuple[str, ...], operators: tuple[str, ...], episode: Episode) -> NDArray[np.uint8]:
     """Draw the episode as a picture of 360 x 900 pixels, (H, W, 3); a cell without any candidate shown is hatched."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -62,7 +46,7 @@ def rgb_array(domains: tuple[str, ...], operators: tuple[str, ...], episode: Wat
     figure.suptitle(_headline(domains, episode), fontsize=11, x=0.01, ha="left", parse_math=False)
     left, right = figure.subplots(1, 2, width_ratios=[5, 4])
     _draw_weights(left, domains, operators, _mean_weight(domains, episode))
-    _draw_curve(right, episode.curve, metric)
+    _draw_curve(right, episode.curve, episode.metric)
     canvas.draw()
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
 
@@ -103,12 +87,12 @@ def _draw_curve(axes: Any, curve: list[float], metric: str) -> None:
     axes.set_title(f"{CURVES[metric]} on dev (up is better)", fontsize=10)
 
 
-def _headline(domains: tuple[str, ...], episode: Watched) -> str:
+def _headline(domains: tuple[str, ...], episode: Episode) -> str:
     info = episode.info(domains)
     return "   ".join([f"step {episode.t}", *(f"{name} {info[key]:.3f}" for key, name in SCORES.items())])
 
 
-def _mean_weight(domains: tuple[str, ...], episode: Watched) -> NDArray[np.float64]:
+def _mean_weight(domains: tuple[str, ...], episode: Episode) -> NDArray[np.float64]:
     """Divide the weight given by the candidates shown, (D, O); NaN where none was shown."""
     mean = np.full(len(episode.weight), np.nan)
     np.divide(episode.weight, episode.shown, out=mean, where=episode.shown > 0)

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from l2a_agents.registry import selector_class
 from tqdm import tqdm
 
 from l2a_gym.cache import locked, write_text
@@ -136,7 +135,7 @@ def students_of(variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequ
     if run.algo != UNIFORM:
         sources = sources_of(run, own)
         policy = stage(run.folder / "policy.json", sources, lambda: best_student(last, own, selector)[1])["policy"]
-    chosen = selector if policy == run.algo else own.selector(selector_class(policy))
+    chosen = selector if policy == run.algo else own.selector(policy)
     for seed in seeds:
         start = time.perf_counter()
         env, scores = final_student(

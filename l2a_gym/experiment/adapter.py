@@ -11,13 +11,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.envs.reward import Scores, score
+from l2a_gym.envs.episode import Scores
+from l2a_gym.envs.reward import score
 from l2a_gym.envs.toy import ToyEnv
-from l2a_gym.errors import UserError
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import TEACHERS, Prepared
@@ -52,16 +53,14 @@ class TaskAdapter:
         """The same task with other arguments of the environment; what is open stays open."""
         return self
 
-    def selector(self, kind: type[Selector], **values: Any) -> Selector:
-        """An untrained selector of a class, for this task; values are of its hyper-parameters.
+    def selector(self, name: str, **hyperparameters: Any) -> Selector:
+        """An untrained selector for this task.
 
         Raises:
-            UserError: values for a selector that has no hyper-parameters.
+            ValueError: unknown name, of the selector or of a hyper-parameter.
         """
-        spaces, config_class = Spaces.from_env(self.env(**kind.env_options)), getattr(kind, "config_class", None)
-        if values and not config_class:
-            raise UserError(f"{kind.__name__} has no hyper-parameters: {', '.join(values)} can't be set")
-        return kind(spaces, *([config_class(**values)] if values and config_class else []))
+        spaces = Spaces.from_env(self.env(**selector_class(name).env_options))
+        return make_selector(name, spaces, **hyperparameters)
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""

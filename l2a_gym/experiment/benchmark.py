@@ -25,7 +25,7 @@ from l2a_gym.experiment.report.page import check_report, write_report
 from l2a_gym.experiment.report.report import read_report
 from l2a_gym.experiment.report.terminal import as_text
 from l2a_gym.experiment.rows import Failure, Row, read_failures, read_rows
-from l2a_gym.experiment.run import load_class
+from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import METHOD, Benchmark
 from l2a_gym.experiment.suite import BASELINES
 from l2a_gym.experiment.training import LOOKS

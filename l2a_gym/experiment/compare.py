@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import Selector
 from tqdm import tqdm
 
@@ -43,5 +42,5 @@ def compare(
             kept = Snapshots(run.folder / "snapshots", selector, run.budget).kept() if curve else {}
             rows.append(row_of(replace(job, hyper=run.selector), adapter, selector, seeds, start, spent, kept))
         else:
-            rows.append(row_of(job, adapter, adapter.selector(selector_class(name)), seeds, start))
+            rows.append(row_of(job, adapter, adapter.selector(name), seeds, start))
     return rows

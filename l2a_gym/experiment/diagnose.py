@@ -33,7 +33,7 @@ from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.errors import UserError, check_least, check_seed
 from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts

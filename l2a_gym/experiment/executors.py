@@ -13,7 +13,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
 
-from l2a_gym.cli import quieten
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.job import Job, attempt
 from l2a_gym.experiment.rows import Failure, Row
@@ -57,7 +56,6 @@ def _begin() -> None:
     """Begin a worker: Ctrl-C is its parent's business, and it ends with its parent, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    quieten()
 
 
 def _end_with_parent() -> None:

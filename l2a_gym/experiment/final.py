@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from l2a_agents.registry import selector_class
+from l2a_agents.rollout import rollout
 from l2a_agents.selector import Selector
 from tqdm import tqdm
 from transformers import pipeline
@@ -24,7 +24,6 @@ from l2a_gym.experiment.card import model_card
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage, undamaged
-from l2a_gym.experiment.students import play
 from l2a_gym.experiment.suite import UNIFORM
 from l2a_gym.tasks.task import Task, Texts
 
@@ -65,8 +64,8 @@ def final_student(
     final = {**FINAL, "learning_rate": careful(kind, FINAL["learning_rate"]), **distillation}
     long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
-    moves = play(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
-    *_, last = tqdm(moves, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
+    *_, last = tqdm(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
@@ -88,7 +87,7 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
         As of :func:`final_student`, and ``policy``, the name of what chose.
     """
     found = []
-    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(selector_class(UNIFORM))}.items():
+    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(UNIFORM)}.items():
         env, scores = final_student(run, adapter, policy)
         metric = score_student(env, "select").value(run.metric)
         found.append((metric, env, env.save_state(), {**scores, "policy": name}))

@@ -73,9 +73,9 @@ def do(job: Job) -> Row:
         UserError: something about the task, the selector or the cache that its user can mend.
     """
     start = time.perf_counter()
-    adapter, kind = adapter_of(job.task, job.settings), selector_class(job.selector)
-    check_options(kind)
-    selector = adapter.selector(kind, **job.hyper)
+    check_options(selector_class(job.selector))
+    adapter = adapter_of(job.task, job.settings)
+    selector = adapter.selector(job.selector, **job.hyper)
     with tempfile.TemporaryDirectory() as folder:
         snapshots = Snapshots(Path(folder), selector, job.budget)
         spent = train(adapter, selector, job.budget, training_seed(job.task, job.seed), snapshots)
@@ -118,7 +118,7 @@ def row_of(
     env = adapter.env(**selector.env_options)
     curve = []
     for units, folder in kept.items():
-        earlier = adapter.selector(type(selector), **job.hyper)
+        earlier = adapter.selector(job.selector, **job.hyper)
         earlier.load(folder)
         curve.append(Checkpoint(units, mean_return(final_students(adapter, earlier, seeds))))
     final = final_students(adapter, selector, seeds)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from l2a_agents.rollout import rollout
 from l2a_agents.selector import Action, Observation, Selector
 from numpy.typing import NDArray
 
@@ -28,7 +29,6 @@ from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector, new_selector
 from l2a_gym.experiment.seeds import renewal_seeds
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.students import play
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
         return action
 
     for seed in renewal_seeds(WATCHED, run.seed):
-        deque(play(env, act, seed), maxlen=0)
+        deque(rollout(env, act, seed), maxlen=0)
     pool, config = env.world.prepared.pool(), PoolConfig.of(run.pool)
     operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
     sources = operator == 0

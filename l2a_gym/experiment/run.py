@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import Selector
 
 from l2a_gym.cache import check_replaceable, damaged
 from l2a_gym.checked import digest_of
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, unknown
 from l2a_gym.experiment.adapter import TaskAdapter
+from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import SHAPING, Run
 
 PROGRESS = "progress.json"
@@ -91,20 +92,11 @@ def new_selector(run: Run, adapter: TaskAdapter) -> Selector:
     """An untrained selector of a run, with the run's hyper-parameters.
 
     Raises:
-        UserError: there is none of this name, or it can't do with what the environment shows.
+        UserError: there is none of this name, or no hyper-parameter of a name.
     """
-    return adapter.selector(load_class(run.algo), **run.selector)
-
-
-def load_class(name: str) -> type[Selector]:
-    """The class of a selector, by its registered name or as my_module:MySelector.
-
-    Raises:
-        UserError: there is none, or its module can't be imported.
-    """
-    try:
-        return selector_class(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UserError(str(error)) from error
-    except (Exception, SystemExit) as error:  # a module of the user's may do anything
-        raise UserError(f"selector {name!r} can't be imported: {type(error).__name__}: {error}") from error
+    config = getattr(load_class(run.algo), "config_class", None)
+    valid = [field.name for field in fields(config)] if config else []
+    for name in run.selector:
+        if name not in valid:
+            raise unknown(f"hyper-parameter of {run.algo}", name, valid)
+    return adapter.selector(run.algo, **run.selector)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
+from tyro.conf import Suppress
 
 from l2a_gym.errors import UserError, check_choice, check_least, check_seed
 from l2a_gym.experiment.suite import Suite, suite_of
@@ -55,8 +55,8 @@ class Run:
         students: final students by which each selector is scored.
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
-        selector: values of the selector's own hyper-parameters, laid over their defaults.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
+        selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
 
     algo: str = "ppo"
@@ -75,8 +75,8 @@ class Run:
     students: int = 5
     export_student: Student | None = None
     export_steps: int | None = None
-    selector: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict)
     out: Path | None = None
+    selector: Annotated[Mapping[str, Any], Suppress] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in METHOD.get(self.algo, USUAL).items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
-from l2a_agents.selector import Action, Observation, Selector
+from l2a_agents.rollout import Actor, rollout
+from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
 from l2a_gym.experiment.adapter import Env, TaskAdapter
@@ -16,28 +16,6 @@ from l2a_gym.experiment.training import one_thread
 
 TABLES = {"domains": "selected", "operators": "chosen"}
 """Tables of the observation -> their column that holds the share of all weight so far."""
-
-Act = Callable[[Observation], Action]
-
-
-class Move(NamedTuple):
-    """A step of an episode: what was done, and what came of it."""
-
-    action: Action
-    reward: float
-    observation: Observation
-    info: dict[str, Any]
-
-
-def play(env: Env, act: Act, seed: int) -> Iterator[Move]:
-    """Play an episode, step by step; after a step, the environment holds the student as it is then."""
-    observation, _ = env.reset(seed=seed)
-    done = False
-    while not done:
-        action = act(observation)
-        observation, reward, terminated, truncated, info = env.step(action)
-        done = terminated or truncated
-        yield Move(action, float(reward), observation, info)
 
 
 @dataclass(frozen=True)
@@ -53,18 +31,20 @@ class Played:
     shares: Mapping[str, NDArray[np.float32]]
 
 
-def final_student(adapter: TaskAdapter, env: Env, act: Act, seed: int) -> Played:
+def final_student(adapter: TaskAdapter, env: Env, act: Actor, seed: int) -> Played:
     """Train a student under rounded actions, and score it."""
-    moves = list(play(env, lambda observation: rounded(act(observation)), seed))
+    steps = list(rollout(env, lambda observation: rounded(act(observation)), seed))
     student = Student(
         seed=seed,
-        score=adapter.score(env, moves[-1].info),
-        episode_return=sum(move.reward for move in moves),
-        actions=pack([move.action for move in moves]),
+        score=adapter.score(env, steps[-1].info),
+        episode_return=sum(step.reward for step in steps),
+        actions=pack([step.action for step in steps]),
         metrics=adapter.metrics(env),
     )
     columns = {table: env.get_wrapper_attr(f"{table[:-1]}_columns").index(name) for table, name in TABLES.items()}
-    shares = {name: np.stack([move.observation[name][:, column] for move in moves]) for name, column in columns.items()}
+    shares = {
+        name: np.stack([step.next_observation[name][:, column] for step in steps]) for name, column in columns.items()
+    }
     return Played(student, shares)
 
 

@@ -23,8 +23,9 @@ import torch
 from l2a_gym.cache import SEAL, cache_dir, damaged, hashes, locked, seal_of, tidy, write_folder, writing
 from l2a_gym.checked import read_json, write_json
 from l2a_gym.distill.checkpoint import check_checkpoint
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import data_report
-from l2a_gym.preparation.stages import Preparation, Stage, stages
+from l2a_gym.preparation.stages import Stage, stages
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.task import Task
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 
 from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task, outline
 from l2a_gym.tasks.task import Outline, Task

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from l2a_gym.tasks.task import Task, Texts
 
@@ -34,3 +39,9 @@ def own_texts(task: Task) -> list[Texts]:
 def splits(task: Task) -> dict[str, Texts]:
     """The target's texts by split, in the order of the prepared rows."""
     return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
+
+
+def save_arrays(folder: Path, **arrays: NDArray[Any]) -> None:
+    """Write ``<name>.npy`` for each array into a folder."""
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)

@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.cache import write_text
-from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
-from l2a_gym.envs.setup import DEFAULT_TASK, Setup
-from l2a_gym.errors import check_choice, check_least
+from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.experiment.settings import Run
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
 from l2a_gym.speed.peers import peers
 from l2a_gym.speed.preparation import preparation
+from l2a_gym.speed.settings import Bench, Part
 from l2a_gym.speed.step import steps
 from l2a_gym.speed.teachers import teachers
 from l2a_gym.speed.updates import peak, stacked
@@ -35,85 +32,48 @@ FULL_LOAD = {"cpu": 1, "cuda": 256}
 """How many students the update's share of the peak is measured with."""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """A measurement; the attributes are the command line of ``scripts/bench.py``.
-
-    Attributes:
-        parts: what is measured: step, peers, students, peak, prepare, episodes, generate, teachers; by default all.
-        task: a task id or the path of a task file.
-        student: tiny, ratio, tinybert or pruned.
-        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
-        device: auto, cpu, cuda or cuda:<i>.
-        repeats: timed turns of each figure; its median counts.
-        numbers: how many students at a time are timed; by default those of :data:`STUDENTS`.
-        sizes: numbers of candidates of the tasks that are prepared.
-        json: file for the figures.
-    """
-
-    parts: tuple[str, ...] = ()
-    task: str = DEFAULT_TASK
-    student: str = "tiny"
-    checkpoint: str = EMBEDDED
-    device: str = "auto"
-    repeats: int = 5
-    numbers: tuple[int, ...] = ()
-    sizes: tuple[int, ...] = (10_000, 100_000, 1_000_000)
-    json: Path | None = None
-
-    def __post_init__(self) -> None:
-        for part in self.parts:
-            check_choice("part", part, PARTS)
-        check_least("repeats", self.repeats)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Arguments of the environment."""
-        return {name: getattr(self, name) for name in ("task", "student", "checkpoint", "device")}
-
-    @property
-    def where(self) -> torch.device:
-        """The device."""
-        return resolve_device(self.device)
+def device_of(plan: Bench) -> torch.device:
+    """Where is measured."""
+    return resolve_device(plan.device)
 
 
 def _peers(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings, teacher="all-data")
+    setup = Setup(Arguments(**plan.settings, teacher="all-data"))
     return peers(setup, setup.load_world(), plan.repeats)
 
 
 def _students(plan: Bench) -> Figures:
-    setup = Setup(**plan.settings)
-    return stacked(setup, setup.load_world(), plan.numbers or STUDENTS[plan.where.type], plan.repeats)
+    setup = Setup(Arguments(**plan.settings))
+    return stacked(setup, setup.load_world(), plan.numbers or STUDENTS[device_of(plan).type], plan.repeats)
 
 
 def _peak(plan: Bench) -> Figures:
-    narrow = plan.where.type == "cpu" and plan.student == "tiny"
-    setup = Setup(**plan.settings | ({"student": "ratio"} if narrow else {}))
-    return peak(setup, setup.load_world(), FULL_LOAD[plan.where.type], 2 * plan.repeats)
+    narrow = device_of(plan).type == "cpu" and plan.student == "tiny"
+    setup = Setup(Arguments(**plan.settings | ({"student": "ratio"} if narrow else {})))
+    return peak(setup, setup.load_world(), FULL_LOAD[device_of(plan).type], 2 * plan.repeats)
 
 
 def _episodes(plan: Bench) -> Figures:
     """On a CPU those of PPO, on a GPU those of PGPE, whose every generation is one batch of students."""
-    if plan.where.type == "cpu":
+    if device_of(plan).type == "cpu":
         return {"episodes_per_hour": episodes(Run(algo="ppo", **plan.settings), 24 * plan.repeats)}
     runs = {e: Run(algo="pgpe", num_envs=e, **plan.settings) for e in plan.numbers or STUDENTS["cuda"]}
     return {"episodes_per_hour": {str(e): episodes(run, 4 * e) for e, run in runs.items()}}
 
 
 def _prepare(plan: Bench) -> Figures:
-    return preparation(plan.checkpoint, plan.student, plan.sizes, plan.where)
+    return preparation(plan.checkpoint, plan.student, plan.sizes, device_of(plan))
 
 
 def _generate(plan: Bench) -> Figures:
-    return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), plan.where, plan.repeats)
+    return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), device_of(plan), plan.repeats)
 
 
 def _teachers(plan: Bench) -> Figures:
-    return teachers(make_task(plan.task), Preparation(checkpoint=plan.checkpoint), plan.where)
+    return teachers(make_task(plan.task), Preparation(checkpoint=plan.checkpoint), device_of(plan))
 
 
-PARTS: dict[str, Callable[[Bench], Figures]] = {
+PARTS: dict[Part, Callable[[Bench], Figures]] = {
     "step": lambda plan: steps(plan.settings, 4 * plan.repeats),
     "peers": _peers,
     "students": _students,
@@ -135,7 +95,7 @@ def bench(plan: Bench) -> Figures:
     figures: Figures = {}
     for part in plan.parts or PARTS:
         figures |= PARTS[part](plan)
-    figures["machine"] = machine(plan.where)
+    figures["machine"] = machine(device_of(plan))
     print(table(figures))
     if plan.json:
         write_text(plan.json, json.dumps(figures, indent=1))

@@ -15,7 +15,8 @@ from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
 from l2a_gym.distill.heads import head_input, regression
 from l2a_gym.distill.teacher import predict, vectors_of_sides
-from l2a_gym.preparation.stages import SHOT_COPIES, Preparation
+from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.write_teachers import SHOT_COPIES
 from l2a_gym.speed.clock import Figures
 from l2a_gym.tasks.task import Task
 

@@ -218,12 +218,6 @@ def test_training_ends_with_the_episode_that_spends_the_budget(budget: int) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_seed_alone_decides(kind: type[Bandit]) -> None:
-    assert trained(kind, 5, seed=3).tally == trained(kind, 5, seed=3).tally
-    assert trained(kind, 5, seed=3).tally != trained(kind, 5, seed=4).tally
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_saved_acts_the_same_and_goes_on_from_its_counts(kind: type[Bandit], tmp_path: Path) -> None:
     bandit, again = trained(kind, 10), kind(SPACES)
     bandit.save(tmp_path)

@@ -137,17 +137,6 @@ def test_every_unit_is_reported(spaces: Spaces, num_envs: int) -> None:
     assert spent[-2] < EPISODE * 7 + 1 <= spent[-1]
 
 
-def test_the_seed_alone_decides_and_torchs_generator_is_left_alone(make_toy: MakeEnv, spaces: Spaces) -> None:
-    found = []
-    for seed, state in ((0, 1), (0, 2), (1, 1)):
-        torch.manual_seed(state)
-        before = torch.get_rng_state()
-        found.append(parameters(trained(spaces, make_toy, 12, seed)))
-        assert torch.equal(torch.get_rng_state(), before)
-    assert all(map(torch.equal, found[0], found[1]))
-    assert not all(map(torch.equal, found[0], found[2]))
-
-
 def test_training_goes_on_from_what_was_saved(
     make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path
 ) -> None:

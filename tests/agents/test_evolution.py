@@ -25,25 +25,6 @@ def test_it_finds_a_good_rule(make_toy: MakeEnv, spaces: Spaces, share: Any) -> 
     assert share(selector) > max(0.9, before + 0.2)
 
 
-def test_the_seed_alone_decides(make_toy: MakeEnv, spaces: Spaces) -> None:
-    def trained(seed: int, disturbance: int) -> list[float]:
-        np.random.seed(disturbance)  # noqa: NPY002  # whatever the global stream holds
-        selector = CMAES(spaces)
-        selector.train(make_toy, EPISODE * 27, seed, lambda *_: None)
-        return selector.theta.tolist()
-
-    assert trained(3, 0) == trained(3, 1)
-    assert trained(3, 0) != trained(4, 0)
-
-
-def test_the_global_stream_is_left_alone(make_toy: MakeEnv, spaces: Spaces) -> None:
-    np.random.seed(5)  # noqa: NPY002
-    CMAES(spaces).train(make_toy, EPISODE, 0, lambda *_: None)
-    found = np.random.random()  # noqa: NPY002
-    np.random.seed(5)  # noqa: NPY002
-    assert found == np.random.random()  # noqa: NPY002
-
-
 @pytest.mark.parametrize("generations", [1, 3])
 def test_training_ends_with_the_generation_that_spends_the_budget(
     make_toy: MakeEnv, spaces: Spaces, generations: int

@@ -189,17 +189,6 @@ def test_training_ends_with_the_iteration_that_spends_the_budget(
 
 
 @pytest.mark.parametrize("kind", [PGPE, Reinforce])
-def test_same_seed_same_rule_another_seed_another(make_toy: MakeEnv, spaces: Spaces, kind: type[StaticRule]) -> None:
-    thetas = []
-    for seed in (0, 0, 1):
-        selector = kind(spaces)
-        selector.train(make_toy, EPISODE * 6, seed, Log())
-        thetas.append(selector.theta)
-    assert np.array_equal(thetas[0], thetas[1])
-    assert not np.allclose(thetas[0], thetas[2])
-
-
-@pytest.mark.parametrize("kind", [PGPE, Reinforce])
 def test_what_was_saved_acts_the_same(
     make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path, kind: type[StaticRule]
 ) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from l2a_agents.registry import SELECTORS, selector_class
+import torch
+from l2a_agents.registry import SELECTORS, make_selector, selector_class
+from l2a_agents.rollout import rollout
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise, summary
 from l2a_agents.selector import MakeEnv, Spaces
 from numpy.typing import NDArray
@@ -101,6 +105,23 @@ def test_every_selector_treats_candidates_alike(
             np.testing.assert_allclose(selector.act(shuffled), action[order], rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("name", [*LEARNERS, "exp3", "thompson"])
+def test_the_seed_alone_decides_what_is_learnt(
+    spaces: Spaces, make_toy: MakeEnv, name: str, can_be_had: Callable[[str], None]
+) -> None:
+    can_be_had(name)
+    actions = []
+    for seed, state in ((0, 1), (0, 2), (1, 1)):
+        random.seed(state)
+        np.random.seed(state)  # noqa: NPY002 - what no selector may depend on
+        torch.manual_seed(state)
+        selector = make_selector(name, spaces)
+        selector.train(make_toy, 21 * 30, seed, lambda *_: None)
+        actions.append([step.action for step in rollout(ToyEnv(), selector.act, 9)])
+    assert np.array_equal(actions[0], actions[1])
+    assert not np.array_equal(actions[0], actions[2])
+
+
 def test_summary_forgets_the_order_but_no_part_that_it_is_made_of(observation: dict[str, Any]) -> None:
     order = np.random.default_rng(0).permutation(32)
     shuffled = observation | {"candidates": observation["candidates"][order]}
@@ -119,9 +140,7 @@ def test_the_bound_leaves_room_for_a_rule_near_the_optimum(spaces: Spaces) -> No
     theta = deviations / deviations.max() * BOUND
     env, reached, best = ToyEnv(), 0.0, 0.0
     for seed in range(20):
-        (observation, _), over = env.reset(seed=seed), False
-        while not over:
-            observation, reward, over, _, _ = env.step(apply_rule(theta, observation, positions(spaces)))
-            reached += reward
+        act = partial(apply_rule, theta, where=positions(spaces))
+        reached += sum(step.reward for step in rollout(env, act, seed))
         best += env.optimal_return(seed)
     assert reached >= 0.97 * best

@@ -1,8 +1,7 @@
-"""A2C, SAC, TD3, TRPO and TQC over rules, where they differ from PPO: start, scale of rewards, and what they reach."""
+"""Stable-Baselines3 over rules: start, scale of rewards, budget, file, and what each algorithm reaches."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from l2a_agents.episodes import RuleEpisodes
-from l2a_agents.registry import selector_class
+from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.rollout import TRAINING_SEEDS
 from l2a_agents.selector import MakeEnv, Spaces
 from safetensors import safe_open
@@ -21,7 +20,7 @@ pytest.importorskip("stable_baselines3", reason="stable_baselines3 is not instal
 from l2a_agents.sb3_rules import Config, OnPolicy
 
 EPISODE = 1 + 10 * 2
-ON_POLICY, OFF_POLICY = ("a2c", "trpo"), ("sac", "td3", "tqc")
+ON_POLICY, OFF_POLICY = ("ppo", "a2c", "trpo"), ("sac", "td3", "tqc")
 
 
 @pytest.fixture(params=[*ON_POLICY, *OFF_POLICY])
@@ -155,18 +154,14 @@ def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
     assert same(parameters(again), parameters(selector))
 
 
-def test_the_seed_alone_decides_and_global_generators_are_left_alone(
-    kind: type[OnPolicy], make_toy: MakeEnv, spaces: Spaces
+def test_hyperparameters_reach_the_algorithm(
+    make_toy: MakeEnv, spaces: Spaces, can_be_had: Callable[[str], None]
 ) -> None:
-    policies = []
-    for seed, state in ((0, 1), (0, 2), (1, 1)):
-        torch.manual_seed(state)
-        np.random.seed(state)  # noqa: NPY002
-        random.seed(state)
-        expected = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]  # noqa: NPY002
-        policies.append(parameters(trained(kind, make_toy, spaces, 24, seed)))
-        assert torch.equal(torch.get_rng_state(), expected[0])
-        assert np.array_equal(np.random.get_state()[1], expected[1])  # type: ignore[index]  # noqa: NPY002
-        assert random.getstate() == expected[2]
-    assert same(policies[0], policies[1])
-    assert not same(policies[0], policies[2])
+    """A policy that learns at rate 0 stays where it starts; the first update comes after two episodes, not eight."""
+    spent: list[int] = []
+    selector: Any = make_selector("ppo", spaces, learning_rate=0.0, rollout=2, batch_size=2)
+    selector.train(make_toy, EPISODE * 12, 0, lambda units, _: spent.append(units))
+    start: Any = selector_class("ppo")(spaces)
+    start.train(make_toy, EPISODE, 0, lambda *_: None)
+    assert same(parameters(selector), parameters(start))
+    assert spent[0] == EPISODE * (2 + 2)  # from two seeds, each with its control

@@ -11,7 +11,6 @@ import torch
 from l2a_agents.rollout import TRAINING_SEEDS
 from l2a_agents.rule import apply_rule, positions
 from l2a_agents.selector import MakeEnv, Spaces
-from safetensors import safe_open
 
 pytest.importorskip("stable_baselines3", reason="stable_baselines3 is not installed (extra sb3)")
 from l2a_agents.sb3_presets import PPOSelector
@@ -95,34 +94,6 @@ def test_the_budget_is_spent_and_reported_to_the_last_episode(
         assert budget <= units[-1] < budget + 2 * EPISODE
 
 
-def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
-    trained: tuple[PPOSelector, list[int]],
-    spaces: Spaces,
-    start: dict[str, Any],
-    observation: dict[str, Any],
-    tmp_path: Path,
-) -> None:
-    trained[0].save(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["ppo.safetensors"]
-    with safe_open(tmp_path / "ppo.safetensors", "pt") as file:
-        assert set(file.keys()) == set(parameters(trained[0]))
-    again = PPOSelector(spaces)
-    again.load(tmp_path)
-    for seen in (start, observation):
-        assert np.array_equal(again.act(seen), trained[0].act(seen))
-    assert not np.array_equal(again.act(start), PPOSelector(spaces).act(start))
-
-
-def test_training_goes_on_from_what_was_loaded(
-    trained: tuple[PPOSelector, list[int]], make_toy: MakeEnv, spaces: Spaces, tmp_path: Path
-) -> None:
-    trained[0].save(tmp_path)
-    again = PPOSelector(spaces)
-    again.load(tmp_path)
-    again.train(make_toy, EPISODE, 0, lambda *_: None)  # too little for an update
-    assert same(parameters(again), parameters(trained[0]))
-
-
 def test_it_can_be_saved_while_it_trains(make_toy: MakeEnv, spaces: Spaces, tmp_path: Path) -> None:
     selector = PPOSelector(spaces)
 
@@ -136,20 +107,3 @@ def test_it_can_be_saved_while_it_trains(make_toy: MakeEnv, spaces: Spaces, tmp_
     again = PPOSelector(spaces)
     again.load(tmp_path)
     assert same(parameters(again), parameters(selector))
-
-
-def test_same_seed_same_policy_whatever_the_global_generator(make_toy: MakeEnv, spaces: Spaces) -> None:
-    policies = []
-    for seed, state in ((0, 1), (0, 2), (1, 1)):
-        torch.manual_seed(state)
-        selector = PPOSelector(spaces)
-        selector.train(make_toy, EPISODE * 40, seed, lambda *_: None)
-        policies.append(parameters(selector))
-    assert same(policies[0], policies[1])
-    assert not same(policies[0], policies[2])
-
-
-def test_training_leaves_torchs_global_generator_alone(make_toy: MakeEnv, spaces: Spaces) -> None:
-    before = torch.get_rng_state()
-    PPOSelector(spaces).train(make_toy, EPISODE * 20, 3, lambda *_: None)
-    assert torch.equal(torch.get_rng_state(), before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,14 +53,3 @@ def test_training_ends_with_the_rule_that_spends_the_budget(make_toy: MakeEnv, s
     spent: list[int] = []
     RandomSearch(spaces).train(make_toy, budget, 0, lambda units, _: spent.append(units))
     assert budget <= spent[-1] < budget + RULE
-
-
-def test_what_was_saved_acts_the_same(
-    make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path
-) -> None:
-    selector, again = RandomSearch(spaces), RandomSearch(spaces)
-    selector.train(make_toy, RULE * 5, 0, lambda *_: None)
-    selector.save(tmp_path)
-    again.load(tmp_path)
-    assert np.array_equal(again.act(observation), selector.act(observation))
-    assert not np.array_equal(again.act(observation), RandomSearch(spaces).act(observation))

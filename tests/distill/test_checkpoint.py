@@ -19,8 +19,8 @@ from l2a_gym.distill.checkpoint import check_checkpoint, checkpoint_folder, load
 from l2a_gym.distill.config import Distillation
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.layer_features import check_layers
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.registry import make_task
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}

@@ -25,8 +25,8 @@ MISTAKES = [
         "unknown action \"['weights']\": did you mean 'weights'? valid are weights, ",
     ),
     (DistillAugEnv, {"metric": None}, "unknown metric 'None': valid are nll, accuracy, macro_f1"),
-    (DistillAugEnv, {"control": "False"}, "control = 'False': valid are True and False"),
-    (DistillAugEnv, {"control": 1}, "control = 1: valid are True and False"),
+    (DistillAugEnv, {"baseline": "unifrom"}, "unknown baseline 'unifrom': did you mean 'uniform'? valid are uniform"),
+    (DistillAugEnv, {"baseline": True}, "unknown baseline 'True': valid are uniform"),
     (DistillAugEnv, {"teacher": {}}, "unknown teacher '{}': valid are few-shot, all-data"),
     (DistillAugEnv, {"student": 2}, "unknown student '2': valid are tiny, "),
     (DistillAugEnv, {"checkpoint": None}, "checkpoint = None: valid are names"),
@@ -55,12 +55,12 @@ MISTAKES = [
     (
         DistillAugEnv,
         {"step": 3},
-        "unknown argument of DistillAugEnv 'step': did you mean 'steps'? valid are task, render_",
+        "unknown argument of DistillAugEnv 'step': did you mean 'steps'? valid are task, action, ",
     ),
     (
         DistillAugEnv,
-        {"kontrol": True},
-        "unknown argument of DistillAugEnv 'kontrol': did you mean 'control'? valid are ",
+        {"basline": None},
+        "unknown argument of DistillAugEnv 'basline': did you mean 'baseline'? valid are ",
     ),
     (DistillAugVectorEnv, {"num_envs": 2.0}, "num_envs = 2.0: valid are whole numbers"),
     (DistillAugVectorEnv, {"num_envs": "2"}, "num_envs = '2': valid are whole numbers"),
@@ -73,7 +73,7 @@ MISTAKES = [
     (DistillAugVectorEnv, {"render_mode": "human"}, "unknown render_mode 'human': valid are ansi, rgb_array"),
     (DistillAugVectorEnv, {"max_episode_steps": 0}, "max_episode_steps = 0: valid are whole numbers from 1"),
     (DistillAugVectorEnv, {"max_episode_steps": "9"}, "max_episode_steps = '9': valid are whole numbers or None"),
-    (DistillAugVectorEnv, {"control": "False"}, "control = 'False': valid are True and False"),
+    (DistillAugVectorEnv, {"baseline": 1}, "unknown baseline '1': valid are uniform"),
     (
         DistillAugVectorEnv,
         {"num_env": 2},
@@ -92,7 +92,11 @@ MISTAKES = [
         {"candidate": 8},
         "unknown argument of ToyEnv 'candidate': did you mean 'candidates'? valid are candidates, ",
     ),
-    (ToyEnv, {"control": True}, "unknown argument of ToyEnv 'control': valid are candidates, steps, noise, features, "),
+    (
+        ToyEnv,
+        {"baseline": None},
+        "unknown argument of ToyEnv 'baseline': valid are candidates, steps, noise, features, ",
+    ),
 ]
 
 
@@ -115,7 +119,7 @@ def test_a_path_and_numpy_do_as_text_and_numbers_do(small: dict[str, Any]) -> No
         "task": Path(small["task"]),
         "checkpoint": Path(small["checkpoint"]),
         "device": np.str_("cpu"),
-        "control": np.True_,
+        "baseline": np.str_("uniform"),
         "steps": np.int64(3),
         "features": np.array(["length", "kl"]),
         "distillation": {"alpha": np.float32(0.5), "anchors": np.int32(4)},
@@ -123,8 +127,8 @@ def test_a_path_and_numpy_do_as_text_and_numbers_do(small: dict[str, Any]) -> No
     }
     for env in (gym.make("l2a_gym:L2A-Distill-v0", **given), gym.make_vec("l2a_gym:L2A-Distill-v0", 2, **given)):
         setup = env.unwrapped.setup  # type: ignore[attr-defined]
-        assert (setup.control, setup.steps, setup.columns) == (True, 3, ("length", "kl"))
-        assert (type(setup.control), type(setup.steps)) == (bool, int)
+        assert (setup.arguments.baseline, setup.steps, setup.columns) == ("uniform", 3, ("length", "kl"))
+        assert (type(setup.arguments.baseline), type(setup.steps)) == (str, int)
         assert (setup.distillation.alpha, setup.distillation.anchors) == (0.5, 4)
         assert setup.operators == ("source", "swap")
         env.reset(seed=0)
@@ -142,7 +146,7 @@ def test_the_toy_takes_numpy() -> None:
 
 
 def test_too_many_arguments_are_pythons_own_error(small: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="too many positional arguments"):
+    with pytest.raises(TypeError, match="from 1 to 2 positional arguments"):
         DistillAugEnv(small["task"], "weights")  # type: ignore[misc]
 
 

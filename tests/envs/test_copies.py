@@ -21,7 +21,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "cloudpickle": lambda env: pickle.loads(cloudpickle.dumps(env)),
     "deepcopy": copy.deepcopy,
 }
-OPTIONS = [{}, {"action": "mixture", "engine": "batched"}, {"control": True}]
+OPTIONS = [{}, {"action": "mixture", "engine": "batched"}, {"baseline": "uniform"}]
 
 
 def plan(env: Any, steps: int) -> NDArray[np.float32]:
@@ -92,7 +92,7 @@ def test_a_copy_and_its_original_go_their_own_ways(small: dict[str, Any]) -> Non
 
 
 def test_copies_made_before_the_first_reset(small: dict[str, Any]) -> None:
-    for env in (DistillAugEnv(**small), DistillAugVectorEnv(2, **small)):
+    for env in (DistillAugEnv(**small), DistillAugVectorEnv(num_envs=2, **small)):
         fresh = [way(env) for way in WAYS.values()]
         assert all("batch" not in vars(each) for each in fresh)  # nothing is prepared for a copy
         expected = env.reset(seed=1)

@@ -25,7 +25,7 @@ from transformers import AutoConfig, BertConfig, BertModel
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.envs.observation import STUDENT
+from l2a_gym.envs.features import STUDENT
 from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.store import Prepared
@@ -236,20 +236,22 @@ def test_fewer_passes_over_dev_teach_the_same_student(env: DistillAugEnv, small:
     assert steps[0][0]["student"][nll] == steps[1][0]["student"][nll] != steps[2][0]["student"][nll]
 
 
-def test_control_subtracts_what_uniform_weights_would_have_gained(env: DistillAugEnv, small: dict[str, Any]) -> None:
-    controlled = DistillAugEnv(**small, control=True)
-    controlled.reset(seed=4)
+def test_the_baseline_subtracts_what_uniform_weights_would_have_gained(
+    env: DistillAugEnv, small: dict[str, Any]
+) -> None:
+    compared = DistillAugEnv(**small, baseline="uniform")
+    compared.reset(seed=4)
     env.reset(seed=4)
     for t, action in enumerate(actions(T), start=1):
         twin = env.fork()
-        _, reward, _, _, info = controlled.step(action)
+        _, reward, _, _, info = compared.step(action)
         assert reward == env.step(action)[1] - twin.step(ALL)[1]
         assert (info["updates"], info["dev_passes"]) == (2 * K * t, 1 + 2 * t)
 
 
-def test_control_leaves_nothing_of_uniform_weights(small: dict[str, Any]) -> None:
-    controlled = DistillAugEnv(**small, control=True)
-    assert play(controlled, 0, np.tile(ALL, (T, 1))) == [0.0] * T
+def test_the_baseline_leaves_nothing_of_uniform_weights(small: dict[str, Any]) -> None:
+    compared = DistillAugEnv(**small, baseline="uniform")
+    assert play(compared, 0, np.tile(ALL, (T, 1))) == [0.0] * T
 
 
 # What an action does
@@ -456,7 +458,10 @@ def test_an_illegal_action_changes_nothing(env: DistillAugEnv, action: NDArray[n
         ({"render_mode": "human"}, "unknown render_mode 'human': .*valid are ansi, rgb_array"),
         ({"steps": 0}, "steps = 0: valid are whole numbers from 1"),
         ({"dev_every": 0}, "dev_every = 0: valid are whole numbers from 1"),
-        ({"dev_every": 2, "control": True}, "dev_every = 2: control = True needs a pass over dev in every step"),
+        (
+            {"dev_every": 2, "baseline": "uniform"},
+            "dev_every = 2: baseline = 'uniform' needs a pass over dev in every step",
+        ),
     ],
 )
 def test_unknown_choices_name_the_nearest(small: dict[str, Any], arguments: dict[str, Any], message: str) -> None:

@@ -21,7 +21,7 @@ E, N, T, K = 3, 24, 4, 2  # the budget of the small task
 
 @pytest.fixture(scope="module")
 def envs(small: dict[str, Any]) -> DistillAugVectorEnv:
-    return DistillAugVectorEnv(E, **small)
+    return DistillAugVectorEnv(num_envs=E, **small)
 
 
 def plans(steps: int) -> np.ndarray:
@@ -47,12 +47,12 @@ def assert_same(found: Any, expected: Any) -> None:
             np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"control": True}, {"action": "mixture"}, {"dev_every": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}, {"dev_every": 3}], ids=str)
 def test_each_environment_gives_what_it_gives_alone(small: dict[str, Any], options: dict[str, Any]) -> None:
     """Against gymnasium's own vector of single environments, everything that two episodes give."""
     makers = [lambda: DistillAugEnv(**small, **options)] * E
     alone = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-    together = DistillAugVectorEnv(E, **small, **options)
+    together = DistillAugVectorEnv(num_envs=E, **small, **options)
     assert together.observation_space == alone.observation_space
     assert together.action_space == alone.action_space
     for found, expected in zip(together.reset(seed=5), alone.reset(seed=5), strict=True):
@@ -120,7 +120,7 @@ def test_an_illegal_action_teaches_no_student(envs: DistillAugVectorEnv) -> None
 
 def test_the_learning_rate_falls_by_each_ones_own_clock(small: dict[str, Any]) -> None:
     """After a divergence the episodes are out of step; each student still learns as it would alone."""
-    envs, alone = DistillAugVectorEnv(2, **small), DistillAugEnv(**small)
+    envs, alone = DistillAugVectorEnv(num_envs=2, **small), DistillAugEnv(**small)
     plan = plans(6)[:, :2]
     envs.reset(seed=2)
     envs.step(plan[0])
@@ -135,13 +135,13 @@ def test_the_learning_rate_falls_by_each_ones_own_clock(small: dict[str, Any]) -
 
 def test_there_is_at_least_one(small: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="num_envs = 0: valid are whole numbers from 1"):
-        DistillAugVectorEnv(0, **small)
+        DistillAugVectorEnv(num_envs=0, **small)
 
 
 def test_without_autoreset_an_ended_episode_waits_for_its_reset(small: dict[str, Any]) -> None:
     """Against gymnasium's own vector in the same mode; the second student diverges in the second step."""
     kinds = AutoresetMode.DISABLED
-    envs = DistillAugVectorEnv(E, autoreset_mode=kinds, **small)
+    envs = DistillAugVectorEnv(num_envs=E, autoreset_mode=kinds, **small)
     alone = SyncVectorEnv([lambda: DistillAugEnv(**small)] * E, autoreset_mode=kinds)
     assert envs.metadata["autoreset_mode"] is kinds
     plan = plans(T)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode
 
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv
@@ -20,10 +19,13 @@ def actions(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (T, E, N)).astype(np.float32)
 
 
-@pytest.mark.parametrize("options", [{}, {"control": True}, {"action": "mixture"}], ids=str)
-def test_a_batch_gives_what_threads_give(small: dict[str, Any], options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}], ids=str)
+def test_a_batch_gives_what_threads_give(
+    small: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two episodes, the second one begun by the first one's end."""
-    both = [DistillAugVectorEnv(E, **small, **options, engine=engine) for engine in ("threads", "batched")]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: E)  # tests have one, and nothing would go on side by side
+    both = [DistillAugVectorEnv(num_envs=E, **small, **options, engine=engine) for engine in ("threads", "batched")]
     for found in zip(*(envs.reset(seed=3)[0].items() for envs in both), strict=True):
         (name, threads), (_, batch) = found
         np.testing.assert_allclose(batch, threads, rtol=0, atol=1e-4, err_msg=name)
@@ -57,8 +59,8 @@ def test_the_student_taken_out_of_a_batch_predicts_what_it_predicts_there(small:
 
 
 def test_observations_on_the_device_are_those_in_memory(small: dict[str, Any]) -> None:
-    plain = DistillAugVectorEnv(E, **small)
-    tensors = DistillAugVectorEnv(E, AutoresetMode.SAME_STEP, **small, device_observations=True)
+    plain = DistillAugVectorEnv(num_envs=E, **small)
+    tensors = DistillAugVectorEnv(num_envs=E, **small, device_observations=True)
     seen, _ = plain.reset(seed=3)
     kept, _ = tensors.reset(seed=3)
     for action in actions():

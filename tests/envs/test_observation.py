@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,9 @@ from torch.nn import functional as F
 
 from l2a_gym.augment.importance import Pieces, cross_entropy_difference, log_importance
 from l2a_gym.envs.distill_aug import DistillAugEnv
-from l2a_gym.envs.observation import (
-    DEFAULT_FEATURES,
-    DOMAIN,
-    DYNAMIC,
-    FEATURES,
-    OPERATOR,
-    STUDENT,
-    candidate_columns,
-    check_features,
-    observation_space,
-)
+from l2a_gym.envs.features import DOMAIN, FEATURES, OPERATOR, STUDENT, Column, Fixed, Moving
+from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
+from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.envs.world import load_world
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.store import Prepared
@@ -76,16 +69,16 @@ def documented(part: str) -> dict[str, tuple[float, float, str]]:
 
 
 def test_the_pages_tables_are_those_of_the_code() -> None:
-    features = {name: (each.low, each.high, each.formula) for name, each in FEATURES.items()}
-    tables = {"candidates": features, "student": STUDENT, "domains": DOMAIN, "operators": OPERATOR}
+    tables: dict[str, Mapping[str, Column[Any]]]
+    tables = {"candidates": FEATURES, "student": STUDENT, "domains": DOMAIN, "operators": OPERATOR}
     for part, table in tables.items():
-        assert list(documented(part).items()) == list(table.items())
+        rows = {name: (each.low, each.high, each.formula) for name, each in table.items()}
+        assert list(documented(part).items()) == list(rows.items())
 
 
 def test_the_oracle_and_what_takes_long_are_off_unless_asked_for() -> None:
-    assert check_features(None) == DEFAULT_FEATURES
-    assert set(FEATURES) - set(DEFAULT_FEATURES) == {"clean", "importance", "cross_entropy_difference"}
-    assert set(DYNAMIC) < set(DEFAULT_FEATURES)
+    hidden = {"clean", "importance", "cross_entropy_difference"}
+    assert check_features(None) == tuple(name for name in FEATURES if name not in hidden)
 
 
 def test_columns_follow_the_table_whatever_the_order_asked_for() -> None:
@@ -106,9 +99,9 @@ def test_bounds_of_the_space_are_those_of_the_table() -> None:
     space = observation_space(3, ["domain=a", "similarity"], 2, 4)
     assert space["candidates"].low.tolist() == [[0, -1]] * 3  # type: ignore[attr-defined]
     assert space["candidates"].high.tolist() == [[1, 1]] * 3  # type: ignore[attr-defined]
-    assert space["student"].low.tolist() == [row[0] for row in STUDENT.values()]  # type: ignore[attr-defined]
-    assert space["domains"].high.tolist() == [[row[1] for row in DOMAIN.values()]] * 2  # type: ignore[attr-defined]
-    assert space["operators"].high.tolist() == [[row[1] for row in OPERATOR.values()]] * 4  # type: ignore[attr-defined]
+    assert space["student"].low.tolist() == [each.low for each in STUDENT.values()]  # type: ignore[attr-defined]
+    assert space["domains"].high.tolist() == [[each.high for each in DOMAIN.values()]] * 2  # type: ignore[attr-defined]
+    assert space["operators"].high.tolist() == [[each.high for each in OPERATOR.values()]] * 4  # type: ignore[attr-defined]
 
 
 # Ranges and switches
@@ -137,6 +130,22 @@ def test_switched_features_are_the_columns_of_the_whole(small: dict[str, Any]) -
     assert np.array_equal(one["candidates"][:, index], two["candidates"])
     assert np.array_equal(one["student"], two["student"])
     assert np.array_equal(one["domains"], two["domains"])
+
+
+@pytest.mark.parametrize("kind", ["fixed", "moving"])
+def test_a_new_feature_is_one_entry(small: dict[str, Any], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real environment shows it; the toy, whose problem knows nothing of it, shows zeros."""
+    feature = (
+        Fixed("half_length", "length / 2", lambda pool: FEATURES["length"].value(pool) / 2)
+        if kind == "fixed"
+        else Moving("half_length", "length / 2, as if it moved", lambda shown: shown.student.sum(2) / 4)
+    )
+    monkeypatch.setitem(FEATURES, feature.name, feature)
+    env, toy = DistillAugEnv(**small, features=["length", feature.name]), ToyEnv(features=[feature.name])
+    seen = env.reset(seed=0)[0]["candidates"]
+    assert env.columns == ("length", "half_length")
+    np.testing.assert_allclose(seen[:, 1], seen[:, 0] / 2 if kind == "fixed" else 0.25, atol=1e-6)
+    assert not toy.reset(seed=0)[0]["candidates"].any()
 
 
 # Columns of the candidates
@@ -350,7 +359,7 @@ def test_candidates_that_the_label_policy_drops_are_not_shown(small: dict[str, A
         env.reset(seed=seed)
         assert usable[env.save_state().episode.rows].all()
     assert sorted(np.concatenate(env.world.groups)) == np.flatnonzero(usable).tolist()
-    assert env.world.made.sum() == pytest.approx(1)
+    assert float(env.world.made.sum()) == pytest.approx(1)
 
 
 def prepared_usable(env: DistillAugEnv) -> NDArray[np.bool_]:

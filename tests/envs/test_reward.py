@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from l2a_gym.envs.reward import Scores, score
+from l2a_gym.envs.episode import Scores
+from l2a_gym.envs.reward import score
 
 
 @pytest.mark.parametrize(("classes", "texts", "labelled"), [(2, 50, 2), (5, 200, 5), (7, 60, 3)])

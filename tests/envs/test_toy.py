@@ -17,7 +17,8 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from l2a_gym.envs.observation import DEFAULT_FEATURES, FEATURES, candidate_columns, observation_space
+from l2a_gym.envs.features import FEATURES
+from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 
@@ -82,7 +83,7 @@ def test_neither_torch_nor_matplotlib_is_imported() -> None:
 
 def test_spaces_are_built_like_those_of_the_real_environment() -> None:
     env = ToyEnv(candidates=5)
-    assert env.columns == candidate_columns(DEFAULT_FEATURES, ("target", "near", "far"), ("source", "edit"))
+    assert env.columns == candidate_columns(check_features(None), ("target", "near", "far"), ("source", "edit"))
     assert env.observation_space == observation_space(5, env.columns, 3, 2)
     assert env.action_space == gym.spaces.Box(-1, 1, (5,), dtype=np.float32)
 
@@ -133,7 +134,6 @@ def test_features_on_request_are_signs_of_usefulness() -> None:
 def test_the_optimum_is_known_whatever_is_shown() -> None:
     env, few = ToyEnv(), ToyEnv(features=["importance", "clean"])
     assert few.optimal_return(3) == env.optimal_return(3)
-    assert few.uniform_return(3) == env.uniform_return(3)
     assert few.optimal_return(3) == pytest.approx(sum(play(few, 3, lambda seen: seen["candidates"][:, 1])), abs=1e-12)
     both = ToyEnv(features=["domain_log_odds", "all_data_label"])
     assert sum(play(both, 3, both.optimal_action)) == env.optimal_return(3)
@@ -171,14 +171,12 @@ def test_useful_and_harmful_candidates_are_about_as_many() -> None:
 def test_optimum_is_the_sum_of_all_useful_candidates() -> None:
     env = ToyEnv(candidates=16, steps=4)
     for seed in SEEDS:
-        (observation, _), best, uniform = env.reset(seed=seed), 0.0, 0.0
+        (observation, _), best = env.reset(seed=seed), 0.0
         for action in actions(4, 16):  # what was chosen does not change what is shown
             u = useful(env, observation)
             best += float(u[u > 0].sum()) / (16 * 4)
-            uniform += float(u.sum()) / (16 * 4)
             observation, *_ = env.step(action)
         assert env.optimal_return(seed) == pytest.approx(best, abs=1e-9)
-        assert env.uniform_return(seed) == pytest.approx(uniform, abs=1e-9)
 
 
 def test_no_action_beats_the_optimal_one() -> None:
@@ -224,7 +222,8 @@ def test_a_linear_rule_comes_close_to_the_optimum(standardised: bool, reached: f
 
 def test_uniform_weights_are_far_from_the_optimum() -> None:
     env = ToyEnv()
-    assert np.mean([env.uniform_return(s) for s in SEEDS]) < 0.2 * np.mean([env.optimal_return(s) for s in SEEDS])
+    uniform = [sum(play(env, seed, lambda _: np.ones(32, dtype=np.float32))) for seed in SEEDS]
+    assert np.mean(uniform) < 0.2 * np.mean([env.optimal_return(s) for s in SEEDS])
 
 
 def test_rewards_add_up_to_the_fall_of_dev_nll() -> None:

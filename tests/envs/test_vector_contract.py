@@ -24,7 +24,7 @@ E, N, T = 3, 24, 4  # the budget of the small task
 
 @pytest.fixture
 def envs(small: dict[str, Any]) -> DistillAugVectorEnv:
-    return DistillAugVectorEnv(E, AutoresetMode.DISABLED, **small)
+    return DistillAugVectorEnv(num_envs=E, autoreset_mode=AutoresetMode.DISABLED, **small)
 
 
 def plans(steps: int, number: int = E) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ def test_in_the_next_step_one_begins_anew_while_the_others_go_on(
     small: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """The second student diverges in the second step; the others, and its next episode, are those of Gymnasium's."""
-    envs = DistillAugVectorEnv(E, "NextStep", **small, **options)
+    envs = DistillAugVectorEnv(num_envs=E, autoreset_mode="NextStep", **small, **options)
     sync = SyncVectorEnv([lambda: DistillAugEnv(**small, **options)] * E)
     actions = np.random.default_rng(1).uniform(-1, 1, (T + 3, *envs.action_space.shape)).astype(np.float32)
     envs.reset(seed=3)

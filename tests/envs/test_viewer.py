@@ -22,6 +22,7 @@ class Moment:
     """A made-up moment: films x source was never shown."""
 
     t: int = 3
+    metric: str = "nll"
     curve: list[float] = field(default_factory=lambda: [-0.7, -0.64, -0.68, -0.6])
     weight: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 3.0, 10.0, 0.0]))
     shown: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 4.0, 10.0, 8.0]))
@@ -31,7 +32,7 @@ class Moment:
 
 
 def test_text_shows_scores_mean_weights_and_curve() -> None:
-    assert ansi(DOMAINS, OPERATORS, Moment(), "nll").splitlines() == [
+    assert ansi(DOMAINS, OPERATORS, Moment()).splitlines() == [
         "step 3   nll 0.600   accuracy 0.750   macro F1 0.700   train loss 0.500",
         "",
         "mean weight  source    swap",
@@ -43,14 +44,15 @@ def test_text_shows_scores_mean_weights_and_curve() -> None:
 
 
 def test_text_before_the_first_step_has_blank_cells_and_a_curve_of_one_point() -> None:
-    moment = Moment(t=0, curve=[0.5], weight=np.zeros(4), shown=np.zeros(4))
-    lines = ansi(DOMAINS, OPERATORS, moment, "accuracy").splitlines()
+    moment = Moment(t=0, metric="accuracy", curve=[0.5], weight=np.zeros(4), shown=np.zeros(4))
+    lines = ansi(DOMAINS, OPERATORS, moment).splitlines()
     assert lines[3:5] == ["films", "books"]
     assert lines[-1] == "accuracy on dev  0.5000 ▅ 0.5000"
 
 
 def test_long_curve_fits_a_line_and_keeps_its_ends() -> None:
-    *_, line = ansi(DOMAINS, OPERATORS, Moment(curve=list(np.linspace(0, 1, 1000))), "macro_f1").splitlines()
+    moment = Moment(metric="macro_f1", curve=list(np.linspace(0, 1, 1000)))
+    *_, line = ansi(DOMAINS, OPERATORS, moment).splitlines()
     bars = line.split(" ")[-2]
     assert len(bars) == 60
     assert list(bars) == sorted(bars)
@@ -58,7 +60,7 @@ def test_long_curve_fits_a_line_and_keeps_its_ends() -> None:
 
 
 def picture(moment: Moment) -> NDArray[np.uint8]:
-    return rgb_array(DOMAINS, OPERATORS, moment, "nll")
+    return rgb_array(DOMAINS, OPERATORS, moment)
 
 
 def changed(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> tuple[int, int]:
@@ -94,7 +96,7 @@ def test_more_weight_is_a_deeper_blue_and_an_unseen_cell_has_none() -> None:
 
 def test_names_are_taken_as_they_are() -> None:
     """A name with dollar signs is no formula."""
-    assert rgb_array((r"$\broken{$", "b"), ("$x^$", "c"), Moment(), "nll").shape == (360, 900, 3)
+    assert rgb_array((r"$\broken{$", "b"), ("$x^$", "c"), Moment()).shape == (360, 900, 3)
 
 
 def test_drawing_touches_no_global_state_of_matplotlib() -> None:

@@ -43,7 +43,7 @@ from l2a_gym.experiment.diagnose import (
 )
 from l2a_gym.experiment.diagnosis import make_folder, write
 from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts

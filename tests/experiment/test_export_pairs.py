@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from l2a_gym.experiment.runner import export_student
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from l2a_gym.experiment.run import Run, new_selector
-from l2a_gym.experiment.runner import export_student
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 

@@ -81,9 +81,9 @@ def test_environments_that_step_together_count_each(name: str, small: dict[str, 
     envs.close()
 
 
-def test_a_control_gain_costs_too(small: dict[str, Any]) -> None:
+def test_a_baseline_gain_costs_too(small: dict[str, Any]) -> None:
     meter = Meter()
-    env = meter.around(MakeEnv("l2a_gym:L2A-Distill-v0", **small))(control=True)
+    env = meter.around(MakeEnv("l2a_gym:L2A-Distill-v0", **small))(baseline="uniform")
     env.reset(seed=0)
     env.step(np.ones(24, dtype=np.float32))
     assert meter.spent == 1 + 2 * 3

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_gym.experiment.runner import evaluate_run, train
 from safetensors.numpy import load_file
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.experiment.rounds import FLOOR, last_round, mean_weight, renew_pool, rounds_of
 from l2a_gym.experiment.run import Run, load_run, new_selector
-from l2a_gym.experiment.runner import evaluate_run, train
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 EPISODE = 1 + 4 * (2 + 1)

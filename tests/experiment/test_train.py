@@ -16,15 +16,15 @@ from filelock import FileLock
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.pgpe import PGPE
 from l2a_agents.selector import Log, MakeEnv, Selector, Spaces
+from l2a_gym.experiment.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
+from l2a_gym.experiment.runner import evaluate_run, train
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from l2a_gym.cache import damaged, own_folder
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.evaluate import FINAL, best_student, compare, evaluate, final_student, student_seeds
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import Run, load_run, load_selector, new_selector
-from l2a_gym.experiment.runner import evaluate_run, train
 from l2a_gym.preparation.store import TEACHERS
 from l2a_gym.tasks.registry import make_task
 

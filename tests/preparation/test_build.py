@@ -31,8 +31,9 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import predict
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.stages import Preparation, seen_pieces
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import TEACHERS, Prepared, read_candidates, read_teacher
+from l2a_gym.preparation.write_pool import seen_pieces
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
@@ -222,7 +223,7 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.tasks.registry import make_task
 torch.set_num_threads(1)
 updates = int(sys.argv[3])
@@ -573,7 +574,7 @@ def test_the_all_data_teacher_learns_from_a_part_of_very_many_texts(
     empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evenly spread over the sources; the labels of what is left out don't matter."""
-    monkeypatch.setattr("l2a_gym.preparation.stages.LEARNT", 40)
+    monkeypatch.setattr("l2a_gym.preparation.write_teachers.LEARNT", 40)
     size = sum(map(len, task.sources.values()))
     learnt = np.linspace(0, size - 1, 40).round().astype(np.int64)
     label = np.concatenate([texts.label for texts in task.sources.values()])

@@ -14,8 +14,8 @@ import torch
 from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.preparation.build import prepare
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
-from l2a_gym.preparation.stages import Preparation
 from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.task import Task, Texts
 

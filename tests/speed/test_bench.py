@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from l2a_gym.distill.packing import MULTIPLE
-from l2a_gym.envs.setup import Setup
+from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.errors import UserError
 from l2a_gym.speed import bench as speed
-from l2a_gym.speed.bench import Bench, bench, table
+from l2a_gym.speed.bench import bench, table
+from l2a_gym.speed.settings import Bench
 from l2a_gym.speed.updates import Practice
 
 
@@ -53,7 +54,7 @@ def test_what_is_not_valid_is_named() -> None:
 
 
 def test_students_at_a_time_and_in_turn_do_the_same_work(small: dict[str, Any]) -> None:
-    setup = Setup(**small)
+    setup = Setup(Arguments(**small))
     world = setup.load_world()
     practice = Practice(world, setup.distillation, setup.new_students(world, 3), updates=2)
     alone = setup.new_students(world, 1)
@@ -65,7 +66,7 @@ def test_students_at_a_time_and_in_turn_do_the_same_work(small: dict[str, Any]) 
 
 def test_the_counted_arithmetic_is_that_of_the_models_products(small: dict[str, Any]) -> None:
     """Forward, and twice that backward: a whole layer, then the last one for first tokens alone."""
-    setup = Setup(**small)
+    setup = Setup(Arguments(**small))
     world = setup.load_world()
     practice = Practice(world, setup.distillation, setup.new_students(world, 1), updates=1)
     length = world.texts.tokens.length[np.concatenate([practice.rows, practice.anchors], axis=1)][0]

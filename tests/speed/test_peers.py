@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from l2a_gym.distill.distiller import Distiller
-from l2a_gym.envs.setup import Setup
+from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.speed import peers
 from l2a_gym.speed.peers import PEERS, Lesson
 
@@ -18,7 +18,7 @@ def lesson(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Lesson:
     """Batches of 24 texts, each with the same share of the loss."""
     monkeypatch.setattr(peers, "CHOSEN", 20)
     values = {"learning_rate": 1e-2, "anchors": 4, "anchor_share": 4 / 24, "temperature": 2.0}
-    setup = Setup(**small, teacher="all-data", distillation=values)
+    setup = Setup(Arguments(**small, teacher="all-data", distillation=values))
     return Lesson(setup, setup.load_world())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from l2a_gym.distill.finetune import FineTuning
-from l2a_gym.preparation.stages import Preparation
+from l2a_gym.preparation.config import Preparation
 from l2a_gym.speed.teachers import teachers
 from l2a_gym.tasks.registry import make_task
 

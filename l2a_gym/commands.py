@@ -1,0 +1,271 @@
+"""The commands of ``l2a``: each checks its arguments first, and loads torch, which takes seconds, to do the work."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from l2a_agents.registry import SELECTORS
+
+from l2a_gym.errors import UserError, check_choice, check_device, check_least, check_seed
+from l2a_gym.experiment.selectors import load_class
+from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Student, task_slug
+from l2a_gym.experiment.suite import TOY
+from l2a_gym.speed.settings import Bench
+from l2a_gym.tasks.registry import outline
+
+log = logging.getLogger(__name__)
+
+FLAT = tyro.conf.arg(name="")
+"""The fields of a dataclass are options without a prefix."""
+Folders = Annotated[tuple[Path, ...], tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class NoHyperParameters:
+    """Those of a selector that has none."""
+
+
+def hyper_parameters() -> type[Any]:
+    """The dataclass of hyper-parameters of the selector that the command line names.
+
+    The selector's module may load torch, so this looks only where an option ``--selector.`` or a selector's help is
+    asked for.
+    """
+    words = [part for word in sys.argv for part in word.split("=", 1)]
+    algo = dict(pairwise(words)).get("--algo", "")
+    if any(word.startswith("--selector.") for word in words) or (algo and {"-h", "--help"} & {*words}):
+        return getattr(load_class(algo or Run.algo), "config_class", None) or NoHyperParameters
+    return NoHyperParameters
+
+
+def train(
+    run: Annotated[Run, FLAT],
+    selector: Annotated[Any, tyro.conf.arg(constructor_factory=hyper_parameters)],
+    seeds: tuple[int, ...] = (),
+    check: bool = False,
+) -> None:
+    """Train a selector, compare it with the baselines and export the student.
+
+    Args:
+        run: the run.
+        selector: the selector's own settings, which ``--algo NAME --help`` lists.
+        seeds: of several trainings, with a table over them, in the place of ``--seed``.
+        check: print what there is to know of the data, and stop.
+    """
+    check_names([run.task], [run.algo], run.device)
+    for seed in seeds:
+        check_seed(seed)
+    if check:
+        return _print_data_report(run.task, run.checkpoint)
+    defaults = type(selector)()
+    values = {each.name: getattr(selector, each.name) for each in fields(selector)}
+    run = replace(run, selector={name: value for name, value in values.items() if value != getattr(defaults, name)})
+    import torch
+
+    from l2a_gym.experiment import train
+
+    log.info("threads: %d to prepare the task, 1 to train and evaluate", torch.get_num_threads())
+    if seeds:
+        train.train_seeds(run, seeds)
+    else:
+        train.train(run)
+
+
+def evaluate(runs: Folders, students: int = 5) -> None:
+    """Repeat the comparison of finished runs on fresh student seeds.
+
+    Args:
+        runs: run folders.
+        students: fresh student seeds, the same for all runs.
+    """
+    if not runs:
+        raise UserError("no run is given: name one or more run folders")
+    check_least("students", students)
+    from l2a_gym.experiment.train import evaluate_run
+
+    for folder in runs:
+        evaluate_run(folder, students)
+
+
+def export(run: Annotated[Path, tyro.conf.Positional], to: Path | None = None) -> None:
+    """Train a student on a long episode under a run's selector and write it as a Hugging Face folder.
+
+    Args:
+        run: a run folder.
+        to: the folder to write; by default student/ in the run folder.
+    """
+    from l2a_gym.experiment.train import export_run
+
+    export_run(run, to)
+
+
+def prepare(
+    task: str = Run.task,
+    student: Student = Run.student,
+    checkpoint: str = Run.checkpoint,
+    pool: str = "lexical",
+    device: str = Run.device,
+    check: bool = False,
+) -> None:
+    """Prepare a task ahead of time: fetch assets, fine-tune the teachers, start the student.
+
+    Args:
+        task: a task id or the path of a task file.
+        student: that of the environment.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        pool: what the candidates are made of: sources, lexical, generated, or the path of a .json file.
+        device: auto, cpu, cuda or cuda:<i>.
+        check: print what there is to know of the data, and stop.
+    """
+    check_names([task], device=device)
+    if check:
+        return _print_data_report(task, checkpoint)
+    from l2a_gym.augment.config import PoolConfig
+    from l2a_gym.distill.device import resolve_device
+    from l2a_gym.preparation.build import prepare
+    from l2a_gym.preparation.config import Preparation
+    from l2a_gym.tasks.registry import make_task
+
+    config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
+    print(prepare(make_task(task), config, resolve_device(device)).folder)
+
+
+def benchmark(settings: Annotated[Benchmark, FLAT]) -> None:
+    """Compare selectors on a suite of tasks at equal budgets; the same command again goes on where it was."""
+    check_names([task for task in settings.tasks if "@" not in task], settings.selectors, settings.device)
+    from l2a_gym.experiment.benchmark import run_benchmark
+
+    run_benchmark(settings)
+
+
+def report(files: Folders, out: Path = Path("report")) -> None:
+    """Report the rows of a benchmark as one page and as Markdown.
+
+    Args:
+        files: files of rows, of one budget.
+        out: folder for report.html and report.md.
+    """
+    if not files:
+        raise UserError("no rows are given: name one or more files of rows")
+    from l2a_gym.experiment.report.page import write_report
+    from l2a_gym.experiment.report.report import read_report
+
+    for path in write_report(read_report(files, out), out):
+        print(path)
+
+
+def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: int = 0, tolerance: float = 0.0) -> None:
+    """Play the recorded actions of a benchmark's rows again; exits with 1 where a row is refuted.
+
+    Args:
+        file: rows of a benchmark, such as runs/benchmark-core/rows.jsonl.
+        sample: how many rows to draw; 0 for all.
+        seed: of the draw.
+        tolerance: the largest difference of a number that still confirms; 0 suits the kind of processor that made the
+            rows.
+    """
+    check_least("sample", sample, 0)
+    check_seed(seed)
+    import numpy as np
+
+    from l2a_gym.experiment.replay import replay
+    from l2a_gym.experiment.rows import read_rows
+
+    rows = read_rows(file)
+    if 0 < sample < len(rows):
+        drawn = np.random.default_rng(seed).choice(len(rows), sample, replace=False)
+        rows = [rows[i] for i in sorted(drawn)]
+    confirmed = 0
+    for number, finding in enumerate(replay(rows, tolerance), start=1):
+        confirmed += finding.confirmed
+        print(f"{number}/{len(rows)} {finding}", flush=True)
+    print(f"{confirmed} of {len(rows)} rows confirmed")
+    sys.exit(0 if confirmed == len(rows) else 1)
+
+
+def ablate(settings: Annotated[Ablation, FLAT]) -> None:
+    """Train final students with one part of the method changed at a time; print what each part is worth."""
+    check_names([settings.task], [settings.algo], settings.device)
+    from l2a_gym.experiment.ablate import ablate
+
+    ablate(settings)
+
+
+def diagnose(
+    task: str = Run.task,
+    texts: int = 128,
+    sweeps: int = 8,
+    seed: int = 0,
+    checkpoint: str = Run.checkpoint,
+    pool: str = "generated",
+    device: str = Run.device,
+    out: Path | None = None,
+) -> None:
+    """Show what the generator does to texts, sweep by sweep, as a picture and a table.
+
+    Args:
+        task: a task id or the path of a task file.
+        texts: walks from the target's shots, and from source texts.
+        sweeps: of each walk.
+        seed: of every draw.
+        checkpoint: the teacher's checkpoint: embedded, a hub id or a local folder.
+        pool: what is prepared, and how the chain draws: lexical, generated, or the path of a .json file.
+        device: auto, cpu, cuda or cuda:<i>.
+        out: folder for generator.png, .md and .csv; by default one of the task's own in runs/.
+    """
+    check_names([task], device=device)
+    from l2a_gym.augment.config import PoolConfig
+    from l2a_gym.experiment.diagnose import diagnose
+    from l2a_gym.experiment.diagnosis import make_folder, write
+    from l2a_gym.preparation.config import Preparation
+
+    config = Preparation(checkpoint=checkpoint, pool=PoolConfig.of(pool))
+    folder = out or Path("runs") / f"{task_slug(task)}-generator"
+    make_folder(folder)
+    write(diagnose(task, config, device, texts, sweeps, seed), task, folder)
+
+
+def bench(settings: Annotated[Bench, FLAT]) -> None:
+    """Measure speed: one table of ratios and figures on this machine."""
+    check_names([settings.task], device=settings.device)
+    from l2a_gym.speed.bench import bench
+
+    bench(settings)
+
+
+def check_names(tasks: Sequence[str] = (), selectors: Sequence[str] = (), device: str = "auto") -> None:
+    """Find a task, a selector or a device that there can't be, as far as names and task files tell.
+
+    Raises:
+        UserError: names the first one, and what is near.
+    """
+    for name in tasks:
+        if name != TOY:
+            outline(name)
+    for name in selectors:
+        if ":" in name:
+            load_class(name)
+        else:
+            check_choice("selector", name.partition("@")[0], SELECTORS)
+    check_device(device)
+
+
+def _print_data_report(task: str, checkpoint: str) -> None:
+    from l2a_gym.preparation.data_report import data_report
+    from l2a_gym.tasks.registry import make_task
+
+    print(data_report(make_task(task), checkpoint))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    each.__name__: each
+    for each in (train, evaluate, export, prepare, benchmark, report, replay, ablate, diagnose, bench)
+}
+"""Name -> command; its docstring is its help."""

@@ -1,0 +1,65 @@
+"""The stages ``signals`` and ``student``: where candidates stand, and where every episode starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from l2a_gym.augment.nearness import nearness
+from l2a_gym.augment.policy import apply_policy
+from l2a_gym.cache import write_text
+from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.student import (
+    careful,
+    distil_generally,
+    shape_student,
+    start_student,
+)
+from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.store import Prepared
+from l2a_gym.preparation.texts import save_arrays
+from l2a_gym.tasks.task import Task
+
+
+def write_signals(config: Preparation, folder: Path) -> None:
+    """Where each candidate stands between its domain and the target, and the labels that hold.
+
+    Of the target, the texts of train and dev are looked at, without their labels.
+    """
+    prepared = Prepared(folder.parent)
+    pool = prepared.pool()
+    domain, operator, edit_share, flipped = (
+        np.array(pool[name]) for name in ("domain", "operator", "edit_share", "flipped")
+    )
+    vectors = prepared.array("answers/vectors")
+    target = np.concatenate([vectors[prepared.rows[name]] for name in ("train", "dev")]).astype(np.float32)
+    save_arrays(folder, **nearness(vectors[prepared.rows["pool"]], target, domain, operator))
+    given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
+    label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
+    flipped &= label == given
+    save_arrays(
+        folder, domain=domain, operator=operator, edit_share=edit_share, flipped=flipped, label=label, usable=usable
+    )
+
+
+def write_student(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
+    """The student's start weights, after general distillation."""
+    prepared = Prepared(folder.parent)
+    teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
+    size, kept = teacher.num_parameters(), prepared.array("tokens/kept")
+    seen = slice(0, prepared.rows["train"].stop)
+    tokens = prepared.tokens(seen)
+    shape = shape_student(config.student, teacher, len(kept), len(task.labels), task.max_length, tokens.pad)
+    shape.id2label = dict(enumerate(task.labels))
+    shape.label2id = {label: code for code, label in enumerate(task.labels)}
+    student = start_student(shape, teacher, kept, tokens, config.seed)
+    vectors = torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
+    general = replace(config.general, learning_rate=careful(config.student, config.general.learning_rate))
+    distil_generally(student, tokens.to(device), vectors, general, config.seed)
+    student.cpu().save_pretrained(folder, safe_serialization=True)
+    counts = {"teacher": size, "student": student.num_parameters()}
+    write_text(folder / "parameters.json", json.dumps(counts))
