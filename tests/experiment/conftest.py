@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import pytest
@@ -89,11 +90,9 @@ def row_of(job: Job) -> Row:
 
 
 @pytest.fixture
-def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin local workers as forks of one process that has imported their packages, which takes seconds each."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["l2a_gym.experiment.job", "transformers.models.bert.modeling_bert"])
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+def forked_workers(forks: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin local workers as forks."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: forks)
 
 
 @pytest.fixture(scope="module")
