@@ -11,15 +11,17 @@ import pytest
 import torch
 from l2a_agents.pgpe import PGPE
 from l2a_agents.registry import selector_class
+from l2a_agents.rollout import training_seeds
 from l2a_agents.selector import MakeEnv, Spaces
 
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import score_student, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter, score_student, score_teacher
 from l2a_gym.experiment.job import Job, attempt, check_options
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
-from l2a_gym.experiment.seeds import training_seed
+from l2a_gym.experiment.seeds import ABLATION, EVALUATION, EXPORT, episode_seeds, student_seeds, training_seed
+from l2a_gym.experiment.students import final_students
 from l2a_gym.experiment.suite import SUITES
 from l2a_gym.experiment.training import one_thread
 
@@ -109,6 +111,20 @@ def test_every_task_and_seed_has_draws_of_its_own() -> None:
     assert len(set(drawn)) == len(drawn)
     here, there = (Job(f"{folder}/clinic.toml", "uniform", 0, 100, 3) for folder in ("a", "b/c"))
     assert here.seeds == there.seeds
+
+
+def test_students_are_trained_on_seeds_that_no_training_and_no_other_part_has() -> None:
+    trained = {seed for number in range(50) for seed in training_seeds(training_seed("toy", number))}
+    streams = [episode_seeds(stream, 50, 0) for stream in (EXPORT, EVALUATION, ABLATION)]
+    drawn = [*student_seeds("toy", 50, 0), *(seed for stream in streams for seed in stream)]
+    assert len(set(drawn)) == 200
+    assert not trained & set(drawn)
+
+
+def test_the_order_of_students_does_not_matter(adapter: DistillAdapter) -> None:
+    selector = adapter.selector("uniform")
+    forward, backward = (final_students(adapter, selector, seeds) for seeds in ([1, 2], [2, 1]))
+    assert [each.student for each in forward] == [each.student for each in backward][::-1]
 
 
 def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
