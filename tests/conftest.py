@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,14 @@ def own_cache(common: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("L2A_CACHE", str(folder))
         yield
+
+
+@pytest.fixture(scope="session")
+def forks() -> BaseContext:
+    """Begins processes as forks of one that has imported others' packages, which take seconds, and nothing of ours."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datasets", "sklearn.linear_model", "transformers.models.bert.modeling_bert"])
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 from transformers import AutoConfig, BertConfig, BertModel
 
+from l2a_gym.cache import cache_dir
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -154,9 +156,10 @@ def test_global_generators_neither_matter_nor_move(env: DistillAugEnv) -> None:
     assert rewards[0] == rewards[1]
 
 
-def test_spawned_workers_give_the_same_rewards(env: DistillAugEnv, small: dict[str, Any]) -> None:
+def test_workers_give_the_same_rewards(env: DistillAugEnv, small: dict[str, Any], forks: BaseContext) -> None:
     plan = actions(2 * T).reshape(2, T, N)
-    workers = gym.make_vec(ID, 2, vectorization_mode="async", vector_kwargs={"context": "spawn"}, **small)
+    method = forks.get_start_method()
+    workers = gym.make_vec(ID, 2, vectorization_mode="async", vector_kwargs={"context": method}, **small)
     try:
         workers.reset(seed=[11, 12])
         rewards = np.stack([workers.step(plan[:, t])[1] for t in range(T)], axis=1)
@@ -598,10 +601,14 @@ def deep(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dic
     return {**small, "checkpoint": str(folder)}
 
 
-def test_a_student_learns_from_layers_too(
-    deep: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("L2A_CACHE", str(tmp_path))
+def features_of(env: DistillAugEnv, teacher: str) -> Path:
+    """The one folder of features that a teacher has for an environment's prepared texts."""
+    folders = (cache_dir() / "features").glob(f"{env.world.prepared.folder.name}-{teacher}-*/")
+    [folder] = filter(Path.is_dir, folders)
+    return folder
+
+
+def test_a_student_learns_from_layers_too(deep: dict[str, Any]) -> None:
     weights = {"hidden": 1.0, "attention": 2.0, "embedding": 0.5, "patience": 0.5, "relation": 1.0}
     plain, env = (
         gym.make(ID, **deep, distillation=values, disable_env_checker=True).unwrapped
@@ -611,9 +618,8 @@ def test_a_student_learns_from_layers_too(
     assert all(math.isfinite(reward) for reward in rewards)
     assert play(env, 0, actions(T)) == rewards
     assert play(plain, 0, actions(T)) != rewards
-    [folder] = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
-    assert folder.name.startswith(f"{env.world.prepared.folder.name}-few-shot-")
-    assert len(list(folder.glob("*.npy"))) == 8  # two layers for three losses, one for two
+    files = features_of(env, "few-shot").glob("*.npy")
+    assert len(list(files)) == 8  # two layers for three losses, one for two
 
     env.reset(seed=0)
     env.step(actions(1)[0])
@@ -624,15 +630,10 @@ def test_a_student_learns_from_layers_too(
     assert env.student.state_dict().keys() == plain.student.state_dict().keys()
 
 
-def test_the_teacher_that_teaches_gives_the_features(
-    deep: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("L2A_CACHE", str(tmp_path))
+def test_the_teacher_that_teaches_gives_the_features(deep: dict[str, Any]) -> None:
     env = DistillAugEnv(**deep, teacher="all-data", distillation={"hidden": 1.0, "layer_map": "last"})
     env.reset(seed=0)
-    [folder] = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
-    assert "-all-data-" in folder.name
-    assert sorted(path.name for path in folder.glob("*.npy")) == ["hidden-2.npy", "hidden-3.npy"]
+    assert sorted(path.name for path in features_of(env, "all-data").glob("*.npy")) == ["hidden-2.npy", "hidden-3.npy"]
 
 
 @pytest.mark.parametrize(

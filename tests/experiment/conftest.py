@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.job import Job, attempt
 from l2a_gym.experiment.rows import Checkpoint, Row, Student
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.train import train
 from l2a_gym.preparation.store import Prepared
 
 MakeRow = Callable[..., Row]
@@ -89,11 +91,9 @@ def row_of(job: Job) -> Row:
 
 
 @pytest.fixture
-def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin local workers as forks of one process that has imported their packages, which takes seconds each."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["l2a_gym.experiment.job", "transformers.models.bert.modeling_bert"])
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+def forked_workers(forks: BaseContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin local workers as forks."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: forks)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +110,15 @@ def adapter(small: dict[str, Any]) -> DistillAdapter:
 @pytest.fixture(scope="session")
 def prepared(adapter: DistillAdapter) -> Prepared:
     return adapter.prepared
+
+
+@pytest.fixture(scope="session")
+def whole_run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of four trainings' episodes on the small task, which :func:`whole_summary` does."""
+    settings = {"budget": 4 * 13, "students": 2, "export_steps": 6}
+    return Run(algo="pgpe", **small, **settings, out=tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture(scope="session")
+def whole_summary(whole_run: Run) -> dict[str, Any]:
+    return train(whole_run)
