@@ -56,8 +56,8 @@ def train(
 
     Args:
         run: the run.
-        selector: the selector's own settings, which ``--algo NAME --help`` lists.
-        seeds: of several trainings, with a table over them, in the place of ``--seed``.
+        selector: the selector's own settings; --algo NAME --help lists them.
+        seeds: of several trainings, with a table over them, in the place of --seed.
         check: print what there is to know of the data, and stop.
     """
     check_names([run.task], [run.algo], run.device, run.pool)
