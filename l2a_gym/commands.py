@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 from l2a_agents.registry import SELECTORS
 
+from l2a_gym.augment.config import PoolConfig
 from l2a_gym.errors import UserError, check_choice, check_device, check_least, check_seed
 from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Student, task_slug
@@ -59,7 +60,7 @@ def train(
         seeds: of several trainings, with a table over them, in the place of ``--seed``.
         check: print what there is to know of the data, and stop.
     """
-    check_names([run.task], [run.algo], run.device)
+    check_names([run.task], [run.algo], run.device, run.pool)
     for seed in seeds:
         check_seed(seed)
     if check:
@@ -124,10 +125,9 @@ def prepare(
         device: auto, cpu, cuda or cuda:<i>.
         check: print what there is to know of the data, and stop.
     """
-    check_names([task], device=device)
+    check_names([task], device=device, pool=pool)
     if check:
         return _print_data_report(task, checkpoint)
-    from l2a_gym.augment.config import PoolConfig
     from l2a_gym.distill.device import resolve_device
     from l2a_gym.preparation.build import prepare
     from l2a_gym.preparation.config import Preparation
@@ -192,7 +192,7 @@ def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: i
 
 def ablate(settings: Annotated[Ablation, FLAT]) -> None:
     """Train final students with one part of the method changed at a time; print what each part is worth."""
-    check_names([settings.task], [settings.algo], settings.device)
+    check_names([settings.task], [settings.algo], settings.device, settings.pool)
     from l2a_gym.experiment.ablate import ablate
 
     ablate(settings)
@@ -220,8 +220,7 @@ def diagnose(
         device: auto, cpu, cuda or cuda:<i>.
         out: folder for generator.png, .md and .csv; by default one of the task's own in runs/.
     """
-    check_names([task], device=device)
-    from l2a_gym.augment.config import PoolConfig
+    check_names([task], device=device, pool=pool)
     from l2a_gym.experiment.diagnose import diagnose
     from l2a_gym.experiment.diagnosis import make_folder, write
     from l2a_gym.preparation.config import Preparation
@@ -240,8 +239,10 @@ def bench(settings: Annotated[Bench, FLAT]) -> None:
     bench(settings)
 
 
-def check_names(tasks: Sequence[str] = (), selectors: Sequence[str] = (), device: str = "auto") -> None:
-    """Find a task, a selector or a device that there can't be, as far as names and task files tell.
+def check_names(
+    tasks: Sequence[str] = (), selectors: Sequence[str] = (), device: str = "auto", pool: str = "lexical"
+) -> None:
+    """Find a task, a selector, a device or a pool that there can't be, as far as names and small files tell.
 
     Raises:
         UserError: names the first one, and what is near.
@@ -255,6 +256,7 @@ def check_names(tasks: Sequence[str] = (), selectors: Sequence[str] = (), device
         else:
             check_choice("selector", name.partition("@")[0], SELECTORS)
     check_device(device)
+    PoolConfig.of(pool)
 
 
 def _print_data_report(task: str, checkpoint: str) -> None:

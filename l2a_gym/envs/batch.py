@@ -138,13 +138,8 @@ class Batch:
 
     def _keep(self, gradients: Tensor, which: NDArray[np.bool_]) -> None:
         """Take the new gradients of some students."""
-        if which.all():
-            self.gradients = gradients
-        else:
-            self.gradients = torch.where(self._mask(which), gradients, self.gradients)
-
-    def _mask(self, which: NDArray[np.bool_]) -> Tensor:
-        return torch.from_numpy(which).to(self.students.device)[:, None, None]
+        mask = torch.from_numpy(which).to(self.students.device)[:, None, None]
+        self.gradients = gradients if which.all() else torch.where(mask, gradients, self.gradients)
 
 
 def _open(setup: Setup, number: int) -> Batch:

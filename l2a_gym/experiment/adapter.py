@@ -36,8 +36,10 @@ class TaskAdapter:
         device: where students learn.
     """
 
-    def __init__(self, make: Callable[..., MakeEnv], device: torch.device) -> None:
-        self.make_env, self.device = make, device
+    device = torch.device("cpu")
+
+    def __init__(self, make: Callable[..., MakeEnv]) -> None:
+        self.make_env = make
         self._envs: dict[str, Env] = {}
 
     def env(self, **options: Any) -> Env:
@@ -103,8 +105,9 @@ class DistillAdapter(TaskAdapter):
         def make_env(**options: Any) -> MakeEnv:
             return MakeEnv("l2a_gym:L2A-Distill-v0", **settings | options)
 
-        make_env()()  # cheap: it reads no text, and finds what is wrong
-        super().__init__(make_env, resolve_device(settings.get("device", "auto")))
+        super().__init__(make_env)
+        self.env()  # cheap: it reads no text, and finds what is wrong
+        self.device = resolve_device(settings.get("device", "auto"))
 
     def with_settings(self, settings: Mapping[str, Any]) -> DistillAdapter:
         """The same texts under other arguments."""
@@ -143,7 +146,7 @@ class ToyAdapter(TaskAdapter):
     """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2; the best return counts as 1."""
 
     def __init__(self) -> None:
-        super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options), torch.device("cpu"))
+        super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options))
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the made-up student."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from l2a_agents.selector import Selector
 from tqdm import tqdm
@@ -16,15 +17,18 @@ from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
 from l2a_gym.experiment.training import Snapshots
 
 
-def compare(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, seeds: Sequence[int]) -> list[Row]:
+def compare(
+    run: Run, adapter: TaskAdapter, selector: Selector, seeds: Sequence[int], spent: int = 0, curve: bool = False
+) -> list[Row]:
     """Score a run's selector and the baselines that the task admits on the same seeds.
 
     Args:
         run: the run, or its last round.
         adapter: of its task.
         selector: as it was trained.
-        spent: units that its training took.
         seeds: of the final students.
+        spent: units that its training took.
+        curve: score the selector as it was on the way, too.
 
     Returns:
         A row each; the last is the selector's.
@@ -33,11 +37,10 @@ def compare(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, seed
     rows = []
     for name in tqdm([*(each for each in names if each != run.algo), run.algo], desc="comparing", leave=False):
         start = time.perf_counter()
+        job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
         if name == run.algo:
-            hyper, kept = run.selector, Snapshots(run.folder / "snapshots", selector, run.budget).kept()
-            job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment, hyper)
-            rows.append(row_of(job, adapter, selector, seeds, start, spent, kept))
+            kept = Snapshots(run.folder / "snapshots", selector, run.budget).kept() if curve else {}
+            rows.append(row_of(replace(job, hyper=run.selector), adapter, selector, seeds, start, spent, kept))
         else:
-            job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
             rows.append(row_of(job, adapter, adapter.selector(name), seeds, start))
     return rows

@@ -40,7 +40,7 @@ def train_selector(run: Run, adapter: TaskAdapter, selector: Selector) -> int:
     with progress:
         if (left := run.budget - progress.before) > 0:
             seed = training_seed(run.task, run.seed, progress.before)
-            train(adapter, selector, left, seed, progress.log, run.num_envs)
+            progress.spent = progress.before + train(adapter, selector, left, seed, progress.log, run.num_envs)
     return progress.spent
 
 
@@ -77,8 +77,7 @@ class Progress:
         name = printable(self.run.algo)
         self.bar = tqdm(total=self.run.budget, initial=self.before, unit="unit", desc=f"training {name}")
         rewind(self.record, self.before)
-        if not self.before:
-            self.snapshots.clear()
+        self.snapshots.rewind(self.before)
         self.writer = SummaryWriter(str(self.run.folder / "tensorboard"), purge_step=self.before and self.before + 1)
         return self
 

@@ -123,7 +123,7 @@ def compared(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, sou
 
     def make() -> dict[str, Any]:
         seeds = student_seeds(run.task, run.students, run.seed)
-        rows = compare(run, adapter, selector, spent, seeds)
+        rows = compare(run, adapter, selector, seeds, spent, curve=True)
         write_text(file, "".join(f"{row.as_json()}\n" for row in rows))
         return {"rows": sha256_of(file)}
 
@@ -140,7 +140,7 @@ def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     with locked(folder):
         last, adapter = last_of(run)
         selector = load_selector(last, adapter)
-        rows = compare(last, adapter, selector, 0, episode_seeds(EVALUATION, students, run.seed))
+        rows = compare(last, adapter, selector, episode_seeds(EVALUATION, students, run.seed))
         summary = summarise(adapter, run.algo, rows)
         write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
     print(table(run, summary))

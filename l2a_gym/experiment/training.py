@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from pathlib import Path
 import torch
 from l2a_agents.selector import Selector
 
-from l2a_gym.cache import own_folder, write_folder
+from l2a_gym.cache import damaged, own_folder, write_folder
 from l2a_gym.experiment.adapter import TaskAdapter
 from l2a_gym.experiment.meter import Meter
+
+log = logging.getLogger(__name__)
 
 LOOKS = (0.25, 0.5)
 """Shares of the budget at which a selector is kept, to see later what it was worth by then."""
@@ -72,11 +75,19 @@ class Snapshots:
         write_folder(self.folder / str(spent), self.selector.save)
 
     def kept(self) -> dict[int, Path]:
-        """Units spent -> where the selector lies as it was then."""
-        return {int(path.name): path for path in sorted(self.folder.glob("[0-9]*"), key=lambda path: int(path.name))}
+        """Units spent -> where the selector lies as it was then; what was damaged since is passed over."""
+        kept = self._folders()
+        for path in [path for path in kept.values() if damaged(path)]:
+            log.warning("%s is damaged: the curve is drawn without it", path)
+        return {units: path for units, path in kept.items() if not damaged(path)}
 
-    def clear(self) -> None:
-        """Forget those of an earlier training, for one that begins anew."""
-        for path in self.kept().values():
-            if own_folder(path):
+    def rewind(self, spent: int) -> None:
+        """Go on from so many units: what was kept later is of a training that was stopped and is repeated."""
+        self.due = [units for units in self.due if units > spent]
+        for units, path in self._folders().items():
+            if units > spent and own_folder(path):
                 shutil.rmtree(path)
+
+    def _folders(self) -> dict[int, Path]:
+        found = {int(path.name): path for path in self.folder.glob("*") if path.name.isdecimal()}
+        return dict(sorted(found.items()))

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.augment.chain import ChainConfig, Sites, draw, walk
+from l2a_gym.augment.chain import Sites, draw, walk
+from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.errors import UserError
 
 TOKENS, LENGTH, MASK = 3, 3, 3

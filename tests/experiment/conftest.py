@@ -14,6 +14,7 @@ from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.job import Job, attempt
 from l2a_gym.experiment.rows import Checkpoint, Row, Student
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.train import train
 from l2a_gym.preparation.store import Prepared
 
 MakeRow = Callable[..., Row]
@@ -109,3 +110,15 @@ def adapter(small: dict[str, Any]) -> DistillAdapter:
 @pytest.fixture(scope="session")
 def prepared(adapter: DistillAdapter) -> Prepared:
     return adapter.prepared
+
+
+@pytest.fixture(scope="session")
+def whole_run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of four trainings' episodes on the small task, which :func:`whole_summary` does."""
+    settings = {"budget": 4 * 13, "students": 2, "export_steps": 6}
+    return Run(algo="pgpe", **small, **settings, out=tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture(scope="session")
+def whole_summary(whole_run: Run) -> dict[str, Any]:
+    return train(whole_run)

@@ -9,17 +9,21 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from l2a_agents.pgpe import PGPE
 from l2a_agents.registry import selector_class
+from l2a_agents.rollout import training_seeds
 from l2a_agents.selector import MakeEnv, Spaces
-from l2a_gym.experiment.evaluate import score_student, score_teacher
 
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import DistillArena
-from l2a_gym.experiment.job import Job, attempt, one_thread, options_of
+from l2a_gym.experiment.adapter import DistillAdapter, score_student, score_teacher
+from l2a_gym.experiment.job import Job, attempt, check_options
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
+from l2a_gym.experiment.seeds import ABLATION, EVALUATION, EXPORT, episode_seeds, student_seeds, training_seed
+from l2a_gym.experiment.students import final_students
 from l2a_gym.experiment.suite import SUITES
+from l2a_gym.experiment.training import one_thread
 
 PAIR = 2 * (1 + 4 * 3)  # two episodes of the small task: a look at dev, then four steps of two updates and a look
 
@@ -57,11 +61,16 @@ def test_a_row_holds_what_the_environment_gives(small: dict[str, Any], small_job
         assert over
         assert (student.seed, student.episode_return) == (seed, total)
         assert total == pytest.approx(first - info["dev_nll"], abs=1e-6)
-        assert student.score == score_student(env, "test").accuracy
-    assert uniform.top == score_teacher(env.world.prepared, "all-data", "test").accuracy
-    assert list(uniform.chosen) == list(env.domains)
-    assert list(uniform.used) == list(env.operators)
-    last = [uniform.chosen[name][-1] for name in env.domains]
+        dev, test = (score_student(env, split) for split in ("dev", "test"))
+        assert student.score == student.metrics["test_accuracy"] == test.accuracy
+        assert student.metrics["dev_nll"] == dev.nll == pytest.approx(info["dev_nll"])
+        assert set(student.metrics) == {
+            f"{split}_{name}" for split in ("dev", "test") for name in ("accuracy", "nll", "macro_f1")
+        }
+    assert uniform.reference_score == score_teacher(env.world.prepared, "all-data", "test").accuracy
+    assert list(uniform.domain_share) == list(env.domains)
+    assert list(uniform.operator_share) == list(env.operators)
+    last = [uniform.domain_share[name][-1] for name in env.domains]
     assert sum(last) == pytest.approx(1, abs=1e-3)
     assert len(uniform.students) == 2
     assert observation["domains"].shape[0] == len(last)
@@ -75,7 +84,7 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
     env = make_env()
     selector = selector_class("pgpe")(Spaces.from_env(env))
     with one_thread():
-        selector.train(make_env, PAIR, small_job.training_seed, lambda *_: None)
+        selector.train(make_env, PAIR, training_seed(small_job.task, small_job.seed), lambda *_: None)
         returns = []
         for seed in small_job.seeds:
             (observation, _), total, over = env.reset(seed=seed), 0.0, False
@@ -98,41 +107,50 @@ def test_students_of_all_selectors_have_the_same_seeds(small_rows: list[Row], sm
 
 def test_every_task_and_seed_has_draws_of_its_own() -> None:
     jobs = [Job(task, "uniform", seed, 100, 3) for task in SUITES["full"].tasks for seed in range(10)]
-    drawn = [each for job in jobs for each in (*job.seeds, job.training_seed)]
+    drawn = [each for job in jobs for each in (*job.seeds, training_seed(job.task, job.seed))]
     assert len(set(drawn)) == len(drawn)
     here, there = (Job(f"{folder}/clinic.toml", "uniform", 0, 100, 3) for folder in ("a", "b/c"))
     assert here.seeds == there.seeds
 
 
-def test_a_tasks_folder_may_have_an_at_sign_in_its_name(small: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "me@corp" / "clinic.toml"
-    file.parent.mkdir()
-    file.write_bytes(Path(small["task"]).read_bytes())
-    for task, name, pool in (
-        (str(file), str(file), "lexical"),
-        (f"{file}@sources", str(file), "sources"),
-        ("hutto/nyt-64@generated", "hutto/nyt-64", "generated"),
-    ):
-        arena = DistillArena(task, {"device": "cpu", "task": "another"})
-        assert (arena.settings["task"], arena.settings["pool"]) == (name, pool)
+def test_students_are_trained_on_seeds_that_no_training_and_no_other_part_has() -> None:
+    trained = {seed for number in range(50) for seed in training_seeds(training_seed("toy", number))}
+    streams = [episode_seeds(stream, 50, 0) for stream in (EXPORT, EVALUATION, ABLATION)]
+    drawn = [*student_seeds("toy", 50, 0), *(seed for stream in streams for seed in stream)]
+    assert len(set(drawn)) == 200
+    assert not trained & set(drawn)
+
+
+def test_the_order_of_students_does_not_matter(adapter: DistillAdapter) -> None:
+    selector = adapter.selector("uniform")
+    forward, backward = (final_students(adapter, selector, seeds) for seeds in ([1, 2], [2, 1]))
+    assert [each.student for each in forward] == [each.student for each in backward][::-1]
 
 
 def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
     class Slow(selector_class("uniform")):  # type: ignore[misc]  # a class made at run time
         env_options: ClassVar[dict[str, Any]] = {"features": ["kl"], "steps": 60}
 
-    assert options_of(selector_class("oracle")) == {"features": ["clean"]}
+    check_options(selector_class("oracle"))
     with pytest.raises(UserError, match=r"Slow asks for steps in its env_options, .*: valid is features"):
-        options_of(Slow)
+        check_options(Slow)
 
 
-def test_the_toy_is_scored_by_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
+def test_a_job_may_set_its_selectors_hyper_parameters(toy_job: Job, toy_row: Row) -> None:
+    usual = PGPE.config_class()
+    rows = [attempt(replace(toy_job, hyper={"sigma": sigma})) for sigma in (usual.sigma, 0.1)]
+    assert [timeless(row).hyper for row in rows] == [{"sigma": usual.sigma}, {"sigma": 0.1}]
+    same, other = ([student.actions for student in timeless(row).students] for row in rows)
+    assert same == [student.actions for student in toy_row.students] != other
+
+
+def test_the_toys_row_has_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
     env = ToyEnv()
     expected = [(1 + env.optimal_return(seed)) / 2 for seed in toy_job.seeds]
-    assert toy_row.top == pytest.approx(np.mean(expected))
+    assert toy_row.reference_score == pytest.approx(np.mean(expected))
     for student in toy_row.students:
         assert student.score == pytest.approx((1 + student.episode_return) / 2)
-    assert toy_row.prepared == ""
+    assert (toy_row.prepared, toy_row.students[0].metrics) == ("", {})
 
 
 def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from l2a_agents.pgpe import PGPE
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.progress import Progress
-from l2a_gym.experiment.run import check_same_run, load_class, load_run, load_selector, new_selector
+from l2a_gym.experiment.run import check_same_run, load_run, load_selector, new_selector
+from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import Run
 
 
@@ -88,9 +89,8 @@ def test_a_selector_that_is_not_there_is_named(algo: str, message: str) -> None:
 def test_what_a_selectors_own_constructor_raises_is_shown_as_it_is(
     run: Run, adapter: DistillAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "picky.py").write_text(
-        "class Picky:\n    env_options = {}\n    def __init__(self, spaces): spaces.length()\n"
-    )
+    code = "class Picky:\n    env_options = {}\n    def __init__(self, spaces):\n        spaces.length()\n"
+    (tmp_path / "picky.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(AttributeError, match="has no attribute 'length'"):
         new_selector(replace(run, algo="picky:Picky"), adapter)
@@ -99,7 +99,9 @@ def test_what_a_selectors_own_constructor_raises_is_shown_as_it_is(
 def test_a_run_may_set_its_selectors_hyper_parameters(run: Run, adapter: DistillAdapter) -> None:
     selector = new_selector(replace(run, algo="pgpe", selector={"sigma": 0.25}), adapter)
     assert isinstance(selector, PGPE)
-    assert selector.config.sigma == 0.25
+    assert (selector.config.sigma, selector.config.window) == (0.25, 20)
+    with pytest.raises(UserError, match=r"^unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'"):
+        new_selector(replace(run, algo="pgpe", selector={"sigm": 0.25}), adapter)
 
 
 def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None:
@@ -143,17 +145,17 @@ def test_files_of_the_users_are_never_in_the_way(run: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "kind", "reason"),
     [
-        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
-        ("import sys\nsys.exit(3)", "SystemExit: 3"),
-        ("def f(:", "SyntaxError: "),
+        ("raise RuntimeError('no luck')", RuntimeError, "no luck"),
+        ("import sys\nsys.exit(3)", UserError, "selector 'failing:Mine': its module ends the process"),
+        ("def f(:", SyntaxError, ""),
     ],
 )
-def test_a_selectors_module_that_fails_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+def test_what_a_selectors_module_raises_is_shown_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[Exception], reason: str
 ) -> None:
-    (tmp_path / "failing_module.py").write_text(code, encoding="utf-8")
+    (tmp_path / "failing.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=f"^selector 'failing_module:Mine' can't be imported: {reason}"):
-        load_class("failing_module:Mine")
+    with pytest.raises(kind, match=reason):
+        load_class("failing:Mine")

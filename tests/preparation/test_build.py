@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import SEAL, sha256_of
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode

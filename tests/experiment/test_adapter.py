@@ -1,0 +1,78 @@
+"""A task as an experiment sees it: environments, selectors and scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from l2a_agents.heuristic import Oracle
+
+from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, better_teacher, distill, score_teacher
+from l2a_gym.experiment.seeds import EXPORT, episode_seeds
+from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.store import TEACHERS, Prepared
+
+
+def test_environments_have_the_settings_and_the_options(adapter: DistillAdapter) -> None:
+    for env in (adapter.env().unwrapped, adapter.make_env().vector(2).unwrapped):
+        assert (env.candidates, env.steps) == (24, 4)  # type: ignore[union-attr]  # either kind has them
+        assert "clean" not in env.columns  # type: ignore[union-attr]
+    env = distill(adapter.env(steps=7, features=["clean"]))
+    assert (env.steps, env.columns) == (7, ("clean",))
+    assert adapter.env(features=["clean"], steps=7).unwrapped is env
+    assert adapter.make_env(steps=7)().unwrapped is not adapter.env(steps=7).unwrapped
+
+
+def test_the_settings_of_a_run_reach_its_preparation(small: dict[str, Any], adapter: DistillAdapter) -> None:
+    few = adapter.with_settings(Run(**small, general_updates=3).environment)
+    assert few.opened is adapter.opened
+    assert few.prepared.manifest()["config"]["general"]["updates"] == 3
+    assert few.fingerprint() != adapter.fingerprint()
+    usual = adapter.with_settings(Run(**small).environment)
+    assert usual.prepared.manifest()["config"]["general"]["updates"] == 800
+    assert usual.fingerprint() == adapter.fingerprint()
+
+
+def test_a_tasks_folder_may_have_an_at_sign_in_its_name(small: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "me@corp" / "clinic.toml"
+    file.parent.mkdir()
+    file.write_bytes(Path(small["task"]).read_bytes())
+    for task, name, pool in (
+        (str(file), str(file), "lexical"),
+        (f"{file}@sources", str(file), "sources"),
+        ("hutto/nyt-64@generated", "hutto/nyt-64", "generated"),
+    ):
+        made = DistillAdapter(task, {"device": "cpu", "task": "another"})
+        assert (made.opened.name, made.make_env().settings["pool"]) == (name, pool)
+
+
+def test_teachers_are_scored_by_their_logits(adapter: DistillAdapter, prepared: Prepared) -> None:
+    hits = {}
+    for split in ("dev", "select", "test"):
+        rows = prepared.rows[split]
+        for name in TEACHERS:
+            guess = prepared.array(f"answers/{name}")[rows].argmax(1)
+            hits[name, split] = float((guess == prepared.array("tokens/label")[rows]).mean())
+            assert score_teacher(prepared, name, split).accuracy == pytest.approx(hits[name, split], abs=1e-9)
+    assert adapter.reference_score([1]) == pytest.approx(hits["all-data", "test"], abs=1e-9)
+    assert hits[better_teacher(prepared), "select"] == max(hits[name, "select"] for name in TEACHERS)
+
+
+def test_the_oracle_drops_exactly_the_flipped(adapter: DistillAdapter) -> None:
+    env, oracle = distill(adapter.env(features=["clean"])), adapter.selector(Oracle)
+    observation, _ = env.reset(seed=0)
+    flipped = np.array(env.world.prepared.pool()["flipped"])[env.save_state().episode.rows]
+    assert np.array_equal(oracle.act(observation) == 0, flipped)
+    assert 0 < flipped.sum() < len(flipped)
+    assert adapter.has_noise()
+
+
+def test_the_toy_is_scored_by_its_own_formulas() -> None:
+    toy = adapter_of("toy", {"device": "cpu"})
+    assert isinstance(toy, ToyAdapter)
+    seeds = episode_seeds(EXPORT, 2, 0)
+    env: Any = toy.env().unwrapped
+    assert toy.reference_score(seeds) == pytest.approx(np.mean([(1 + env.optimal_return(seed)) / 2 for seed in seeds]))
+    assert (toy.fingerprint(), toy.metrics(env), toy.has_noise()) == ("", {}, True)

@@ -1,0 +1,124 @@
+"""The exported student: which policy and teacher it has, and that its folder predicts as it did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer, pipeline
+
+from l2a_gym.errors import UserError
+from l2a_gym.experiment.adapter import DistillAdapter, better_teacher
+from l2a_gym.experiment.final import FINAL, best_student, final_student
+from l2a_gym.experiment.progress import train_selector
+from l2a_gym.experiment.run import load_selector
+from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.store import Prepared
+from l2a_gym.tasks.registry import make_task
+
+
+@pytest.fixture
+def run(whole_run: Run) -> Run:
+    return whole_run
+
+
+@pytest.fixture
+def summary(whole_summary: dict[str, Any]) -> dict[str, Any]:
+    return whole_summary
+
+
+def test_the_student_folder_predicts_as_the_final_student(
+    run: Run, summary: dict[str, Any], adapter: DistillAdapter, prepared: Prepared
+) -> None:
+    env, scores = best_student(run, adapter, load_selector(run, adapter))
+    own = ("parameters", "dev_accuracy", "test_accuracy")  # of the folder
+    assert scores | {name: summary["exported"][name] for name in own} == summary["exported"]
+    texts = make_task(run.task).test
+    assert scores["teacher"] == better_teacher(prepared)
+    assert scores["updates"] == 2 * run.export_steps
+    taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["train"].stop))
+    torch.testing.assert_close(env.batch.students.distillers[0].texts.teacher, taught)
+    expected = env.predict(prepared.tokens(prepared.rows["test"])).float().softmax(1)
+    classify = pipeline("text-classification", str(run.folder / "student"), top_k=None, device="cpu")
+    answers = classify(list(texts.text))
+    labels = prepared.manifest()["labels"]
+    found = torch.tensor(
+        [[{row["label"]: row["score"] for row in each}[label] for label in labels] for each in answers]
+    )
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)  # bfloat16 in training
+    accuracy = (found.argmax(1).numpy() == texts.label).mean()
+    assert accuracy == summary["exported"]["test_accuracy"]
+
+
+def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(
+    run: Run, adapter: DistillAdapter, prepared: Prepared
+) -> None:
+    select = prepared.labelled(prepared.rows["select"])
+
+    def loss(policy: str) -> float:
+        env, _ = final_student(run, adapter, adapter.selector(policy))
+        return float(cross_entropy(env.predict(select.tokens), select.label))
+
+    uniform = loss("uniform")
+    for name in ("none", "similarity", "oracle"):
+        _, scores = best_student(replace(run, algo=name), adapter, adapter.selector(name))
+        assert scores["policy"] == (name if loss(name) < uniform else "uniform")
+
+
+def test_no_student_is_exported_that_diverged(
+    run: Run, adapter: DistillAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FINAL, "learning_rate", 1e30)
+    with pytest.raises(UserError, match=r"^the student's loss is not finite after \d+ updates: no student to export$"):
+        final_student(run, adapter, adapter.selector("uniform"))
+
+
+def test_the_students_tokenizer_gives_the_ids_it_was_taught_with(
+    run: Run, summary: dict[str, Any], prepared: Prepared
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(run.folder / "student")
+    tokens = prepared.tokens(prepared.rows["test"])
+    encoded = tokenizer(list(make_task(run.task).test.text), truncation=True, max_length=tokens.ids.shape[1])
+    for ids, row, length in zip(encoded["input_ids"], tokens.ids.tolist(), tokens.length.tolist(), strict=True):
+        assert ids == row[:length]
+    assert len(tokenizer) == prepared.student().config.vocab_size == len(prepared.array("tokens/kept"))
+
+
+def test_the_student_folder_has_weights_and_a_card_and_no_pickle(run: Run, summary: dict[str, Any]) -> None:
+    names = {path.name for path in (run.folder / "student").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= names
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
+    card = (run.folder / "student" / "README.md").read_text()
+    assert f"| test accuracy | {summary['exported']['test_accuracy']:.4f} |" in card
+    assert f"{summary['exported']['parameters']['student']:,} parameters" in card
+
+
+class Asking(Fixed):
+    """A selector with options of its own, which keeps the columns that it was trained on."""
+
+    env_options: ClassVar[dict[str, Any]] = {"features": ["kl", "clean"], "steps": 2, "dev_every": 2}
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        env: Any = make_env.vector(2).unwrapped
+        self.trained_on = [make_env().get_wrapper_attr("columns"), env.columns]
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        return np.ones(self.spaces.candidates, dtype=np.float32)
+
+
+def test_a_selectors_own_options_hold_in_training_and_give_way_in_the_final_students(
+    run: Run, adapter: DistillAdapter, tmp_path: Path
+) -> None:
+    run = replace(run, export_steps=3, out=tmp_path)
+    selector = Asking(Spaces.from_env(adapter.env(**Asking.env_options)))
+    train_selector(run, adapter, selector)
+    assert selector.spaces.columns == ("kl", "clean")
+    assert selector.trained_on == [("kl", "clean"), ("kl", "clean")]
+    env, _ = final_student(run, adapter, selector)
+    assert (env.steps, env.columns) == (3, ("kl", "clean"))
