@@ -21,6 +21,8 @@ from l2a_gym.experiment.training import Snapshots
 
 EPISODE = 1 + 10 * 2  # a dev pass, then ten steps of an update and a dev pass
 PAIR = 2 * EPISODE
+SPENT = [PAIR * number + (1 if number < 4 else 2) for number in range(1, 9)]
+"""At the reports of a training that was stopped after three pairs: the next pair has begun with its dev pass."""
 
 
 @pytest.fixture(scope="module")
@@ -60,56 +62,56 @@ def test_interrupted_training_goes_on_with_the_rest(run: Run, toy: TaskAdapter) 
     with pytest.raises(KeyboardInterrupt):
         train_selector(run, toy, stop_after(first, 3 * PAIR))
     progress = json.loads((run.folder / "selector" / "progress.json").read_text())
-    assert progress == {"spent": 3 * PAIR, "finished": False, "budget": 8 * PAIR}
+    assert progress == {"spent": SPENT[2], "finished": False, "budget": 8 * PAIR}
     stored.load(run.folder / "selector")
     assert np.array_equal(stored.theta, first.theta)  # type: ignore[attr-defined]
 
-    assert train_selector(run, toy, second) == 8 * PAIR
+    assert train_selector(run, toy, second) == SPENT[-1]
     record = record_of(run)
-    assert [row["spent"] for row in record] == [number * PAIR for number in range(1, 9)]
+    assert [row["spent"] for row in record] == SPENT
     thetas = np.array([[value for name, value in row.items() if name.startswith("theta/")] for row in record])
     steps = np.diff(thetas, axis=0)
     assert (np.linalg.norm(steps, axis=1) < 0.08 * 6).all()  # no step back to the start
     assert not np.allclose(steps[2:4], [thetas[0], steps[0]])  # other draws than those of the first part
     assert np.array_equal(second.theta, thetas[-1])
-    assert list(Snapshots(run.folder / "snapshots", second, 1).kept()) == [2 * PAIR, 4 * PAIR]
+    assert list(Snapshots(run.folder / "snapshots", second, 1).kept()) == [SPENT[1], SPENT[3]]
 
 
 def test_what_a_killed_training_repeats_is_forgotten(
     run: Run, toy: TaskAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was last saved after 3 pairs and died after 5: record and snapshots go on from the third."""
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        saves: list[int] = []
-        save = module.Progress.save
+    save, saved = module.Progress.save, []
+
+    def save_in_time(progress: module.Progress, finished: bool = False) -> None:
+        saved.append(progress.spent)
+        if progress.spent <= SPENT[2]:
+            save(progress, finished)
+
+    with monkeypatch.context() as patch:
         patch.setattr(module, "SAVE_EVERY", -1.0)
-        patch.setattr(
-            module.Progress,
-            "save",
-            lambda self, finished=False: saves.append(self.spent) or self.spent > 3 * PAIR or save(self, finished),
-        )
-        train_selector(run, toy, stop_after(new_selector(run, toy), 5 * PAIR))
-    assert saves[-1] == 5 * PAIR
-    assert sorted(int(path.name) for path in (run.folder / "snapshots").iterdir()) == [2 * PAIR, 4 * PAIR]
-    dropped = run.folder / "snapshots" / str(4 * PAIR) / "pgpe.json"
-    before = dropped.read_bytes()
+        patch.setattr(module.Progress, "save", save_in_time)
+        with pytest.raises(KeyboardInterrupt):
+            train_selector(run, toy, stop_after(new_selector(run, toy), 5 * PAIR))
+    assert saved[-1] == 5 * PAIR + 1
+    assert [row["spent"] for row in record_of(run)] == [number * PAIR + 1 for number in range(1, 6)]
+    assert list(Snapshots(run.folder / "snapshots", new_selector(run, toy), 1).kept()) == [2 * PAIR + 1, 4 * PAIR + 1]
 
     selector = new_selector(run, toy)
-    assert train_selector(run, toy, selector) == 8 * PAIR
-    assert [row["spent"] for row in record_of(run)] == [number * PAIR for number in range(1, 9)]
-    assert list(Snapshots(run.folder / "snapshots", selector, 1).kept()) == [2 * PAIR, 4 * PAIR]
-    assert dropped.read_bytes() != before
+    assert train_selector(run, toy, selector) == SPENT[-1]
+    assert [row["spent"] for row in record_of(run)] == SPENT
+    assert list(Snapshots(run.folder / "snapshots", selector, 1).kept()) == [SPENT[1], SPENT[3]]
     theta = [value for name, value in record_of(run)[3].items() if name.startswith("theta/")]
-    assert json.loads(dropped.read_text())["theta"] == theta
+    assert json.loads((run.folder / "snapshots" / str(SPENT[3]) / "pgpe.json").read_text())["theta"] == theta
 
 
 def test_a_damaged_snapshot_is_passed_over(run: Run, toy: TaskAdapter, caplog: pytest.LogCaptureFixture) -> None:
     selector = new_selector(run, toy)
     train_selector(run, toy, selector)
     folder = run.folder / "snapshots"
-    (folder / str(2 * PAIR) / "pgpe.json").write_text("{}")
-    assert list(Snapshots(folder, selector, run.budget).kept()) == [4 * PAIR]
-    assert f"{folder}/{2 * PAIR} is damaged" in caplog.text
+    (folder / str(2 * PAIR + 1) / "pgpe.json").write_text("{}")
+    assert list(Snapshots(folder, selector, run.budget).kept()) == [4 * PAIR + 1]
+    assert f"{folder}/{2 * PAIR + 1} is damaged" in caplog.text
 
 
 def test_interrupted_ppo_keeps_its_policy(run: Run, toy: TaskAdapter) -> None:

@@ -27,6 +27,7 @@ from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.train import evaluate_run, export_run, train, train_seeds
 
 PAIR = 2 * (1 + 4 * (2 + 1))  # episodes of the small task: a dev pass, then four steps of two updates and a dev pass
+SPENT = [PAIR + 1, 2 * PAIR + 1]  # at the reports: the next pair has begun with its dev pass
 ROWS = ["none", "uniform", "oracle", "pgpe"]
 
 
@@ -92,8 +93,8 @@ def test_a_run_and_jobs_of_a_benchmark_give_the_same_rows(run: Run, summary: dic
     assert [row.selector for row in rows] == ROWS
     assert timeless(rows) == timeless([attempt(job_of(run, name)) for name in ROWS])
     learnt = rows[-1]
-    assert [point.spent for point in learnt.curve] == [PAIR, 2 * PAIR]
-    assert learnt.spent == summary["spent"] == 2 * PAIR
+    assert [point.spent for point in learnt.curve] == SPENT
+    assert learnt.spent == summary["spent"] == SPENT[-1]
     for row, name in zip(rows, (*ROWS[:-1], "selector"), strict=True):
         for split in ("dev", "test"):
             found = [student.metrics[f"{split}_accuracy"] for student in row.students]
@@ -113,8 +114,8 @@ def test_whatever_learns_gives_the_same_row_on_the_toy(name: str, tmp_path: Path
 
 def test_the_budget_was_spent_and_recorded(run: Run, summary: dict[str, Any]) -> None:
     record = [json.loads(line) for line in (run.folder / "record.jsonl").read_text().splitlines()]
-    assert [row["spent"] for row in record] == [PAIR, 2 * PAIR]
-    assert summary["spent"] == json.loads((run.folder / "selector" / "progress.json").read_text())["spent"] == 2 * PAIR
+    assert [row["spent"] for row in record] == SPENT
+    assert summary["spent"] == json.loads((run.folder / "selector" / "progress.json").read_text())["spent"]
     saved = json.loads((run.folder / "selector" / "pgpe.json").read_text())["theta"]
     assert [value for name, value in record[-1].items() if name.startswith("theta/")] == saved
     assert list((run.folder / "tensorboard").iterdir())
@@ -205,10 +206,10 @@ def test_a_run_on_the_toy_goes_on_where_it_stopped(toy: Run, toy_summary: dict[s
     assert timeless(read_rows(toy.folder / "rows.jsonl")) == timeless(rows)
     assert (toy.folder / "selector" / "pgpe.json").read_bytes() == selector
     more = train(replace(toy, budget=8 * 21))
-    assert (toy_summary["spent"], more["spent"]) == (4 * 21, 8 * 21)
+    assert (toy_summary["spent"], more["spent"]) == (4 * 21 + 1, 8 * 21 + 2)
     curve = [point.spent for point in read_rows(toy.folder / "rows.jsonl")[-1].curve]
     assert curve == sorted(set(curve))
-    assert (curve[0], curve[-1]) == (2 * 21, 8 * 21)
+    assert (curve[0], curve[-1]) == (2 * 21 + 1, 8 * 21 + 2)
 
 
 def test_trainings_of_several_seeds_have_folders_and_a_table(
