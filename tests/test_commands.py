@@ -38,29 +38,10 @@ Call = Callable[..., tuple[int | None, str, str]]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder; the module path and the process's environment stay as they were."""
+    """Stand in an empty folder; the module path stays as it was."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name, value in cli.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def l2a(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs the command in this process; gives its exit code, output and errors."""
-
-    def call(*words: str, **options: str) -> tuple[int | None, str, str]:
-        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        monkeypatch.setattr(sys, "argv", ["l2a", *words, *flags])
-        code: Any = None
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def test_help_and_mistakes_load_no_torch() -> None:
