@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from l2a_gym.experiment.runner import train
 
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.settings import MaskedTraining
@@ -25,7 +24,8 @@ from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.errors import UserError
 from l2a_gym.experiment import progress
-from l2a_gym.experiment.run import Run
+from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.train import train
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.tasks.registry import make_task

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from l2a_gym.experiment.runner import export_student
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from l2a_gym.experiment.run import Run, new_selector
+from l2a_gym.experiment.adapter import DistillAdapter
+from l2a_gym.experiment.final import export_student
+from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 
@@ -44,13 +45,18 @@ def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def scores(run: Run) -> dict[str, Any]:
-    return export_student(run, new_selector(run), run.folder / "student")
+def adapter(run: Run) -> DistillAdapter:
+    return DistillAdapter(run.task, run.environment)
 
 
 @pytest.fixture(scope="module")
-def prepared(run: Run) -> Prepared:
-    return run.environment().world.prepared
+def scores(run: Run, adapter: DistillAdapter) -> dict[str, Any]:
+    return export_student(run, adapter, adapter.selector("uniform"), run.folder / "student")
+
+
+@pytest.fixture(scope="module")
+def prepared(adapter: DistillAdapter) -> Prepared:
+    return adapter.prepared
 
 
 def test_the_card_is_what_a_pipeline_gives(run: Run, scores: dict[str, Any], prepared: Prepared) -> None:

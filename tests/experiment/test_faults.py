@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 import pytest
 
 from l2a_gym.cache import hashes
+from l2a_gym.experiment.rows import read_rows
 
 EPISODE = 1 + (1 + 1)  # a dev pass, then a step of an update and a dev pass
-SETTINGS = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "student_seeds": 1, "export_steps": 1}
+SETTINGS = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 1, "export_steps": 1}
 Do = Callable[..., dict[str, Any]]
 
 
@@ -62,12 +64,10 @@ def whole(do: Do, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(run: Path) -> dict[str, Any]:
     """All that a run's folder says and holds, without wall-clock seconds and where it lies."""
     summary = json.loads((run / "summary.json").read_text())
-    for rows in summary["rows"].values():
-        for row in rows:
-            del row["seconds"]
-    del summary["seconds"], summary["student_seconds"]
-    files = {name: hashes(run / name) for name in ("selector", "student")}
-    return {**summary, **files, "record": (run / "record.jsonl").read_text()}
+    del summary["seconds"], summary["row_seconds"]
+    rows = [replace(row, seconds=0.0) for row in read_rows(run / "rows.jsonl")]
+    files = {name: hashes(run / name) for name in ("selector", "student", "snapshots")}
+    return {**summary, **files, "rows": rows, "record": (run / "record.jsonl").read_text()}
 
 
 def moments(count: int, number: int) -> list[int]:
@@ -163,6 +163,7 @@ RUN = {
     "selector/.l2a-gym": (truncated, missing),
     "selector": (swapped,),
     "comparison.json": ALL,
+    "rows.jsonl": ALL,
     "exported.json": ALL,
     "student/model.safetensors": (truncated, zeroed, missing, swapped),
     "student/tokenizer.json": (empty,),
