@@ -40,4 +40,15 @@ VARIANTS = (
     Variant("soft labels only", distillation={"alpha": 1.0}),
     Variant("few-shot teacher", teacher="few-shot"),
     Variant("all-data teacher", teacher="all-data"),
+    *(
+        Variant(f"with {what}", distillation={loss: 1.0})
+        for loss, what in {
+            "hidden": "hidden states",
+            "attention": "attention",
+            "embedding": "embeddings",
+            "patience": "[CLS] states",
+            "relation": "value relations",
+        }.items()
+    ),
 )
+"""The last five add a loss between layers, of weight 1."""
