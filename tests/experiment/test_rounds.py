@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from l2a_gym.experiment.run import load_run
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.train import evaluate_run, train
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_agent.py"
 EPISODE = 1 + 4 * (2 + 1)
 POOL = {
     "copies": {"swap": 4, "mlm-target": 4, "mlm-source": 0.2},
@@ -107,11 +105,13 @@ STAGES = ["round-1/selector", "round-1/pool", "selector", "comparison.json", "ex
 """What the stages leave in the run folder, in their order."""
 
 
-def test_killed_after_each_stage_it_ends_with_the_same_student(run: Run, summary: dict[str, Any]) -> None:
+def test_killed_after_each_stage_it_ends_with_the_same_student(
+    run: Run, summary: dict[str, Any], forks: BaseContext
+) -> None:
     """One run is killed as soon as a stage's file appears, started again, and so on to the last stage."""
     killed = replace(run, out=run.folder.parent / "killed")
     for file in STAGES:
-        start_and_kill(killed, lambda file=file: (killed.folder / file).exists())  # type: ignore[misc]
+        start_and_kill(killed, lambda file=file: (killed.folder / file).exists(), forks)  # type: ignore[misc]
     again = train(killed)
     assert again["exported"] == summary["exported"]
     assert timeless(killed) == timeless(run)
@@ -127,13 +127,11 @@ def timeless(run: Run) -> list[Row]:
     return [replace(row, seconds=0.0, settings={**row.settings, "pool": ""}) for row in rows]
 
 
-def start_and_kill(run: Run, ready: Callable[[], bool]) -> None:
-    names = ("algo", "task", "checkpoint", "device", "pool", "rounds", "budget", "num_envs", "students")
-    flags = [part for name in names for part in (f"--{name.replace('_', '-')}", str(getattr(run, name)))]
-    command = [sys.executable, str(SCRIPT), *flags, "--export-steps", str(run.export_steps), "--out", str(run.folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def start_and_kill(run: Run, ready: Callable[[], bool], forks: BaseContext) -> None:
+    process = forks.Process(target=train, args=(run,))  # type: ignore[attr-defined]  # every context has it
+    process.start()
     while not ready():
-        assert process.poll() is None, process.communicate()[1]
+        assert process.exitcode is None
         time.sleep(0.002)
     process.kill()
-    process.communicate()
+    process.join()
