@@ -135,7 +135,7 @@ def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, toy: TaskAdapter) 
     run = replace(run, algo="random-search", budget=1)
     spent = train_selector(run, toy, new_selector(run, toy))
     assert 0 <= spent - 4 * EPISODE <= 1  # the next episode's first pass over dev, where it has begun
-    assert train_selector(replace(run, budget=spent + 1), toy, new_selector(run, toy)) == 8 * EPISODE
+    assert 0 <= train_selector(replace(run, budget=spent + 1), toy, new_selector(run, toy)) - 8 * EPISODE <= 2
 
 
 def test_tensorboard_begins_with_how_episodes_went() -> None:
