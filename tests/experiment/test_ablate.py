@@ -173,7 +173,7 @@ def test_the_teacher_of_the_full_method_is_one_of_the_two(plan: Ablation, rows: 
     taught = {row["variant"]: row["teacher"] for row in rows}
     assert (taught["few-shot teacher"], taught["all-data teacher"]) == ("few-shot", "all-data")
     assert taught["hard labels only"] == "none"
-    scores = {row["variant"]: (row["dev"], row["test"], row["less_full"]) for row in rows}
+    scores = {row["variant"]: (row["dev"], row["test"], row["vs_full"]) for row in rows}
     assert scores[f"{taught['full']} teacher"] == scores["full"]
     assert scores["full"][2] == 0
 
@@ -321,19 +321,19 @@ def test_effects_are_plain_arithmetic() -> None:
     assert other["dev"] == pytest.approx(0.805)
     assert other["test"] == pytest.approx(0.705)
     difference = np.array([-0.01, -0.02, 0.01, -0.04])
-    assert other["less_full"] == pytest.approx(difference.mean())
-    assert other["less_full_half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
-    assert other["less_few_shot_teacher"] == pytest.approx(0.015)
-    assert other["less_few_shot_teacher_half"] == pytest.approx(other["test_half"])
-    assert full["less_full"] == full["less_full_half"] == 0
-    assert full["less_few_shot_teacher"] == pytest.approx(0.02)
+    assert other["vs_full"] == pytest.approx(difference.mean())
+    assert other["vs_full_half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
+    assert other["vs_few_shot_teacher"] == pytest.approx(0.015)
+    assert other["vs_few_shot_teacher_half"] == pytest.approx(other["test_half"])
+    assert full["vs_full"] == full["vs_full_half"] == 0
+    assert full["vs_few_shot_teacher"] == pytest.approx(0.02)
 
 
 def test_the_table_in_markdown(plan: Ablation) -> None:
     text = markdown(replace(plan, students=4), effects(made_up("full", FULL) + made_up("other", OTHER), TWO))
     lines = text.splitlines()
     assert lines[0] == f"# Ablation of pgpe on {plan.task}"
-    assert lines[2].split(" | ")[-3:] == ["test %", "less full", "less few-shot teacher |"]
+    assert lines[2].split(" | ")[-3:] == ["test %", "vs. full", "vs. few-shot teacher |"]
     assert lines[4] == "| full | all-data | uniform | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
     assert lines[5] == "| other | all-data | uniform | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
     assert len({line.count("|") for line in lines[2:6]}) == 1
