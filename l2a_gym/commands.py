@@ -133,7 +133,7 @@ def prepare(
     from l2a_gym.preparation.config import Preparation
     from l2a_gym.tasks.registry import make_task
 
-    config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
+    config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.from_setting(pool))
     print(prepare(make_task(task), config, resolve_device(device)).folder)
 
 
@@ -225,7 +225,7 @@ def diagnose(
     from l2a_gym.experiment.diagnosis import make_folder, write
     from l2a_gym.preparation.config import Preparation
 
-    config = Preparation(checkpoint=checkpoint, pool=PoolConfig.of(pool))
+    config = Preparation(checkpoint=checkpoint, pool=PoolConfig.from_setting(pool))
     folder = out or Path("runs") / f"{task_slug(task)}-generator"
     make_folder(folder)
     write(diagnose(task, config, device, texts, sweeps, seed), task, folder)
@@ -256,7 +256,7 @@ def check_names(
         else:
             check_choice("selector", name.partition("@")[0], SELECTORS)
     check_device(device)
-    PoolConfig.of(pool)
+    PoolConfig.from_setting(pool)
 
 
 def _print_data_report(task: str, checkpoint: str) -> None:

@@ -81,7 +81,7 @@ class PoolConfig:
         return weights
 
     @staticmethod
-    def of(pool: str | Mapping[str, Any]) -> PoolConfig:
+    def from_setting(pool: str | Mapping[str, Any]) -> PoolConfig:
         """The make-up of a name in :data:`POOLS`, or the default with other values in their place.
 
         Args:

@@ -165,8 +165,8 @@ def train_masked_lm(
         seed: of every draw.
         label: (n,) for a model that sees it.
     """
-    optimiser = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
-    rate = one_cycle(optimiser, learning_rate, updates, anneal="linear")
+    optimizer = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
+    rate = one_cycle(optimizer, learning_rate, updates, anneal="linear")
     lm.model.train()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -177,8 +177,8 @@ def train_masked_lm(
             loss = F.cross_entropy(lm.logits(masked, sites, None if label is None else label[rows]), truth)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(lm.model.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             rate.step()
             bar.set_postfix(nll=f"{loss.item():.2f}")
     lm.model.eval()

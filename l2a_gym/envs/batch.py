@@ -85,7 +85,7 @@ class Batch:
 
     def observe(self) -> TensorObservation:
         """The observations of all envs, (E, ...) on the device."""
-        outputs = self.students.look(*self.shown(), self.setup.updates)
+        outputs = self.students.forward(*self.shown(), self.setup.updates)
         return observe(self.world, self.setup.columns, outputs, self.episodes, self.gradients)
 
     def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

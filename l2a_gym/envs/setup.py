@@ -13,7 +13,7 @@ from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
 from l2a_gym.distill.distiller import Distiller
-from l2a_gym.distill.student import GeneralDistillation, careful, student_names
+from l2a_gym.distill.student import GeneralDistillation, scaled_rate, student_names
 from l2a_gym.distill.students import ENGINES, Students, ThreadedStudents
 from l2a_gym.envs.action import MODES, action_space
 from l2a_gym.envs.arguments import Checked
@@ -84,7 +84,7 @@ class Setup:
         self._preparation = Preparation(
             checkpoint=arguments.checkpoint,
             student=arguments.student,
-            pool=PoolConfig.of(arguments.pool),
+            pool=PoolConfig.from_setting(arguments.pool),
             general=GeneralDistillation(updates=arguments.general_updates),
         )
         self.distillation = _distillation(arguments)
@@ -139,7 +139,7 @@ def _check_numbers(arguments: Arguments) -> None:
 
 def _distillation(arguments: Arguments) -> Distillation:
     """How students learn; the losses between layers that it names can be had."""
-    rate = careful(arguments.student, Distillation.learning_rate)
+    rate = scaled_rate(arguments.student, Distillation.learning_rate)
     distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
     if arguments.engine == "batched" and distillation.extra:
         losses = ", ".join(distillation.extra)

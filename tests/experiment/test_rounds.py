@@ -65,7 +65,7 @@ def test_mean_weights() -> None:
 
 def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: Run, summary: dict[str, Any]) -> None:
     last = rounds_of(run)[-1]
-    pool = PoolConfig.of(last.pool)
+    pool = PoolConfig.from_setting(last.pool)
     preferred = pool.preferred()
     assert preferred is not None
     prepared = DistillAdapter(last.task, last.environment).prepared
@@ -76,7 +76,10 @@ def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: R
     assert list(pool.copies) == list(POOL["copies"])  # type: ignore[call-overload]
     assert pool.copies != POOL["copies"]
     assert sum(pool.copies.values()) == pytest.approx(8.2, abs=0.01)
-    assert (pool.labels, pool.masked_lm) == (PoolConfig.of(POOL).labels, PoolConfig.of(POOL).masked_lm)
+    assert (pool.labels, pool.masked_lm) == (
+        PoolConfig.from_setting(POOL).labels,
+        PoolConfig.from_setting(POOL).masked_lm,
+    )
     first = json.loads((run.folder / "round-1" / "selector" / "progress.json").read_text())
     assert first == {"spent": 4 * EPISODE + 1, "finished": True, "budget": 4 * EPISODE}
     assert summary["spent"] == read_rows(run.folder / "rows.jsonl")[-1].spent == 2 * first["spent"]
@@ -86,7 +89,7 @@ def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: P
     part = replace(rounds_of(run)[0], algo="uniform", out=tmp_path)
     adapter = DistillAdapter(part.task, part.environment)
     renew_pool(part, adapter, adapter.selector("uniform"), tmp_path)
-    pool = PoolConfig.of(str(tmp_path / "pool.json"))
+    pool = PoolConfig.from_setting(str(tmp_path / "pool.json"))
     assert dict(pool.copies) == pytest.approx(POOL["copies"])
     preferred = pool.preferred()
     assert preferred is not None

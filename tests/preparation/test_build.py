@@ -610,7 +610,7 @@ def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(
         sources={name: texts.take(kept[name]) for name, texts in task.sources.items()},
         flipped={name: flips[kept[name]] for name, flips in task.flipped.items()},
     )
-    config = replace(config, pool=PoolConfig.of("sources"))
+    config = replace(config, pool=PoolConfig.from_setting("sources"))
     assert any(word in text for text in task.test.text)
     prepared, full = prepare(task, config, CPU), load_tokenizer(small["checkpoint"])
     assert full.convert_tokens_to_ids(word) not in prepared.array("tokens/kept")
