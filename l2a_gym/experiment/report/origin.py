@@ -17,7 +17,7 @@ ROWS, FAILURES, CONFIG = "rows.jsonl", "failures.jsonl", "config.json"
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The settings of the benchmark's command; none where there is no such file.
+    """The settings of the benchmark's command; none where there is no such file, or where it is a run's.
 
     Raises:
         UserError: the file holds no settings of a benchmark.
@@ -26,6 +26,8 @@ def read_config(file: Path) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
+        if "algo" in config:  # of a run
+            return {}
         check_type(config["suite"], str)
         for name in ("seeds", "tasks", "selectors"):
             check_type(

@@ -218,3 +218,13 @@ def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path, 
     with pytest.raises(UserError, match=f"^{tmp_path / name} is no report of L2A-Gym's and would be replaced: move it"):
         write_report(report_on(rows), tmp_path)
     assert (tmp_path / name).read_text(encoding="utf-8") == "my notes on L2A-Gym"
+
+
+def test_rows_of_runs_are_reported_too(make_row: Callable[..., Row], tmp_path: Path) -> None:
+    """The config.json beside them is a run's, whose command the report does not know."""
+    for name, score in (("none", 0.5), ("uniform", 0.6), ("mine", 0.7)):
+        row = make_row("a", name, 0, score)
+        (tmp_path / "rows.jsonl").open("a", encoding="utf-8").write(f"{row.as_json()}\n")
+    (tmp_path / "config.json").write_text('{"algo": "mine", "task": "a"}', encoding="utf-8")
+    report = read_report([tmp_path / "rows.jsonl"], tmp_path)
+    assert [each.selector for each in report.found.entries] == ["mine", "uniform", "none"]
