@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -66,7 +65,7 @@ def test_mean_weights() -> None:
 
 def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: Run, summary: dict[str, Any]) -> None:
     last = rounds_of(run)[-1]
-    pool = PoolConfig.of(last.pool)
+    pool = PoolConfig.from_setting(last.pool)
     preferred = pool.preferred()
     assert preferred is not None
     prepared = DistillAdapter(last.task, last.environment).prepared
@@ -77,7 +76,10 @@ def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: R
     assert list(pool.copies) == list(POOL["copies"])  # type: ignore[call-overload]
     assert pool.copies != POOL["copies"]
     assert sum(pool.copies.values()) == pytest.approx(8.2, abs=0.01)
-    assert (pool.labels, pool.masked_lm) == (PoolConfig.of(POOL).labels, PoolConfig.of(POOL).masked_lm)
+    assert (pool.labels, pool.masked_lm) == (
+        PoolConfig.from_setting(POOL).labels,
+        PoolConfig.from_setting(POOL).masked_lm,
+    )
     first = json.loads((run.folder / "round-1" / "selector" / "progress.json").read_text())
     assert first == {"spent": 4 * EPISODE + 1, "finished": True, "budget": 4 * EPISODE}
     assert summary["spent"] == read_rows(run.folder / "rows.jsonl")[-1].spent == 2 * first["spent"]
@@ -87,7 +89,7 @@ def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: P
     part = replace(rounds_of(run)[0], algo="uniform", out=tmp_path)
     adapter = DistillAdapter(part.task, part.environment)
     renew_pool(part, adapter, adapter.selector("uniform"), tmp_path)
-    pool = PoolConfig.of(str(tmp_path / "pool.json"))
+    pool = PoolConfig.from_setting(str(tmp_path / "pool.json"))
     assert dict(pool.copies) == pytest.approx(POOL["copies"])
     preferred = pool.preferred()
     assert preferred is not None
@@ -111,7 +113,7 @@ def test_killed_after_each_stage_it_ends_with_the_same_student(
     """One run is killed as soon as a stage's file appears, started again, and so on to the last stage."""
     killed = replace(run, out=run.folder.parent / "killed")
     for file in STAGES:
-        start_and_kill(killed, lambda file=file: (killed.folder / file).exists(), forks)  # type: ignore[misc]
+        start_and_kill(forks, killed, killed.folder / file)
     again = train(killed)
     assert again["exported"] == summary["exported"]
     assert timeless(killed) == timeless(run)
@@ -127,11 +129,11 @@ def timeless(run: Run) -> list[Row]:
     return [replace(row, seconds=0.0, settings={**row.settings, "pool": ""}) for row in rows]
 
 
-def start_and_kill(run: Run, ready: Callable[[], bool], forks: BaseContext) -> None:
-    process = forks.Process(target=train, args=(run,))  # type: ignore[attr-defined]  # every context has it
+def start_and_kill(forks: BaseContext, run: Run, file: Path) -> None:
+    process = forks.Process(target=train, args=(run,))  # type: ignore[attr-defined]
     process.start()
-    while not ready():
-        assert process.exitcode is None
+    while not file.exists():
+        assert process.is_alive()
         time.sleep(0.002)
     process.kill()
     process.join()
