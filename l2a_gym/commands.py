@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 from l2a_agents.registry import SELECTORS
 
+from l2a_gym.augment.config import PoolConfig
 from l2a_gym.errors import UserError, check_choice, check_device, check_least, check_seed
 from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Student, task_slug
@@ -55,11 +56,11 @@ def train(
 
     Args:
         run: the run.
-        selector: the selector's own settings, which ``--algo NAME --help`` lists.
-        seeds: of several trainings, with a table over them, in the place of ``--seed``.
+        selector: the selector's own settings; --algo NAME --help lists them.
+        seeds: of several trainings, with a table over them, in the place of --seed.
         check: print what there is to know of the data, and stop.
     """
-    check_names([run.task], [run.algo], run.device)
+    check_names([run.task], [run.algo], run.device, run.pool)
     for seed in seeds:
         check_seed(seed)
     if check:
@@ -124,16 +125,15 @@ def prepare(
         device: auto, cpu, cuda or cuda:<i>.
         check: print what there is to know of the data, and stop.
     """
-    check_names([task], device=device)
+    check_names([task], device=device, pool=pool)
     if check:
         return _print_data_report(task, checkpoint)
-    from l2a_gym.augment.config import PoolConfig
     from l2a_gym.distill.device import resolve_device
     from l2a_gym.preparation.build import prepare
     from l2a_gym.preparation.config import Preparation
     from l2a_gym.tasks.registry import make_task
 
-    config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.of(pool))
+    config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.from_setting(pool))
     print(prepare(make_task(task), config, resolve_device(device)).folder)
 
 
@@ -192,7 +192,7 @@ def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: i
 
 def ablate(settings: Annotated[Ablation, FLAT]) -> None:
     """Train final students with one part of the method changed at a time; print what each part is worth."""
-    check_names([settings.task], [settings.algo], settings.device)
+    check_names([settings.task], [settings.algo], settings.device, settings.pool)
     from l2a_gym.experiment.ablate import ablate
 
     ablate(settings)
@@ -220,13 +220,12 @@ def diagnose(
         device: auto, cpu, cuda or cuda:<i>.
         out: folder for generator.png, .md and .csv; by default one of the task's own in runs/.
     """
-    check_names([task], device=device)
-    from l2a_gym.augment.config import PoolConfig
+    check_names([task], device=device, pool=pool)
     from l2a_gym.experiment.diagnose import diagnose
     from l2a_gym.experiment.diagnosis import make_folder, write
     from l2a_gym.preparation.config import Preparation
 
-    config = Preparation(checkpoint=checkpoint, pool=PoolConfig.of(pool))
+    config = Preparation(checkpoint=checkpoint, pool=PoolConfig.from_setting(pool))
     folder = out or Path("runs") / f"{task_slug(task)}-generator"
     make_folder(folder)
     write(diagnose(task, config, device, texts, sweeps, seed), task, folder)
@@ -240,8 +239,10 @@ def bench(settings: Annotated[Bench, FLAT]) -> None:
     bench(settings)
 
 
-def check_names(tasks: Sequence[str] = (), selectors: Sequence[str] = (), device: str = "auto") -> None:
-    """Find a task, a selector or a device that there can't be, as far as names and task files tell.
+def check_names(
+    tasks: Sequence[str] = (), selectors: Sequence[str] = (), device: str = "auto", pool: str = "lexical"
+) -> None:
+    """Find a task, a selector, a device or a pool that there can't be, as far as names and small files tell.
 
     Raises:
         UserError: names the first one, and what is near.
@@ -255,6 +256,7 @@ def check_names(tasks: Sequence[str] = (), selectors: Sequence[str] = (), device
         else:
             check_choice("selector", name.partition("@")[0], SELECTORS)
     check_device(device)
+    PoolConfig.from_setting(pool)
 
 
 def _print_data_report(task: str, checkpoint: str) -> None:

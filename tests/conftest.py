@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ import torch
 from filelock import FileLock
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from l2a_gym import cli
 from l2a_gym.cache import cache_dir
 
 torch.set_num_threads(1)  # processes whose threads wait for each other's cores take far more than their share
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for processes that tests start
+
+Call = Callable[..., tuple[int | None, str, str]]
 
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
@@ -99,6 +103,26 @@ def _random_checkpoint(folder: Path) -> None:
         torch.manual_seed(0)
         shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
         BertModel(BertConfig(vocab_size=len(pieces), max_position_embeddings=32, **shape)).save_pretrained(folder)
+
+
+@pytest.fixture
+def l2a(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs the command in this process, whose environment stays; gives its exit code, output and errors."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, value in cli.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*words: str, **options: str) -> tuple[int | None, str, str]:
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        monkeypatch.setattr(sys, "argv", ["l2a", *words, *flags])
+        code: Any = None
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture

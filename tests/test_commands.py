@@ -38,29 +38,10 @@ Call = Callable[..., tuple[int | None, str, str]]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder; the module path and the process's environment stay as they were."""
+    """Stand in an empty folder; the module path stays as it was."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name, value in cli.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def l2a(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs the command in this process; gives its exit code, output and errors."""
-
-    def call(*words: str, **options: str) -> tuple[int | None, str, str]:
-        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        monkeypatch.setattr(sys, "argv", ["l2a", *words, *flags])
-        code: Any = None
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def test_help_and_mistakes_load_no_torch() -> None:
@@ -74,6 +55,7 @@ def test_help_and_mistakes_load_no_torch() -> None:
         "train --task hutto/nyt-65",
         "train --task no.toml",
         "train --device gpu",
+        "train --pool lexicl",
         "train --algo reinforce --help",
         "train --algo nowhere:Mine --selector.share 1",
         "prepare --student tinny",
@@ -115,6 +97,7 @@ def test_help_has_a_sentence_for_each_command(l2a: Call) -> None:
         ({"algo": "nowhere:Mine"}, "error: No module named 'nowhere'"),
         ({"task": "hutto/nyt-65"}, "error: unknown task 'hutto/nyt-65': did you mean 'hutto/nyt-64'? valid are "),
         ({"device": "gpu"}, "error: unknown device 'gpu': valid are auto, cpu, cuda and cuda:<i>"),
+        ({"pool": "lexicl"}, "error: unknown pool 'lexicl': did you mean 'lexical'? valid are sources, lexical, "),
         ({"budget": "-5"}, "error: budget = -5: valid are whole numbers from 1"),
         ({"num-envs": "0"}, "error: num_envs = 0: valid are whole numbers from 1"),
         ({"seed": "1" + 23 * "0"}, "error: seed = 1"),

@@ -8,57 +8,18 @@ becomes does not depend on the texts that share its batch, up to the model's rou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.errors import UserError, check_least
+from l2a_gym.augment.settings import ChainConfig
 
 Sites = tuple[Tensor, Tensor]
 """n positions in a batch of texts: their rows and their columns, (n,) each."""
 Conditional = Callable[[Tensor, Sites], Tensor]
 """Logits (n, V) at n sites of ids (B, L); at all of them stands the mask."""
-
-
-@dataclass(frozen=True)
-class ChainConfig:
-    """How the chain walks.
-
-    Attributes:
-        mask_share: share of a text's free positions that are drawn again in a move, in (0, 1]; at least one is.
-        block: positions that are masked side by side: 1 masks single tokens, more masks phrases.
-        temperature: > 0, of the conditional; lower is nearer to the likeliest token.
-        top_k: only the k likeliest tokens are drawn; 0 for all.
-        burn_in: sweeps before the first text of a walk is kept.
-        thinning: sweeps between two texts that are kept.
-        keep: texts that are kept of a walk; where more are wanted of a start, more walks begin there.
-        protected: words that never change.
-    """
-
-    mask_share: float = 0.15
-    block: int = 1
-    temperature: float = 0.8
-    top_k: int = 20
-    burn_in: int = 1
-    thinning: int = 1
-    keep: int = 4
-    protected: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0 < self.mask_share <= 1:
-            raise UserError(f"mask_share = {self.mask_share}: valid are numbers above 0, up to 1")
-        if not 0 < self.temperature < float("inf"):
-            raise UserError(f"temperature = {self.temperature}: valid are numbers above 0")
-        for name, least in (("block", 1), ("top_k", 0), ("burn_in", 0), ("thinning", 1), ("keep", 1)):
-            check_least(name, getattr(self, name), least)
-
-    @property
-    def moves(self) -> int:
-        """Moves in a sweep, in which each free position is drawn again about once."""
-        return round(1 / self.mask_share)
 
 
 def walk(

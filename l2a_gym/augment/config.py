@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.augment.chain import ChainConfig
-from l2a_gym.augment.masked_lm import MaskedTraining
 from l2a_gym.augment.policy import POLICIES
+from l2a_gym.augment.settings import ChainConfig, MaskedTraining
 from l2a_gym.config import configured
 from l2a_gym.errors import UserError, check_choice, unknown
 
@@ -82,7 +81,7 @@ class PoolConfig:
         return weights
 
     @staticmethod
-    def of(pool: str | Mapping[str, Any]) -> PoolConfig:
+    def from_setting(pool: str | Mapping[str, Any]) -> PoolConfig:
         """The make-up of a name in :data:`POOLS`, or the default with other values in their place.
 
         Args:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity, train_masked_lm
+from l2a_gym.augment.masked_lm import MaskedLM, masked_perplexity, train_masked_lm
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import cache_dir, damaged, locked, write_folder, write_text
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.distill.encode import Tokens, count_pieces, encode

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -16,45 +15,15 @@ from torch.nn import functional as F
 from tqdm import tqdm, trange
 from transformers import AutoModelForMaskedLM
 
-from l2a_gym.augment.chain import ChainConfig, Sites, walk
+from l2a_gym.augment.chain import Sites, walk
+from l2a_gym.augment.settings import ChainConfig, MaskedTraining
 from l2a_gym.checked import read_array, write_array
 from l2a_gym.distill.checkpoint import load_model, load_tokenizer
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import keep_pieces
-from l2a_gym.errors import UserError, check_least
-
-
-@dataclass(frozen=True)
-class MaskedTraining:
-    """How a masked language model is trained: AdamW, linear warm-up and decay.
-
-    Attributes:
-        updates: on all texts of the task, for a model whose head is new.
-        learning_rate: the peak meanwhile.
-        adapt_updates: on the target's texts, afterwards.
-        adapt_rate: the peak meanwhile.
-        batch: texts in an update.
-        share: share of a text's tokens that are masked, at least one.
-        conditional: whether the model sees a text's label, after conditional BERT (Wu et al., 2019); then only the
-            sources' and the shots' texts teach it.
-    """
-
-    updates: int = 400
-    learning_rate: float = 4e-4
-    adapt_updates: int = 150
-    adapt_rate: float = 2e-4
-    batch: int = 64
-    share: float = 0.15
-    conditional: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("updates", 0), ("adapt_updates", 0), ("batch", 1)):
-            check_least(name, getattr(self, name), least)
-        for name in ("learning_rate", "adapt_rate", "share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UserError(f"{name} = {getattr(self, name)}: valid are numbers above 0, up to 1")
+from l2a_gym.errors import UserError
 
 
 class MaskedLM:
@@ -196,8 +165,8 @@ def train_masked_lm(
         seed: of every draw.
         label: (n,) for a model that sees it.
     """
-    optimiser = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
-    rate = one_cycle(optimiser, learning_rate, updates, anneal="linear")
+    optimizer = torch.optim.AdamW(lm.model.parameters(), lr=learning_rate, fused=True)
+    rate = one_cycle(optimizer, learning_rate, updates, anneal="linear")
     lm.model.train()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -208,8 +177,8 @@ def train_masked_lm(
             loss = F.cross_entropy(lm.logits(masked, sites, None if label is None else label[rows]), truth)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(lm.model.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             rate.step()
             bar.set_postfix(nll=f"{loss.item():.2f}")
     lm.model.eval()

@@ -1,4 +1,4 @@
-"""From an operator's name to the operator. A new one is a class with the face of ``operator.py`` and a line here."""
+"""From an operator's name to the operator; a new one is a class as in ``operator.py`` and a line here."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.masked_lm import MaskedLM, generate
 from l2a_gym.augment.operator import Sides, sides_of
+from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.tasks.task import Texts
 

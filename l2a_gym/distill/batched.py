@@ -55,7 +55,7 @@ class Shape:
     slots: dict[str, tuple[int, ...]]
 
     @staticmethod
-    def of(student: PreTrainedModel) -> Shape:
+    def from_student(student: PreTrainedModel) -> Shape:
         """The shape of a student and of its like."""
         names = kind_of(student)
         slots = {name: tuple(each.shape) for name, each in student.named_parameters() if name != _word(names)}
@@ -134,7 +134,7 @@ class BatchedStudents:
     ) -> None:
         self.number, self.device = number, texts.label.device
         self.texts, self.config, self.precision = texts, config, precision
-        self.template, self.shape = student, Shape.of(student)
+        self.template, self.shape = student, Shape.from_student(student)
         self.length, self._dev_length = (each.length.cpu().numpy() for each in (texts.tokens, dev))
         table = student.get_parameter(self.shape.word).detach()
         self._start = [table.to(self.device), self._flat(student).to(self.device)]
@@ -258,7 +258,7 @@ class BatchedStudents:
         back = self._tensor(np.argsort(order, axis=1)).expand(self.number, -1)
         return Outputs.cat(found).take(back)
 
-    def look(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
+    def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
         """Outputs (E, N, ·) on the candidates of the next :meth:`step`, in their order; nothing is learnt."""
         return self._read(self._replay_look, self.length, rows)
 

@@ -30,7 +30,7 @@ class Best(Generic[T]):
         self._lowest = self.loss = float("inf")
         self.gained = False
 
-    def look(self, logits: Tensor) -> bool:
+    def update(self, logits: Tensor) -> bool:
         """Whether these logits (n, C) are better than all before: then the caller sets :attr:`kept`."""
         accuracy = float((logits.argmax(1) == self._label).float().mean())
         loss = float(F.cross_entropy(logits, self._label))

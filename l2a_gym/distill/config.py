@@ -41,7 +41,7 @@ class Distillation:
         layer_map: which layers ``hidden``, ``attention`` and ``patience`` compare: ``uniform``, ``skip`` or ``last``,
             see :func:`l2a_gym.distill.layers.layer_map`.
         attention_loss: ``mse`` or ``kl``.
-        frozen_embeddings: leave the word embeddings as they are, which saves their gradients and their optimiser.
+        frozen_embeddings: leave the word embeddings as they are, which saves their gradients and their optimizer.
 
     Raises:
         UserError: a value out of its range.

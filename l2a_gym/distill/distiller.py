@@ -21,7 +21,7 @@ from l2a_gym.distill.packing import padded_size
 
 
 class Distiller:
-    """A student, its optimiser, and the texts that it learns from.
+    """A student, its optimizer, and the texts that it learns from.
 
     Args:
         student: its weights at this moment are the start of every run.
@@ -54,7 +54,7 @@ class Distiller:
         self.reset(0)
 
     def reset(self, head_seed: int) -> None:
-        """The student back to the start weights, with a new optimiser.
+        """The student back to the start weights, with a new optimizer.
 
         Args:
             head_seed: draws a new classifier and new projections.
@@ -65,7 +65,7 @@ class Distiller:
         generator = torch.Generator().manual_seed(head_seed)
         head.data.copy_(new_head(head.shape, self.student.config, generator))
         self.matching.reset(generator)
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             self._learnt(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
 
@@ -84,7 +84,7 @@ class Distiller:
         Returns:
             The mean loss, a scalar in nats; not finite where the student diverged.
         """
-        self.optimiser.param_groups[0]["lr"] = rate * self.config.learning_rate
+        self.optimizer.param_groups[0]["lr"] = rate * self.config.learning_rate
         weights = weights[self._by_length(rows)]
         parts = zip(self._parts(rows, anchors, updates), weights.chunk(updates), strict=True)
         return torch.stack([self._update(*part) for part in parts]).mean()
@@ -103,8 +103,8 @@ class Distiller:
         loss = (self._losses(rows) * shares).sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._learnt(), self.config.clip)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return loss.detach()
 
     def _learnt(self) -> list[torch.nn.Parameter]:
@@ -140,7 +140,7 @@ class Distiller:
             logits = self.student.classifier(output.pooler_output)
         return self._label_losses(logits.float(), rows) + self.matching(own, rows, tokens.length)
 
-    def look(self, rows: Tensor, anchors: Tensor, updates: int) -> Outputs:
+    def forward(self, rows: Tensor, anchors: Tensor, updates: int) -> Outputs:
         """The student's outputs on the candidates (N,) of the next :meth:`step`, in their order.
 
         Nothing is learnt. The pass over the texts of the step's first update is kept, and is its forward pass, unless
@@ -176,7 +176,7 @@ class Distiller:
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""
-        learnt = {"student": self.student, "matching": self.matching, "optimiser": self.optimiser}
+        learnt = {"student": self.student, "matching": self.matching, "optimizer": self.optimizer}
         return deepcopy({name: part.state_dict() for name, part in learnt.items()})
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ class Distiller:
         self._ahead = None
         self.student.load_state_dict(state["student"])
         self.matching.load_state_dict(state["matching"])
-        self.optimiser.load_state_dict(deepcopy(state["optimiser"]))
+        self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
 
 
 def new_head(shape: torch.Size, config: PreTrainedConfig, generator: torch.Generator) -> Tensor:

@@ -26,7 +26,7 @@ from l2a_gym.distill.teacher import predict
 HEAD_RATE = 10
 """Learning rate of a head on sentence vectors over the encoder's: on unit vectors its weights are large."""
 
-GAIN = 0.02
+GAIN = 0.03
 """Accuracy on dev that fine-tuning from a regression has to gain, for nothing else to be tried."""
 
 
@@ -99,7 +99,7 @@ def make_teacher(
 def _compare(model: PreTrainedModel, dev: Labelled, best: Best[PreTrainedModel]) -> None:
     if isinstance(model, VectorClassifier):
         calibrate(model, predict(model, dev.tokens), dev.label)
-    if best.look(predict(model, dev.tokens)):
+    if best.update(predict(model, dev.tokens)):
         best.kept = model
 
 
@@ -114,7 +114,7 @@ def fine_tune(
     """Fine-tune ``model`` in place; returns a copy of its best state on dev, the start included."""
     updates = min(config.updates, ceil(config.passes * len(train.label) / config.batch))
     between = max(1, updates // config.looks)
-    optimiser, rate = _optimiser(model, config.learning_rate, updates)
+    optimizer, rate = _optimizer(model, config.learning_rate, updates)
     batches = shuffled_batches(train.tokens.length, config.batch)
     best: Best[PreTrainedModel] = Best(dev.label)
     since = 0
@@ -122,7 +122,7 @@ def fine_tune(
         torch.manual_seed(seed)
         for step in range(updates + 1):
             if step % between == 0 or step == updates:
-                if best.look(predict(model, dev.tokens)):
+                if best.update(predict(model, dev.tokens)):
                     best.kept = deepcopy(model)
                 since = 0 if best.gained else since + 1
                 bar.set_postfix(dev_nll=f"{best.loss:.3f}")
@@ -134,21 +134,21 @@ def fine_tune(
                 logits = model(**train.tokens.take(rows).inputs()).logits
             F.cross_entropy(logits.float(), train.label[rows]).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             rate.step()
             bar.update()
     return best.kept
 
 
-def _optimiser(model: PreTrainedModel, peak: float, updates: int) -> tuple[Optimizer, LRScheduler]:
+def _optimizer(model: PreTrainedModel, peak: float, updates: int) -> tuple[Optimizer, LRScheduler]:
     """AdamW with a linear warm-up over a tenth of the updates and a linear decay."""
     groups = [
         {"params": [each for name, each in model.named_parameters() if name.startswith("head.") == head], "lr": rate}
         for head, rate in ((False, peak), (True, HEAD_RATE * peak))
     ]
-    optimiser = AdamW(groups, weight_decay=0.01, fused=True)
+    optimizer = AdamW(groups, weight_decay=0.01, fused=True)
     warmup = max(1, updates // 10)
-    return optimiser, LambdaLR(
-        optimiser, lambda step: min((step + 1) / warmup, (updates - step) / max(1, updates - warmup))
+    return optimizer, LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (updates - step) / max(1, updates - warmup))
     )

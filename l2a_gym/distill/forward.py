@@ -228,7 +228,7 @@ class Forward:
 
     def pooled(self, tokens: Tokens, size: int) -> Tensor:
         """The vectors (E, n, H) that the classifiers see."""
-        layout = Layout.of(tokens.length, size, tokens.ids.shape[2])
+        layout = Layout.from_lengths(tokens.length, size, tokens.ids.shape[2])
         x = self._embed(tokens, layout)
         for layer in self.layers[:-1]:
             x = layer(x, layout)

@@ -123,7 +123,7 @@ def regression(train: Tensor, label: Tensor, dev: Tensor, dev_label: Tensor) -> 
         weight, bias = (torch.from_numpy(part).float() for part in (fitted.coef_, fitted.intercept_))
         if len(bias) == 1:  # of two classes there is one row, the log-odds of the second
             weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-        if best.look(F.linear(held_out, weight, bias)):
+        if best.update(F.linear(held_out, weight, bias)):
             best.kept = weight, bias
     return best.kept
 

@@ -61,7 +61,7 @@ class Layout:
     mask: Tensor
 
     @staticmethod
-    def of(length: Tensor, size: int, longest: int) -> Layout:
+    def from_lengths(length: Tensor, size: int, longest: int) -> Layout:
         """The layout of texts of (E, n) tokens; nothing waits for the device.
 
         Args:

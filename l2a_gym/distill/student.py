@@ -74,7 +74,7 @@ def student_names() -> list[str]:
     return [*PRESETS, "ratio", "pruned"]
 
 
-def careful(preset: str, learning_rate: float) -> float:
+def scaled_rate(preset: str, learning_rate: float) -> float:
     """The learning rate for a preset where ``learning_rate`` is that of a student with new layers."""
     return CAREFUL.get(preset, 1.0) * learning_rate
 
@@ -207,8 +207,8 @@ def distil_generally(
         torch.manual_seed(seed)
         widen = torch.nn.Linear(student.config.hidden_size, vectors.shape[1], bias=False).to(device)
         learnt = [*student.base_model.parameters(), *widen.parameters()]
-        optimiser = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
-        rate = one_cycle(optimiser, config.learning_rate, updates)
+        optimizer = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
+        rate = one_cycle(optimizer, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
         for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
             batch = tokens.take(rows)
@@ -221,6 +221,6 @@ def distil_generally(
             loss = (1 - (own * goal).sum(1)).mean() + F.mse_loss(own @ own.T, goal @ goal.T)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             rate.step()

@@ -47,7 +47,7 @@ class Students(Protocol):
         """Gradient steps of all on candidates (E, N); each one's mean loss (E,), on the device."""
         ...
 
-    def look(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
+    def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
         """Outputs (E, N, ·) on the candidates of the next step."""
         ...
 
@@ -103,10 +103,10 @@ class ThreadedStudents:
         chosen, shots = self._tensor(rows), self._tensor(anchors)
         return torch.stack(self._each(lambda each, i: each.step(chosen[i], weights[i], shots[i], updates, rates[i])))
 
-    def look(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
-        """See :meth:`Distiller.look`."""
+    def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
+        """See :meth:`Distiller.forward`."""
         chosen, shots = self._tensor(rows), self._tensor(anchors)
-        return Outputs.stack(self._each(lambda each, i: each.look(chosen[i], shots[i], updates)))
+        return Outputs.stack(self._each(lambda each, i: each.forward(chosen[i], shots[i], updates)))
 
     def dev_pass(self) -> Outputs:
         """See :meth:`Distiller.outputs`."""

@@ -85,7 +85,7 @@ class Batch:
 
     def observe(self) -> TensorObservation:
         """The observations of all envs, (E, ...) on the device."""
-        outputs = self.students.look(*self.shown(), self.setup.updates)
+        outputs = self.students.forward(*self.shown(), self.setup.updates)
         return observe(self.world, self.setup.columns, outputs, self.episodes, self.gradients)
 
     def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,13 +138,8 @@ class Batch:
 
     def _keep(self, gradients: Tensor, which: NDArray[np.bool_]) -> None:
         """Take the new gradients of some students."""
-        if which.all():
-            self.gradients = gradients
-        else:
-            self.gradients = torch.where(self._mask(which), gradients, self.gradients)
-
-    def _mask(self, which: NDArray[np.bool_]) -> Tensor:
-        return torch.from_numpy(which).to(self.students.device)[:, None, None]
+        mask = torch.from_numpy(which).to(self.students.device)[:, None, None]
+        self.gradients = gradients if which.all() else torch.where(mask, gradients, self.gradients)
 
 
 def _open(setup: Setup, number: int) -> Batch:

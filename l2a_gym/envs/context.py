@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from l2a_gym.augment import importance
-from l2a_gym.augment.importance import Pieces
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Outputs
 from l2a_gym.distill.gradients import agreement
@@ -62,23 +59,14 @@ class PoolContext:
         """(n, c) a column for each of a signal's values."""
         return F.one_hot(self.signal(name), self.sizes[name])
 
-    @property
-    def log_importance(self) -> Tensor:
-        """(n,) see :func:`~l2a_gym.augment.importance.log_importance`."""
-        return self._against_shots(importance.log_importance)
-
-    @property
-    def cross_entropy_difference(self) -> Tensor:
-        """(n,) see :func:`~l2a_gym.augment.importance.cross_entropy_difference`."""
-        return self._against_shots(importance.cross_entropy_difference)
+    def against_shots(self, measure: str) -> Tensor:
+        """(n,) a measure of :mod:`l2a_gym.augment.importance`, of them and the target's shots."""
+        shots = self.prepared.tokens(self.prepared.rows["train"])
+        pieces = (importance.Pieces(each.ids.numpy(), each.length.numpy()) for each in (self.tokens, shots))
+        return torch.from_numpy(getattr(importance, measure)(*pieces))
 
     def _probability(self, teacher: str) -> Tensor:
         return self.prepared.logits(teacher, self.rows).softmax(1)
-
-    def _against_shots(self, measure: Callable[[Pieces, Pieces], NDArray[np.float64]]) -> Tensor:
-        shots = self.prepared.tokens(self.prepared.rows["train"])
-        pieces = (Pieces(each.ids.numpy(), each.length.numpy()) for each in (self.tokens, shots))
-        return torch.from_numpy(measure(*pieces))
 
 
 @dataclass(frozen=True)

@@ -120,14 +120,14 @@ FEATURES: dict[str, Feature] = _table(
     Fixed(
         "importance",
         "x / (1 + |x|), x the mean of ln(p / q) over its n-grams",
-        lambda pool: soft_sign(pool.log_importance),
+        lambda pool: soft_sign(pool.against_shots("log_importance")),
         low=-1,
         on_request=True,
     ),
     Fixed(
         "cross_entropy_difference",
         "x / (1 + |x|), x = cross-entropy by the shots - by the pool",
-        lambda pool: soft_sign(pool.cross_entropy_difference),
+        lambda pool: soft_sign(pool.against_shots("cross_entropy_difference")),
         low=-1,
         on_request=True,
     ),

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.config import configured
+from l2a_gym.distill.batched import BatchedStudents
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.device import PRECISIONS, resolve_device, student_precision
-from l2a_gym.distill.student import GeneralDistillation, careful, student_names
-from l2a_gym.distill.students import ENGINES, Students
+from l2a_gym.distill.distiller import Distiller
+from l2a_gym.distill.student import GeneralDistillation, scaled_rate, student_names
+from l2a_gym.distill.students import ENGINES, Students, ThreadedStudents
 from l2a_gym.envs.action import MODES, action_space
 from l2a_gym.envs.arguments import Checked
 from l2a_gym.envs.episode import METRICS
@@ -21,7 +23,7 @@ from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.layer_features import check_layers
+from l2a_gym.preparation.layer_features import check_layers, teacher_features
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import TEACHERS
 
@@ -82,7 +84,7 @@ class Setup:
         self._preparation = Preparation(
             checkpoint=arguments.checkpoint,
             student=arguments.student,
-            pool=PoolConfig.of(arguments.pool),
+            pool=PoolConfig.from_setting(arguments.pool),
             general=GeneralDistillation(updates=arguments.general_updates),
         )
         self.distillation = _distillation(arguments)
@@ -108,11 +110,19 @@ class Setup:
         return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
-        """A number of students at their start, as the arguments say."""
-        device, engine = world.static.device, self.arguments.engine
-        batched = device.type == "cuda" and not self.distillation.extra if engine == "auto" else engine == "batched"
+        """A number of students at their start: one batch, or each in a thread of its own.
+
+        Raises:
+            UserError: the student's and the teacher's layers can't be matched.
+        """
+        prepared, config, engine = world.prepared, self.distillation, self.arguments.engine
+        device = world.static.device
         precision = student_precision(device, self.arguments.precision)
-        return world.new_students(self.distillation, number, batched, precision)
+        if engine == "batched" or (engine == "auto" and device.type == "cuda" and not config.extra):
+            return BatchedStudents(prepared.student(), number, world.texts, world.dev.tokens, config, precision)
+        features = teacher_features(prepared, self.arguments.teacher, config, prepared.student().config, device)
+        each = [Distiller(prepared.student(), world.texts, config, features, precision) for _ in range(number)]
+        return ThreadedStudents(each, world.dev.tokens)
 
 
 def _check_numbers(arguments: Arguments) -> None:
@@ -129,7 +139,7 @@ def _check_numbers(arguments: Arguments) -> None:
 
 def _distillation(arguments: Arguments) -> Distillation:
     """How students learn; the losses between layers that it names can be had."""
-    rate = careful(arguments.student, Distillation.learning_rate)
+    rate = scaled_rate(arguments.student, Distillation.learning_rate)
     distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
     if arguments.engine == "batched" and distillation.extra:
         losses = ", ".join(distillation.extra)

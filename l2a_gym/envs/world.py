@@ -10,14 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.distill.batched import BatchedStudents
-from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.data import Labelled, Taught
-from l2a_gym.distill.distiller import Distiller
-from l2a_gym.distill.students import Students, ThreadedStudents
 from l2a_gym.envs.context import PoolContext
 from l2a_gym.envs.features import FEATURES, Fixed
-from l2a_gym.preparation.layer_features import teacher_features
 from l2a_gym.preparation.store import Prepared
 
 
@@ -56,26 +51,6 @@ class World:
     sizes: Tensor
     made: Tensor
     distance: Tensor
-
-    def new_students(self, config: Distillation, number: int, batched: bool, precision: torch.dtype) -> Students:
-        """A number of students at their start.
-
-        Args:
-            config: how they learn; losses between layers need the teacher's features.
-            number: E.
-            batched: whether they are one batch, which knows no losses between layers, or learn in threads.
-            precision: of their activations.
-
-        Raises:
-            UserError: the student's and the teacher's layers can't be matched.
-        """
-        prepared = self.prepared
-        if batched:
-            return BatchedStudents(prepared.student(), number, self.texts, self.dev.tokens, config, precision)
-        device, shape = self.texts.label.device, prepared.student().config
-        features = teacher_features(prepared, self.teacher, config, shape, device)
-        each = [Distiller(prepared.student(), self.texts, config, features, precision) for _ in range(number)]
-        return ThreadedStudents(each, self.dev.tokens)
 
 
 def load_world(

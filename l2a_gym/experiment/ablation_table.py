@@ -64,14 +64,14 @@ def effect(students: Sequence[VariantStudent], full: Sequence[VariantStudent]) -
 
     Returns:
         ``variant``, ``teacher``, ``policy``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and
-        half of its interval of ``test``, of ``less_full`` (its difference to full, paired by seed) and of
-        ``less_few_shot_teacher``; the half as ``<name>_half``.
+        half of its interval of ``test``, of ``vs_full`` (its difference to full, paired by seed) and of
+        ``vs_few_shot_teacher``; the half as ``<name>_half``.
     """
     pairs = zip(students, full, strict=True)
     columns = {
         "test": [each.test for each in students],
-        "less_full": [each.test - other.test for each, other in pairs],
-        "less_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
+        "vs_full": [each.test - other.test for each, other in pairs],
+        "vs_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
     }
     row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "policy", "parameters")}
     row["dev"] = float(np.mean([each.dev for each in students]))
@@ -92,14 +92,14 @@ def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"# Ablation of {plain(plan.algo)} on {plain(plan.task)}",
         "",
-        "| variant | taught by | weights by | parameters % | dev % | test % | less full | less few-shot teacher |",
+        "| variant | taught by | weights by | parameters % | dev % | test % | vs. full | vs. few-shot teacher |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = [plain(row[name]) for name in ("variant", "teacher", "policy")]
         cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
         cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
-        differences = ("less_full", "less_few_shot_teacher")
+        differences = ("vs_full", "vs_few_shot_teacher")
         cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
         lines.append(f"| {' | '.join(cells)} |")
     note = (

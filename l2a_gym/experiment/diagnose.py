@@ -20,12 +20,12 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.config import LEXICAL
 from l2a_gym.augment.generator import masked_lm_of
 from l2a_gym.augment.masked_lm import MaskedLM, masked_perplexity
 from l2a_gym.augment.operator import sides_of
 from l2a_gym.augment.pool import draw_starts
+from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.augment.walk import MaskedWalk
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.device import resolve_device

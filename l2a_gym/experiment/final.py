@@ -16,7 +16,7 @@ from transformers import pipeline
 
 from l2a_gym.cache import hashes, write_text
 from l2a_gym.distill.export import check_export, export
-from l2a_gym.distill.student import careful
+from l2a_gym.distill.student import scaled_rate
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, better_teacher, distill, score_student
@@ -61,7 +61,7 @@ def final_student(
         UserError: the student's loss became infinite.
     """
     teacher, kind = teacher or better_teacher(adapter.prepared), str(run.export_student)
-    final = {**FINAL, "learning_rate": careful(kind, FINAL["learning_rate"]), **distillation}
+    final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
     steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)

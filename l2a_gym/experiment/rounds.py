@@ -100,7 +100,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
 
     for seed in renewal_seeds(WATCHED, run.seed):
         deque(rollout(env, act, seed), maxlen=0)
-    pool, config = env.world.prepared.pool(), PoolConfig.of(run.pool)
+    pool, config = env.world.prepared.pool(), PoolConfig.from_setting(run.pool)
     operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
     sources = operator == 0
     shots = env.world.prepared.rows["train"]

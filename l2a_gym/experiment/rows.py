@@ -117,7 +117,7 @@ class Row:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Row:
+    def from_dict(values: Mapping[str, Any]) -> Row:
         """The row that :meth:`as_json` wrote.
 
         Raises:
@@ -165,7 +165,7 @@ def read_rows(file: Path) -> list[Row]:
     Raises:
         UserError: no such file, or a line that is no row.
     """
-    return read_lines(file, Row.of, "row of a benchmark")
+    return read_lines(file, Row.from_dict, "row of a benchmark")
 
 
 def read_failures(file: Path) -> list[Failure]:

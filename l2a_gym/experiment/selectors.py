@@ -20,7 +20,7 @@ def load_class(name: str) -> type[Selector]:
         return selector_class(name)
     except (ValueError, ImportError, AttributeError) as error:
         if _is_missing(name, error):
-            raise UserError(str(error)) from error
+            raise UserError(f"selector {name!r}: {error}" if ":" in name else str(error)) from error
         raise
     except SystemExit as error:
         raise UserError(f"selector {name!r}: its module ends the process while it is imported") from error

@@ -109,7 +109,7 @@ class Ablation(Run):
     """Train final students with one part of the method changed at a time; print what each part is worth.
 
     Attributes:
-        variants: names of variants to run besides full; by default all.
+        variants: names of variants to run besides full; by default all but those with losses between layers.
     """
 
     algo: str = "l2a"
@@ -134,7 +134,8 @@ class Ablation(Run):
 
     def chosen(self) -> list[Variant]:
         """The variants to run, the full method first."""
-        return [each for each in VARIANTS if not self.variants or each.name in (FULL, *self.variants)]
+        names = self.variants or [each.name for each in VARIANTS if not each.on_request]
+        return [each for each in VARIANTS if each.name in (FULL, *names)]
 
     def run_of(self, variant: Variant) -> Run:
         """The run that trains a variant's selector: full's own where its environment and selector are the same."""

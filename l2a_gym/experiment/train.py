@@ -97,7 +97,7 @@ def opened(run: Run) -> TaskAdapter:
     first = rounds_of(run)[0]
     adapter = adapter_of(first.task, first.environment)
     new_selector(first, adapter)
-    if isinstance(adapter, DistillAdapter):
+    if isinstance(adapter, DistillAdapter) and run.export_student != run.student:
         shape_student(str(run.export_student), load_teacher(run.checkpoint, 2, run.seed), 1, 2, 8, 0)
     adapter.fingerprint()
     return adapter

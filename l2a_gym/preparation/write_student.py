@@ -14,8 +14,8 @@ from l2a_gym.augment.policy import apply_policy
 from l2a_gym.cache import write_text
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.student import (
-    careful,
     distil_generally,
+    scaled_rate,
     shape_student,
     start_student,
 )
@@ -58,7 +58,7 @@ def write_student(task: Task, config: Preparation, device: torch.device, folder:
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = start_student(shape, teacher, kept, tokens, config.seed)
     vectors = torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
-    general = replace(config.general, learning_rate=careful(config.student, config.general.learning_rate))
+    general = replace(config.general, learning_rate=scaled_rate(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": student.num_parameters()}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import write_text
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.setup import Arguments, Setup

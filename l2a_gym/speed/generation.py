@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2a_gym.augment.chain import ChainConfig, Sites
+from l2a_gym.augment.chain import Sites
 from l2a_gym.augment.generator import masked_lm_of
-from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, generate
+from l2a_gym.augment.masked_lm import MaskedLM, generate
+from l2a_gym.augment.settings import ChainConfig, MaskedTraining
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.speed.clock import Figures, interleave
 from l2a_gym.tasks.task import Task

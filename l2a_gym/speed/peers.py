@@ -1,7 +1,7 @@
 """Student updates against the same distillation by other libraries, each in the way that it documents.
 
 ``Trainer`` of ``transformers`` with a distillation loss, and ``GeneralDistiller`` of TextBrewer (Yang et al., 2020),
-from the extra ``bench``. Same teacher, student, texts, batch, optimiser and precision; once with the teacher's forward
+from the extra ``bench``. Same teacher, student, texts, batch, optimizer and precision; once with the teacher's forward
 pass in every update, as both document it, and once with its logits computed beforehand.
 """
 
@@ -72,7 +72,7 @@ class Lesson:
         """The candidates as single items, without padding."""
         return Texts(self.world)
 
-    def optimiser(self, student: PreTrainedModel) -> torch.optim.AdamW:
+    def optimizer(self, student: PreTrainedModel) -> torch.optim.AdamW:
         """The same for all."""
         rate, decay = self.config.learning_rate, self.config.weight_decay
         return torch.optim.AdamW(student.parameters(), lr=rate, weight_decay=decay, fused=True)
@@ -112,7 +112,7 @@ class DistillingTrainer(Trainer):
     """``Trainer`` as its documentation adds a teacher to it: ``compute_loss`` asks it about the batch.
 
     Args:
-        lesson: losses and optimiser.
+        lesson: losses and optimizer.
         teacher: asked in every update; None takes the logits in the batch.
     """
 
@@ -155,7 +155,7 @@ def trainer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
                 disable_tqdm=True,
                 remove_unused_columns=False,
             )
-            optimisers = (lesson.optimiser(student), None)
+            optimizers = (lesson.optimizer(student), None)
             DistillingTrainer(
                 lesson,
                 teacher,
@@ -163,7 +163,7 @@ def trainer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
                 arguments,
                 data_collator=collate,
                 train_dataset=lesson.items(),
-                optimizers=cast(Any, optimisers),
+                optimizers=cast(Any, optimizers),
             ).train()
 
     return run
@@ -199,7 +199,7 @@ def textbrewer(lesson: Lesson, cached: bool) -> Callable[[int], object]:
             distiller = GeneralDistiller(settings, losses, teacher, student, read, read)
             loader = DataLoader(lesson.items(), lesson.batch, shuffle=True, collate_fn=batch)
             with distiller:
-                distiller.train(lesson.optimiser(student), loader, num_steps=updates, max_grad_norm=config.clip)
+                distiller.train(lesson.optimizer(student), loader, num_steps=updates, max_grad_norm=config.clip)
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -100,8 +101,7 @@ def stacked(setup: Setup, world: World, numbers: Sequence[int], repeats: int) ->
 
 
 def _not_compiled(setup: Setup, world: World) -> Students:
-    precision = student_precision(world.static.device)
-    return world.new_students(setup.distillation, 1, batched=False, precision=precision)
+    return Setup(replace(setup.arguments, engine="threads", precision="auto")).new_students(world, 1)
 
 
 def _forget_peak(device: torch.device) -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM
 
-from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.masked_lm import (
     MaskedLM,
     MaskedTraining,
@@ -21,6 +20,7 @@ from l2a_gym.augment.masked_lm import (
     masked_perplexity,
     train_masked_lm,
 )
+from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.checked import write_array
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, count_pieces, encode

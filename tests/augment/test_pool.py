@@ -292,7 +292,7 @@ def test_settings_that_are_not_valid() -> None:
         PoolConfig(preference="nowhere.npy")
     for name, value in (("batch", 0), ("updates", -1), ("share", 0.0), ("adapt_rate", float("nan"))):
         with pytest.raises(UserError, match=rf"{name} = {value}: valid are "):
-            PoolConfig.of({"masked_lm": {name: value}})
+            PoolConfig.from_setting({"masked_lm": {name: value}})
 
 
 @pytest.mark.parametrize("content", [b"weights", [[1.0]], [1.0, -1.0], [float("nan")]], ids=str)
@@ -309,8 +309,8 @@ def test_a_preference_has_a_weight_for_each_start(vectors: WordVectors) -> None:
 
 
 def test_a_pool_by_name_and_by_values() -> None:
-    assert PoolConfig.of("lexical") == PoolConfig()
-    config = PoolConfig.of({"copies": {"mix": 2}, "chain": {"mask_share": 0.5, "protected": ["not"]}})
+    assert PoolConfig.from_setting("lexical") == PoolConfig()
+    config = PoolConfig.from_setting({"copies": {"mix": 2}, "chain": {"mask_share": 0.5, "protected": ["not"]}})
     assert (config.copies, config.chain.mask_share, config.chain.protected) == ({"mix": 2}, 0.5, ("not",))
     assert config.chain.burn_in == PoolConfig().chain.burn_in
     for wrong, message in {
@@ -318,11 +318,11 @@ def test_a_pool_by_name_and_by_values() -> None:
         "chain": "unknown pool 'chain'",
     }.items():
         with pytest.raises(UserError, match=message):
-            PoolConfig.of(wrong)
+            PoolConfig.from_setting(wrong)
     with pytest.raises(UserError, match=r"unknown pool chain setting 'sweeps'"):
-        PoolConfig.of({"chain": {"sweeps": 3}})
+        PoolConfig.from_setting({"chain": {"sweeps": 3}})
     with pytest.raises(UserError, match=r"pool labels = 3: valid are values like 'keep'"):
-        PoolConfig.of({"labels": 3})
+        PoolConfig.from_setting({"labels": 3})
 
 
 @pytest.mark.parametrize("pair", [False, True])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.masked_lm import MaskedLM
+from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.augment.walk import MaskedWalk
 from l2a_gym.tasks.task import Texts
 

@@ -96,7 +96,7 @@ def test_students_learn_as_if_alone(
     config = replace(CONFIG, **change)
     together, texts = new_batch(config, kind), new_texts()
     losses = learn(together, 10)
-    looks, dev = together.look(*(shown(9)[i] for i in (0, 2)), 2), together.dev_pass()
+    looks, dev = together.forward(*(shown(9)[i] for i in (0, 2)), 2), together.dev_pass()
     for i in range(STUDENTS):
         alone = Distiller(new_student(kind), texts, config)
         alone.reset(10 + i)
@@ -104,7 +104,7 @@ def test_students_learn_as_if_alone(
             rows, weights, anchors, rates = shown(k)
             own = torch.from_numpy(rows[i]), weights[i], torch.from_numpy(anchors[i])
             torch.testing.assert_close(losses[k, i], alone.step(*own, 2, rates[i]), rtol=0, atol=1e-4)
-        torch.testing.assert_close(looks.logits[i], alone.look(own[0], own[2], 2).logits, rtol=0, atol=1e-4)
+        torch.testing.assert_close(looks.logits[i], alone.forward(own[0], own[2], 2).logits, rtol=0, atol=1e-4)
         torch.testing.assert_close(dev.pooled[i], alone.outputs(dev_of(texts)).pooled, rtol=0, atol=1e-4)
         learnt = alone.student.eval()(**dev_of(texts).inputs()).logits
         torch.testing.assert_close(dev.logits[i], learnt, rtol=0, atol=1e-4)

@@ -29,7 +29,7 @@ def kept(looks: list[str]) -> str:
         "nan": logits(900, float("nan")),
     }
     for name in looks:
-        if best.look(outputs[name]):
+        if best.update(outputs[name]):
             best.kept = name
     return best.kept
 
@@ -47,7 +47,7 @@ def test_higher_accuracy_counts_beyond_half_a_point() -> None:
 
 def test_equal_looks_keep_the_first_and_a_loss_that_is_no_number_is_never_kept() -> None:
     best: Best[int] = Best(LABEL)
-    assert [best.look(logits(800, 1.0)) for _ in range(3)] == [True, False, False]
+    assert [best.update(logits(800, 1.0)) for _ in range(3)] == [True, False, False]
     assert kept(["low", "nan"]) == "low"
 
 
@@ -56,6 +56,6 @@ def test_a_gain_is_a_higher_accuracy_or_a_lower_loss_than_all_before() -> None:
     looks = [(780, 1.4), (700, 0.01), (800, 9.0), (790, 1.4), (790, 1.4)]
     gained = []
     for right, margin in looks:
-        best.look(logits(right, margin))
+        best.update(logits(right, margin))
         gained.append(best.gained)
     assert gained == [True, False, True, True, False]

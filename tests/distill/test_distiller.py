@@ -87,7 +87,7 @@ def by_hand(
 ) -> float:
     """Updates on parts (rows, weights, anchors), each formula written out; returns the mean loss."""
     learnt = [p for p in student.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(learnt, lr=config.learning_rate, weight_decay=config.weight_decay)
     total = 0.0
     for rows, weights, anchors in parts:
 
@@ -104,12 +104,12 @@ def by_hand(
         if weights.sum() > 0:
             chosen = (weights.double() * losses(rows)).sum() / weights.double().sum()
             loss = config.anchor_share * loss + (1 - config.anchor_share) * chosen
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         norm = torch.stack([p.grad.square().sum() for p in learnt]).sum().sqrt()
         for p in learnt:
             p.grad *= min(1.0, config.clip / (float(norm) + 1e-6))
-        optimiser.step()
+        optimizer.step()
         total += float(loss.detach())
     return total / len(parts)
 
@@ -305,7 +305,7 @@ def test_outputs_keep_the_order_of_the_texts(exact: Distiller) -> None:
         torch.testing.assert_close(torch.cat([getattr(each, name) for each in one_by_one]), values)
         torch.testing.assert_close(getattr(exact.outputs(tokens.take(shuffled)), name), values[shuffled])
         torch.testing.assert_close(getattr(exact.outputs(tokens, batch=7), name), values)
-        torch.testing.assert_close(getattr(exact.look(ROWS, ANCHORS, 3), name), values[ROWS])
+        torch.testing.assert_close(getattr(exact.forward(ROWS, ANCHORS, 3), name), values[ROWS])
 
 
 def test_outputs_are_those_of_the_model(exact: Distiller) -> None:
@@ -320,7 +320,7 @@ def test_outputs_are_those_of_the_model(exact: Distiller) -> None:
 
 def test_looking_teaches_nothing(plain: Distiller) -> None:
     before = plain.state()
-    out = plain.look(ROWS, ANCHORS, 3)
+    out = plain.forward(ROWS, ANCHORS, 3)
     assert not out.logits.requires_grad
     assert equal(plain.state()["student"], before["student"])
     assert run(plain, 1) == run(Distiller(new_student(), plain.texts, CONFIG), 1)
@@ -340,7 +340,7 @@ def test_the_look_at_a_steps_candidates_is_its_first_updates_forward_pass(
     monkeypatch.setattr(Distiller, "_forward", counted)
     other = Distiller(new_student(), plain.texts, CONFIG)
     for _ in range(3):
-        plain.look(ROWS, ANCHORS, 3)
+        plain.forward(ROWS, ANCHORS, 3)
         assert plain.step(ROWS, WEIGHTS, ANCHORS, 3) == other.step(ROWS, WEIGHTS, ANCHORS, 3)
     assert passes == [8, 8, 8, 8] * 3  # 4 candidates and 4 anchors, the other 8 candidates, two more updates
     assert equal(plain.state()["student"], other.state()["student"])
@@ -352,7 +352,7 @@ def test_a_look_does_not_outlive_what_it_saw(plain: Distiller, change: str) -> N
     for each in (plain, other):
         run(each, 1)
     rows, anchors = ROWS, ANCHORS
-    plain.look(rows, anchors, 3)
+    plain.forward(rows, anchors, 3)
     if change == "rows":
         rows = (ROWS + 1) % N
     elif change == "anchors":
@@ -396,7 +396,7 @@ def test_last_layer_gradient_of_a_student(exact: Distiller) -> None:
     ids = exact.texts.tokens.ids[rows].long()
     logits = student(input_ids=ids, attention_mask=(ids != 0).long()).logits
     torch.nn.functional.cross_entropy(logits, exact.texts.label[rows]).backward()
-    got = last_layer_gradient(exact.look(rows, ANCHORS, 3), exact.texts.label[rows])
+    got = last_layer_gradient(exact.forward(rows, ANCHORS, 3), exact.texts.label[rows])
     torch.testing.assert_close(got.double(), student.classifier.weight.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -524,7 +524,7 @@ def test_every_loss_of_layers_teaches_the_student(name: str) -> None:
     first.backward()
     for table in (student.bert.embeddings.word_embeddings, *distiller.matching.projections.values()):
         assert float(table.weight.grad.abs().sum()) > 0
-    distiller.optimiser.zero_grad()
+    distiller.optimizer.zero_grad()
     for _ in range(15):
         distiller.step(ROWS, torch.ones(12), ANCHORS, 3)
     assert float(loss().detach()) < float(first.detach())
@@ -544,7 +544,7 @@ def test_without_weights_nothing_changes_bit_for_bit(monkeypatch: pytest.MonkeyP
 def test_looking_needs_no_layers() -> None:
     """What the environment sees between steps costs the same with the losses on."""
     on, off = matched(), Distiller(new_student(), new_texts(), CONFIG)
-    assert torch.equal(on.look(ROWS, ANCHORS, 3).logits, off.outputs(off.texts.tokens.take(ROWS)).logits)
+    assert torch.equal(on.forward(ROWS, ANCHORS, 3).logits, off.outputs(off.texts.tokens.take(ROWS)).logits)
 
 
 def test_padding_of_features_plays_no_part() -> None:
@@ -609,7 +609,7 @@ def test_projections_are_learnt_and_clipped_but_no_part_of_the_student(monkeypat
     names = {name.rpartition(".")[0] for name in distiller.matching.state_dict()}
     layers = {"hidden": (1, 2), "embedding": (0,), "patience": (1, 2)}
     assert names == {f"projections.{loss}-{layer}" for loss in PROJECTED for layer in layers[loss]}
-    learnt = {id(p) for group in distiller.optimiser.param_groups for p in group["params"]}
+    learnt = {id(p) for group in distiller.optimizer.param_groups for p in group["params"]}
     assert learnt == {id(p) for part in (distiller.student, distiller.matching) for p in part.parameters()}
     assert distiller.student.state_dict().keys() == new_student().state_dict().keys()
     clipped: list[set[int]] = []

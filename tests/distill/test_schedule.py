@@ -12,12 +12,12 @@ from l2a_gym.distill.schedule import one_cycle
 
 
 def rates(updates: int, anneal: Literal["cos", "linear"]) -> list[float]:
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = one_cycle(optimiser, 0.5, updates, anneal)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = one_cycle(optimizer, 0.5, updates, anneal)
     found = []
     for _ in range(updates):
-        found.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     return found
 

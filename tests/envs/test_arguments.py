@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,30 @@ def test_the_toy_takes_numpy() -> None:
     assert env.action_space.shape == (8,)
     assert env.spec is not None
     assert EnvSpec.from_json(env.spec.to_json()).kwargs == {"candidates": 8, "steps": 3, "noise": 0.5}
+
+
+def parameters(kind: type) -> dict[str, Parameter]:
+    return dict(signature(kind).parameters)
+
+
+def test_signatures_show_every_argument() -> None:
+    one, many = parameters(DistillAugEnv), parameters(DistillAugVectorEnv)
+    assert {name: many[name] for name in one} == one  # the same types and defaults
+    assert set(many) - set(one) == {"num_envs", "autoreset_mode", "device_observations", "max_episode_steps"}
+    for kind in (DistillAugEnv, DistillAugVectorEnv, ToyEnv):
+        shown = parameters(kind)
+        assert all(each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in shown.values())
+        assert all(each.default is not each.empty is not each.annotation for each in shown.values())
+        described = re.findall(r"^        (\w+): ", DistillAugEnv.__doc__ + kind.__doc__, flags=re.MULTILINE)
+        assert set(shown) <= set(described)
+
+
+def test_columns_are_named_by_all(small: dict[str, Any]) -> None:
+    for env in (ToyEnv(), DistillAugEnv(**small), gym.make_vec("l2a_gym:L2A-Distill-v0", num_envs=2, **small)):
+        space = getattr(env, "single_observation_space", env.observation_space)
+        parts = {"student": env.student_columns, "domains": env.domain_columns, "operators": env.operator_columns}
+        assert {name: len(columns) for name, columns in parts.items()} == {n: space[n].shape[-1] for n in parts}
+        assert env.domain_columns[-1] == "student_loss"
 
 
 def test_too_many_arguments_are_pythons_own_error(small: dict[str, Any]) -> None:

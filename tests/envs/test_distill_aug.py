@@ -297,7 +297,7 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
 
     distiller, texts, dev = reference.batch.students.distillers[0], reference.world.texts, reference.world.dev
     student, config = distiller.student, distiller.config
-    optimiser = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     anchors = torch.from_numpy(reference.save_state().episode.anchors)
     assert len(anchors) == K * config.anchors
     assert (anchors >= reference.world.candidates).all()
@@ -310,10 +310,10 @@ def test_dropping_all_leaves_the_shots_alone(env: DistillAugEnv, small: dict[str
         loss = distillation_loss(
             logits, texts.label[rows], texts.teacher[rows], config.alpha, config.temperature
         ).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), config.clip)
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     with torch.no_grad():
         after = torch.nn.functional.cross_entropy(student(**dev.tokens.inputs()).logits, dev.label)
@@ -328,7 +328,7 @@ def test_compute_is_the_same_whatever_is_chosen(env: DistillAugEnv, action: NDAr
     for t in range(1, T + 1):
         *_, info = env.step(action)
         assert (info["updates"], info["dev_passes"]) == (K * t, 1 + t)
-        taken = {int(state["step"]) for state in env.batch.students.distillers[0].optimiser.state.values()}
+        taken = {int(state["step"]) for state in env.batch.students.distillers[0].optimizer.state.values()}
         assert taken == {K * t}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from l2a_gym.augment.generator import masked_lm_of
-from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation

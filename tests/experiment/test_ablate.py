@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l2a_gym.distill.config import EXTRA_LOSSES
 from l2a_gym.errors import UserError
 from l2a_gym.experiment import ablate as module
 from l2a_gym.experiment.ablate import ablate, read_students, train_students
@@ -27,7 +28,8 @@ from l2a_gym.experiment.variants import VARIANTS, Variant
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + 4 * (2 + 1)
-NAMES = [variant.name for variant in VARIANTS]
+USUAL = [each for each in VARIANTS if not each.on_request]
+NAMES = [each.name for each in USUAL]
 OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-short", "general-distillation")}
 """The folders of the variants that train a selector of their own."""
 
@@ -48,7 +50,7 @@ def timeless(students: list[VariantStudent]) -> list[VariantStudent]:
 
 
 def variant(name: str) -> Variant:
-    return VARIANTS[NAMES.index(name)]
+    return USUAL[NAMES.index(name)]
 
 
 # What is run
@@ -57,7 +59,7 @@ def variant(name: str) -> Variant:
 def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
     full = asdict(plan.full)
     changes = {}
-    for each in VARIANTS:
+    for each in USUAL:
         run = asdict(plan.run_of(each))
         changes[each.name] = {key: value for key, value in run.items() if value != full[key] and key != "out"}
     both = {"pool": "sources", "algo": "uniform"}
@@ -81,14 +83,14 @@ def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
 def test_the_method_is_l2a_on_the_generated_pool() -> None:
     plan = Ablation()
     assert (plan.full.algo, plan.full.pool, plan.full.rounds, plan.students) == ("l2a", "generated", 1, 6)
-    runs = {each.name: plan.run_of(each) for each in VARIANTS}
+    runs = {each.name: plan.run_of(each) for each in USUAL}
     assert (runs["without selector"].pool, runs["without generator"].algo) == ("generated", "l2a")
     twice = replace(plan, rounds=2)
-    assert [twice.run_of(each).rounds for each in VARIANTS[1:3]] == [2, 1]
+    assert [twice.run_of(each).rounds for each in USUAL[1:3]] == [2, 1]
 
 
 def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Ablation) -> None:
-    folders = {each.name: plan.run_of(each).folder.name for each in VARIANTS}
+    folders = {each.name: plan.run_of(each).folder.name for each in USUAL}
     assert {name for name in folders.values() if name != "full"} == OWN
     assert {name for name, folder in folders.items() if folder == "full"} == {
         "full",
@@ -108,7 +110,12 @@ def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Abla
 def test_named_variants_run_beside_the_full_method(plan: Ablation) -> None:
     chosen = replace(plan, variants=("soft labels only", "without generator")).chosen()
     assert [each.name for each in chosen] == ["full", "without generator", "soft labels only"]
-    assert plan.chosen() == list(VARIANTS)
+    assert plan.chosen() == USUAL
+
+
+def test_each_loss_between_layers_is_a_variant_on_request() -> None:
+    asked = [each for each in VARIANTS if each.on_request]
+    assert [dict(each.distillation) for each in asked] == [{loss: 1.0} for loss in EXTRA_LOSSES]
 
 
 # The students
@@ -119,7 +126,7 @@ def test_every_variant_has_a_student_for_each_seed(plan: Ablation, rows: list[di
     seeds = episode_seeds(ABLATION, 2, plan.seed)
     assert [(each.variant, each.seed) for each in students] == [(name, seed) for name in NAMES for seed in seeds]
     assert [row["variant"] for row in rows] == NAMES
-    assert effects(students, VARIANTS) == rows
+    assert effects(students, USUAL) == rows
 
 
 def test_only_what_needs_one_trained_a_selector(plan: Ablation, rows: list[dict[str, Any]]) -> None:
@@ -166,7 +173,7 @@ def test_the_teacher_of_the_full_method_is_one_of_the_two(plan: Ablation, rows: 
     taught = {row["variant"]: row["teacher"] for row in rows}
     assert (taught["few-shot teacher"], taught["all-data teacher"]) == ("few-shot", "all-data")
     assert taught["hard labels only"] == "none"
-    scores = {row["variant"]: (row["dev"], row["test"], row["less_full"]) for row in rows}
+    scores = {row["variant"]: (row["dev"], row["test"], row["vs_full"]) for row in rows}
     assert scores[f"{taught['full']} teacher"] == scores["full"]
     assert scores["full"][2] == 0
 
@@ -314,19 +321,19 @@ def test_effects_are_plain_arithmetic() -> None:
     assert other["dev"] == pytest.approx(0.805)
     assert other["test"] == pytest.approx(0.705)
     difference = np.array([-0.01, -0.02, 0.01, -0.04])
-    assert other["less_full"] == pytest.approx(difference.mean())
-    assert other["less_full_half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
-    assert other["less_few_shot_teacher"] == pytest.approx(0.015)
-    assert other["less_few_shot_teacher_half"] == pytest.approx(other["test_half"])
-    assert full["less_full"] == full["less_full_half"] == 0
-    assert full["less_few_shot_teacher"] == pytest.approx(0.02)
+    assert other["vs_full"] == pytest.approx(difference.mean())
+    assert other["vs_full_half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
+    assert other["vs_few_shot_teacher"] == pytest.approx(0.015)
+    assert other["vs_few_shot_teacher_half"] == pytest.approx(other["test_half"])
+    assert full["vs_full"] == full["vs_full_half"] == 0
+    assert full["vs_few_shot_teacher"] == pytest.approx(0.02)
 
 
 def test_the_table_in_markdown(plan: Ablation) -> None:
     text = markdown(replace(plan, students=4), effects(made_up("full", FULL) + made_up("other", OTHER), TWO))
     lines = text.splitlines()
     assert lines[0] == f"# Ablation of pgpe on {plan.task}"
-    assert lines[2].split(" | ")[-3:] == ["test %", "less full", "less few-shot teacher |"]
+    assert lines[2].split(" | ")[-3:] == ["test %", "vs. full", "vs. few-shot teacher |"]
     assert lines[4] == "| full | all-data | uniform | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
     assert lines[5] == "| other | all-data | uniform | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
     assert len({line.count("|") for line in lines[2:6]}) == 1

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from l2a_agents.heuristic import Oracle
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, better_teacher, distill, score_teacher
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
@@ -61,7 +60,7 @@ def test_teachers_are_scored_by_their_logits(adapter: DistillAdapter, prepared: 
 
 
 def test_the_oracle_drops_exactly_the_flipped(adapter: DistillAdapter) -> None:
-    env, oracle = distill(adapter.env(features=["clean"])), adapter.selector(Oracle)
+    env, oracle = distill(adapter.env(features=["clean"])), adapter.selector("oracle")
     observation, _ = env.reset(seed=0)
     flipped = np.array(env.world.prepared.pool()["flipped"])[env.save_state().episode.rows]
     assert np.array_equal(oracle.act(observation) == 0, flipped)

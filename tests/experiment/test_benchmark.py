@@ -114,7 +114,7 @@ def test_rows_that_other_settings_made_are_refused(benchmark: Benchmark, toy_row
         ({"selectors": ("l2a",)}, r"'l2a' is a whole method, .*: its selector is pgpe"),
         ({"tasks": ("hutto/nyt-63",)}, r"unknown task 'hutto/nyt-63': did you mean 'hutto/nyt-64'"),
         ({"tasks": ("hutto/nyt-64@lexicl",)}, r"unknown pool 'lexicl': did you mean 'lexical'"),
-        ({"selectors": ("pp",)}, r"selector 'pp': unknown selector 'pp': did you mean 'ppo'"),
+        ({"selectors": ("pp",)}, r"unknown selector 'pp': did you mean 'ppo'"),
         ({"selectors": ("ppo@frosen",)}, r"unknown control 'frosen' of 'ppo': valid are shuffled, frozen"),
         ({"selectors": ("no_module:Mine",)}, r"selector 'no_module:Mine': No module named 'no_module'"),
     ],

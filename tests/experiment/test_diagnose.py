@@ -15,10 +15,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from l2a_gym.augment.chain import ChainConfig
 from l2a_gym.augment.config import LEXICAL, PoolConfig
 from l2a_gym.augment.generator import masked_lm_of
-from l2a_gym.augment.masked_lm import MaskedLM, MaskedTraining, masked_perplexity
+from l2a_gym.augment.masked_lm import MaskedLM, masked_perplexity
+from l2a_gym.augment.settings import ChainConfig, MaskedTraining
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.encode import encode
 from l2a_gym.distill.finetune import FineTuning

@@ -134,8 +134,8 @@ def test_interrupted_ppo_keeps_its_policy(run: Run, toy: TaskAdapter) -> None:
 def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, toy: TaskAdapter) -> None:
     run = replace(run, algo="random-search", budget=1)
     spent = train_selector(run, toy, new_selector(run, toy))
-    assert spent == 4 * EPISODE
-    assert train_selector(replace(run, budget=spent + 1), toy, new_selector(run, toy)) == 8 * EPISODE
+    assert 0 <= spent - 4 * EPISODE <= 1  # the next episode's first pass over dev, where it has begun
+    assert 0 <= train_selector(replace(run, budget=spent + 1), toy, new_selector(run, toy)) - 8 * EPISODE <= 2
 
 
 def test_tensorboard_begins_with_how_episodes_went() -> None:

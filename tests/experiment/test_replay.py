@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,6 @@ import pytest
 
 from l2a_gym.experiment.replay import replay
 from l2a_gym.experiment.rows import Row, Student, pack, unpack
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "replay.py"
 
 
 def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) -> None:
@@ -77,12 +73,11 @@ def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -
     assert "prepared files were others (0123456789abcdef, here " in finding.note
 
 
-def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path) -> None:
+def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path, l2a: Any) -> None:
     def call(*rows: Row) -> tuple[int, list[str]]:
         (tmp_path / "rows.jsonl").write_text("".join(f"{row.as_json()}\n" for row in rows), encoding="utf-8")
-        command = [sys.executable, str(SCRIPT), str(tmp_path / "rows.jsonl")]
-        done = subprocess.run(command, capture_output=True, text=True)
-        return done.returncode, done.stdout.splitlines()
+        code, out, _ = l2a("replay", str(tmp_path / "rows.jsonl"))
+        return code or 0, out.splitlines()
 
     honest = "confirmed: pgpe on toy, seed 0: exactly"
     assert call(toy_row) == (0, [f"1/1 {honest}", "1 of 1 rows confirmed"])

@@ -54,7 +54,7 @@ def toy_summary(toy: Run) -> dict[str, Any]:
 def timeless(rows: Sequence[Row | Failure]) -> list[Row]:
     """Rows without their wall-clock seconds, as JSON has them."""
     assert all(isinstance(row, Row) for row in rows), rows
-    return [Row.of(json.loads(replace(row, seconds=0.0).as_json())) for row in rows if isinstance(row, Row)]
+    return [Row.from_dict(json.loads(replace(row, seconds=0.0).as_json())) for row in rows if isinstance(row, Row)]
 
 
 def job_of(run: Run, selector: str) -> Job:

@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import SEAL, sha256_of
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
@@ -216,27 +217,6 @@ def test_teacher_that_cannot_be_had_leaves_nothing(
     assert [path for path in (empty / "prepared").rglob("*") if path.suffix != ".lock" and path.is_file()] == []
 
 
-TUNING = "(updates=n, batch=16, learning_rate=1e-3, looks=3)"
-CHILD = """
-import os, sys, torch
-from l2a_gym.distill.student import GeneralDistillation
-from l2a_gym.distill.finetune import FineTuning
-from l2a_gym.distill.heads import VectorClassifier
-from l2a_gym.preparation.build import prepare
-from l2a_gym.preparation.config import Preparation
-from l2a_gym.tasks.registry import make_task
-torch.set_num_threads(1)
-updates = int(sys.argv[3])
-tuning, long = (FineTuning(updates=n, batch=16, learning_rate=1e-3, looks=1) for n in (6, updates))
-general = GeneralDistillation(updates=4, batch=16)
-config = Preparation(checkpoint=sys.argv[2], few_shot=tuning, all_data=long, general=general)
-task = make_task(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-print(prepare(task, config, torch.device("cpu")).folder)
-"""
-
-
 READ_ONLY = """
 import errno, os
 
@@ -244,63 +224,69 @@ def refuse(event, arguments):
     changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link")
     if event == "open":
         changes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-    if changes and str(arguments[0]).startswith(os.environ["L2A_CACHE"]) and not os.path.isdir(arguments[0]):
+    if changes and str(arguments[0]).startswith(cache) and not os.path.isdir(arguments[0]):
         raise OSError(errno.EROFS, "Read-only file system", str(arguments[0]))
 
+os.environ["L2A_CACHE"] = cache
 sys.addaudithook(refuse)
 try:
-    folder = prepare(task, config, torch.device("cpu")).folder
-    print(folder)
+    pipe.send(str(prepare(task, config, device).folder))
 except UserError as error:
-    print("error:", error)
+    pipe.send(f"error: {error}")
+"""
+WAITING = """
+os.environ["L2A_CACHE"] = cache
+pipe.send("ready")
+pipe.recv()
+pipe.send(str(prepare(task, config, device).folder))
 """
 
 
+def begin(
+    forks: BaseContext, code: str, cache: Path, task: Task, config: Preparation
+) -> tuple[BaseProcess, Connection]:
+    """A process that runs ``code``, and the pipe to it."""
+    here, there = forks.Pipe()
+    start = "import os, sys\nfrom l2a_gym.errors import UserError\nfrom l2a_gym.preparation.build import prepare\n"
+    names = {"pipe": there, "cache": str(cache), "task": task, "config": config, "device": CPU}
+    process = forks.Process(target=exec, args=(start + code, names))  # type: ignore[attr-defined]
+    process.start()
+    there.close()
+    return process, here
+
+
 def test_a_complete_cache_on_a_read_only_disk_is_read_and_another_is_named(
-    empty: Path, small: dict[str, Any], built: Prepared
+    empty: Path, task: Task, config: Preparation, built: Prepared, forks: BaseContext
 ) -> None:
-    code = CHILD.replace("import os, sys, torch", "import os, sys, torch\nfrom l2a_gym.errors import UserError")
-    code = code.partition('print("ready"')[0].replace("(updates=n, batch=16, learning_rate=1e-3, looks=1)", TUNING)
-    command = [sys.executable, "-c", code + READ_ONLY, small["task"], small["checkpoint"], "6"]
-    for cache, said in ((built.folder.parents[1], f"{built.folder}\n"), (empty, "error: ")):
-        cache.mkdir(exist_ok=True)
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "L2A_CACHE": str(cache)})
-        assert done.stdout.startswith(said), (done.stdout, done.stderr)
-    assert (
-        "can't be written (Read-only file system): make room or give permission there, or name another" in done.stdout
-    )
+    empty.mkdir()
+    whole, nothing = (begin(forks, READ_ONLY, each, task, config)[1] for each in (built.folder.parents[1], empty))
+    assert whole.recv() == str(built.folder)
+    said = nothing.recv()
+    assert said.startswith("error: ")
+    assert "can't be written (Read-only file system): make room or give permission there, or name another" in said
     assert list(empty.iterdir()) == []
 
 
-def child(small: dict[str, Any], updates: int) -> subprocess.Popen[str]:
-    arguments = [small["task"], small["checkpoint"], str(updates)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], text=True, **pipes)
-
-
-def test_two_processes_at_once_and_one_that_is_killed(empty: Path, small: dict[str, Any], config: Preparation) -> None:
+def test_two_processes_at_once_and_one_that_is_killed(
+    empty: Path, task: Task, config: Preparation, forks: BaseContext
+) -> None:
     """A process killed in a stage leaves the stages before; then two at once go on and end with one intact folder."""
-    killed, other = (child(small, updates=400) for _ in range(2))
-    for process in (killed, other):
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    killed.stdin.write("\n")
-    killed.stdin.flush()
+    config = replace(config, all_data=replace(config.all_data, updates=200, looks=1))
+    killed, other = (begin(forks, WAITING, empty, task, config) for _ in range(2))
+    for _, pipe in (killed, other):
+        assert pipe.recv() == "ready"
+    killed[1].send("go")
     while not list(empty.glob("prepared/*/few-shot")):
-        assert killed.poll() is None, killed.communicate()[1]
+        assert killed[0].is_alive()
         time.sleep(0.005)
-    killed.kill()
-    killed.communicate()
+    killed[0].kill()
+    killed[0].join()
     (folder,) = (empty / "prepared" / name for name in prepared_folders(empty))
     before = {name: when for name, when in times(folder).items() if not name.startswith(".")}
     assert stages_of(set(before)) == ["base", "few-shot", "pool", "tokens"]
-    other.stdin.write("\n")
-    other.stdin.flush()
-    long = replace(config.all_data, updates=400, looks=1)
-    short = replace(config.few_shot, looks=1)
-    mine = prepare(make_task(small["task"]), replace(config, few_shot=short, all_data=long), CPU)
-    out, errors = other.communicate()
-    assert other.returncode == 0, errors
-    assert out.strip() == str(folder) == str(mine.folder)
+    other[1].send("go")
+    mine = prepare(task, config, CPU)
+    assert other[1].recv() == str(folder) == str(mine.folder)
     assert prepared_folders(empty) == [folder.name]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*STAGES, "manifest.json"])
     assert {name: when for name, when in times(folder).items() if name in before} == before
@@ -624,7 +610,7 @@ def test_texts_that_may_not_be_seen_add_no_piece_to_the_vocabulary(
         sources={name: texts.take(kept[name]) for name, texts in task.sources.items()},
         flipped={name: flips[kept[name]] for name, flips in task.flipped.items()},
     )
-    config = replace(config, pool=PoolConfig.of("sources"))
+    config = replace(config, pool=PoolConfig.from_setting("sources"))
     assert any(word in text for text in task.test.text)
     prepared, full = prepare(task, config, CPU), load_tokenizer(small["checkpoint"])
     assert full.convert_tokens_to_ids(word) not in prepared.array("tokens/kept")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from l2a_gym.augment.generator import masked_lm_of
-from l2a_gym.augment.masked_lm import MaskedTraining
+from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.distill.encode import encode
 from l2a_gym.speed.generation import Plain, generation, sample
 from l2a_gym.tasks.registry import make_task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from l2a_gym.tasks.registry import make_task
 
 
 @pytest.fixture(scope="module")
-def found(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, forks: BaseContext) -> dict[str, Any]:
     """Figures of a teacher that has room for the made-up task's 48 tokens."""
     folder = shutil.copytree(small["checkpoint"], tmp_path_factory.mktemp("teacher") / "longer")
     BertModel(BertConfig.from_pretrained(folder, max_position_embeddings=48)).save_pretrained(folder)
-    return preparation(str(folder), "tiny", (300, 900), torch.device("cpu"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("l2a_gym.speed.preparation.get_context", lambda _: forks)
+        return preparation(str(folder), "tiny", (300, 900), torch.device("cpu"))
 
 
 def test_each_size_has_its_stages_memory_and_step(found: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Entry:
     """A selector over all tasks of the benchmark.
 
     Attributes:
@@ -88,18 +88,18 @@ def kind_of(scored: Scored, selector: str) -> Kind:
     return "learner" if learns else "baseline"
 
 
-def compare(scored: Scored) -> list[Standing]:
+def compare(scored: Scored) -> list[Entry]:
     """All selectors that have a seed on all tasks, the best first; of equals, in the order of the rows."""
     complete = [selector for selector in scored.selectors if scored.complete(selector)]
-    found = _adjusted([_standing(scored, selector) for selector in complete])
+    found = _adjusted([_entry(scored, selector) for selector in complete])
     return sorted(found, key=lambda each: -each.score.value)
 
 
-def _standing(scored: Scored, selector: str) -> Standing:
+def _entry(scored: Scored, selector: str) -> Entry:
     seeds = scored.complete(selector)
     ours, theirs = scored.matrix(selector, seeds), scored.matrix(UNIFORM, scored.complete(UNIFORM))
     over = {each: _difference(scored, selector, each) for each in REFERENCES if each != selector}
-    return Standing(
+    return Entry(
         selector=selector,
         kind=kind_of(scored, selector),
         seeds=seeds,
@@ -119,21 +119,21 @@ def _difference(scored: Scored, selector: str, reference: str) -> Difference | N
     return Difference(_interval(differences, _mean), len(seeds), differences.size, p)
 
 
-def _adjusted(standings: Sequence[Standing]) -> list[Standing]:
+def _adjusted(entries: Sequence[Entry]) -> list[Entry]:
     """Holm's adjustment, for each reference over the selectors of a kind."""
     adjusted = {
         (kind, reference): holm(
-            {s.selector: s.over[reference].p for s in standings if s.kind == kind and reference in s.over}
+            {s.selector: s.over[reference].p for s in entries if s.kind == kind and reference in s.over}
         )
-        for kind in {standing.kind for standing in standings}
+        for kind in {entry.kind for entry in entries}
         for reference in REFERENCES
     }
 
-    def of(standing: Standing, reference: str) -> Difference:
-        family = adjusted[standing.kind, reference]
-        return replace(standing.over[reference], adjusted=family[standing.selector], family=len(family))
+    def of(entry: Entry, reference: str) -> Difference:
+        family = adjusted[entry.kind, reference]
+        return replace(entry.over[reference], adjusted=family[entry.selector], family=len(family))
 
-    return [replace(each, over={reference: of(each, reference) for reference in each.over}) for each in standings]
+    return [replace(each, over={reference: of(each, reference) for reference in each.over}) for each in entries]
 
 
 def _mean(values: Scores) -> float:

@@ -66,7 +66,7 @@ def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
     seeds = scored.complete(selector)
     by_task = []
     for task in scored.tasks:
-        rows = [row for row in scored.of(selector, task) if row.seed in seeds]
+        rows = [row for row in scored.rows_of(selector, task) if row.seed in seeds]
         spent = [np.array([min(1.0, point.spent / row.budget) for point in row.curve]) for row in rows]
         values = [np.array([point.episode_return for point in row.curve]) for row in rows]
         by_task.append(anytime(spent, values, shares).mean(axis=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from l2a_gym.experiment.report.standings import Standings
+from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.wording import keys, listed
 from l2a_gym.experiment.rows import Failure, Row
 
@@ -15,7 +15,7 @@ SCORE = (
     "intervals."
 )
 LEADERBOARD = (
-    "less uniform, less random-search: mean paired difference of normalised scores, then p of a sign-flip test after "
+    "vs. uniform, vs. random-search: mean paired difference of normalised scores, then p of a sign-flip test after "
     "Holm's adjustment. Chance to beat uniform: probability that a run scores above one of uniform on the same task."
 )
 CELLS = "Test accuracy in %, mean over seeds ± half of a 95 % t-interval. Last row: the teacher, which counts as 1."
@@ -61,7 +61,7 @@ TEXTS = {
 }
 
 
-def facts(found: Standings) -> dict[str, str]:
+def facts(found: Leaderboard) -> dict[str, str]:
     """The size of a benchmark, in five numbers."""
     return {
         "rows": f"{found.rows:,}",
@@ -72,7 +72,7 @@ def facts(found: Standings) -> dict[str, str]:
     }
 
 
-def made(rows: Sequence[Row], found: Standings) -> dict[str, str]:
+def made(rows: Sequence[Row], found: Leaderboard) -> dict[str, str]:
     """What a repetition has to keep alike, and what it costs."""
     versions = {name: _all(row.versions.get(name, "") for row in rows) for name in _names(row.versions for row in rows)}
     settings = {name: _all(row.settings.get(name, "") for row in rows) for name in _names(row.settings for row in rows)}
@@ -103,7 +103,7 @@ def _all(values: Iterable[object]) -> str:
     return " or ".join(dict.fromkeys(str(value) for value in values))
 
 
-def problems(found: Standings, failures: Sequence[Failure]) -> dict[str, list[str]]:
+def problems(found: Leaderboard, failures: Sequence[Failure]) -> dict[str, list[str]]:
     """Lines on what failed, what is missing without a reason, and what makes rows less comparable; by heading."""
     failed = [each for each in failures if not _has_row(found, each)]
     known = {each.key for each in failed}
@@ -115,7 +115,7 @@ def problems(found: Standings, failures: Sequence[Failure]) -> dict[str, list[st
     return {title: each for title, each in lines.items() if each}
 
 
-def _has_row(found: Standings, failure: Failure) -> bool:
+def _has_row(found: Leaderboard, failure: Failure) -> bool:
     """Whether a run that failed was done later."""
     asked = failure.selector in found.cells and failure.task in found.tasks and failure.seed in found.seeds
     return asked and failure.key not in found.missing

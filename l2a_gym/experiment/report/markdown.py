@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from l2a_gym.experiment.report import explained
-from l2a_gym.experiment.report.compared import REFERENCES, Standing
+from l2a_gym.experiment.report.compared import REFERENCES, Entry
 from l2a_gym.experiment.report.details import Cell
+from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.standings import Standings
 from l2a_gym.experiment.report.wording import between, number, p_value
 from l2a_gym.wording import plain
 
@@ -53,20 +53,20 @@ def _items(lines: Iterable[str]) -> str:
     return "\n".join(f"- {plain(line)}" for line in lines)
 
 
-def _leaderboard(found: Standings) -> str:
-    over = [column for each in REFERENCES for column in (f"less {each}", "p")]
+def _leaderboard(found: Leaderboard) -> str:
+    over = [column for each in REFERENCES for column in (f"vs. {each}", "p")]
     head = ["selector", "", "score", *over, "chance to beat uniform", "seeds"]
-    return table(head, (_standing(each) for each in found.standings))
+    return table(head, (_entry(each) for each in found.entries))
 
 
-def _standing(standing: Standing) -> list[str]:
-    found = [standing.over.get(reference) for reference in REFERENCES]
+def _entry(entry: Entry) -> list[str]:
+    found = [entry.over.get(reference) for reference in REFERENCES]
     over = [text for each in found for text in ((between(each.mean), p_value(each.adjusted)) if each else ("", ""))]
-    ends = number(standing.improvement), str(len(standing.seeds))
-    return [plain(standing.selector), explained.KINDS[standing.kind], between(standing.score), *over, *ends]
+    ends = number(entry.improvement), str(len(entry.seeds))
+    return [plain(entry.selector), explained.KINDS[entry.kind], between(entry.score), *over, *ends]
 
 
-def _cells(found: Standings) -> str:
+def _cells(found: Leaderboard) -> str:
     rows = [
         [plain(selector), *(_cell(cells.get(task), len(found.seeds)) for task in found.tasks)]
         for selector, cells in found.cells.items()

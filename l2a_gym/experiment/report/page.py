@@ -11,9 +11,9 @@ from l2a_gym.errors import UserError
 from l2a_gym.experiment.report import explained, plots
 from l2a_gym.experiment.report.compared import REFERENCES, UNIFORM
 from l2a_gym.experiment.report.geometry import areas, scale
+from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.standings import Standings
 from l2a_gym.experiment.report.wording import between, listed, number, p_value
 
 MARKS = {"report.html": '<meta name="generator" content="L2A-Gym">', "report.md": MARK}
@@ -75,8 +75,8 @@ def as_html(report: Report) -> str:
             kinds=explained.KINDS,
             signs=SIGNS,
             references=REFERENCES,
-            scale=scale([each.score for each in found.standings]),
-            uniform=next((each.score.value for each in found.standings if each.selector == UNIFORM), None),
+            scale=scale([each.score for each in found.entries]),
+            uniform=next((each.score.value for each in found.entries if each.selector == UNIFORM), None),
             profiles=plots.profiles(found),
             anytime=plots.anytime(found, in_time),
             in_time=in_time,
@@ -88,7 +88,7 @@ def as_html(report: Report) -> str:
     )
 
 
-def _colours(found: Standings) -> dict[str, dict[str, int]]:
+def _colours(found: Leaderboard) -> dict[str, dict[str, int]]:
     """Domains and operators -> number of each name's colour, the same on all tasks."""
     choices = [choice for by_selector in found.choices.values() for choice in by_selector.values()]
     return {kind: plots.numbered(getattr(each, kind) for each in choices) for kind in ("domains", "operators")}

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from l2a_gym.experiment.report.compared import REFERENCES, SEARCH, UNIFORM
-from l2a_gym.experiment.report.standings import Standings
+from l2a_gym.experiment.report.leaderboard import Leaderboard
 
 COLOURS = 8
 """Colours of the page's palette, ``--c0`` to ``--c7``."""
@@ -49,12 +49,12 @@ def dashes(i: int) -> str:
     return DASHES[i % len(DASHES)]
 
 
-def profiles(found: Standings) -> dict[str, Markup]:
+def profiles(found: Leaderboard) -> dict[str, Markup]:
     """For each selector the share of its runs above each normalised score, before those that it has to beat."""
     return {name: _profile(found, name) for name in found.profiles}
 
 
-def _profile(found: Standings, name: str) -> Markup:
+def _profile(found: Leaderboard, name: str) -> Markup:
     def draw(axes: Any) -> None:
         for reference, line in zip(REFERENCES, ("--", ":"), strict=True):
             if reference in found.profiles and reference != name:
@@ -70,7 +70,7 @@ def _profile(found: Standings, name: str) -> Markup:
     return _svg(draw, (2.2, 1.5), f"profile of {name}", label)
 
 
-def anytime(found: Standings, drawn: Sequence[str]) -> Markup:
+def anytime(found: Leaderboard, drawn: Sequence[str]) -> Markup:
     """Mean return by share of the budget: those ``drawn`` in colours, uniform as a thin line."""
 
     def draw(axes: Any) -> None:
@@ -85,12 +85,12 @@ def anytime(found: Standings, drawn: Sequence[str]) -> Markup:
     return _svg(draw, (5.0, 3.1), "anytime", f"Mean return by share of the budget; at its end: {at_end}")
 
 
-def in_time(found: Standings) -> list[str]:
+def in_time(found: Leaderboard) -> list[str]:
     """The selectors whose return can change with the budget, the best first."""
-    return [each.selector for each in found.standings if each.kind == "learner" or each.selector == SEARCH]
+    return [each.selector for each in found.entries if each.kind == "learner" or each.selector == SEARCH]
 
 
-def _curve(axes: Any, found: Standings, name: str, dashes: str = "", **style: Any) -> None:
+def _curve(axes: Any, found: Leaderboard, name: str, dashes: str = "", **style: Any) -> None:
     """Steps: between two reports a selector is worth what the earlier one said."""
     if dashes:
         style["linestyle"] = (0, tuple(float(part) / STYLE["lines.linewidth"] for part in dashes.split()))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from l2a_gym.experiment.report import explained
+from l2a_gym.experiment.report.leaderboard import Leaderboard, leaderboard
 from l2a_gym.experiment.report.origin import FAILURES, commands_of, title_of
-from l2a_gym.experiment.report.standings import Standings, standings
 from l2a_gym.experiment.rows import Failure, Row, read_failures, read_rows
 from l2a_gym.wording import printable
 
@@ -26,7 +26,7 @@ class Report:
         problems: heading -> lines on what failed, is missing, or makes rows less comparable.
     """
 
-    found: Standings
+    found: Leaderboard
     title: str
     made: Mapping[str, str]
     commands: Mapping[str, str]
@@ -51,7 +51,7 @@ def report_on(
         UserError: the rows can't be compared.
     """
     rows, failures = [_shown(row) for row in rows], [_shown_failure(each) for each in failures]
-    found, made = standings(rows), {what: printable(command) for what, command in (commands or {}).items()}
+    found, made = leaderboard(rows), {what: printable(command) for what, command in (commands or {}).items()}
     return Report(found, printable(title), explained.made(rows, found), made, explained.problems(found, failures))
 
 

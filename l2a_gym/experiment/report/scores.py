@@ -44,7 +44,7 @@ class Scored:
         """All seeds, ascending."""
         return tuple(sorted({key.seed for key in self.rows}))
 
-    def of(self, selector: str, task: str) -> list[Row]:
+    def rows_of(self, selector: str, task: str) -> list[Row]:
         """A selector's rows on a task, by seed."""
         keys = (Key(task, selector, seed) for seed in self.seeds)
         return [self.rows[key] for key in keys if key in self.rows]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from l2a_gym.experiment.report.compared import REFERENCES, Standing
-from l2a_gym.experiment.report.standings import Standings
+from l2a_gym.experiment.report.compared import REFERENCES, Entry
+from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.wording import between, count
 
 
-def as_text(found: Standings) -> str:
+def as_text(found: Leaderboard) -> str:
     """The leaderboard and the sentences of a report, without colours."""
-    name = max([8, *(len(each.selector) for each in found.standings)]) + 2
+    name = max([8, *(len(each.selector) for each in found.entries)]) + 2
     head = f"{'selector':{name}}{'score':>22}" + "".join(f"{'less ' + each:>24}" for each in REFERENCES)
     facts = f"{count(len(found.tasks), 'task')}, {count(len(found.seeds), 'seed')}, budget {found.budget:,}"
     said = [*(each.text for each in found.verdicts), *found.controls, *found.incomplete, *found.warnings]
-    lines = [f"{facts}; normalised scores", head, *(_line(each, name) for each in found.standings), *said]
+    lines = [f"{facts}; normalised scores", head, *(_line(each, name) for each in found.entries), *said]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _line(standing: Standing, name: int) -> str:
-    over = [between(standing.over[each].mean) if each in standing.over else "" for each in REFERENCES]
-    return f"{standing.selector:{name}}{between(standing.score):>22}" + "".join(f"{each:>24}" for each in over)
+def _line(entry: Entry, name: int) -> str:
+    over = [between(entry.over[each].mean) if each in entry.over else "" for each in REFERENCES]
+    return f"{entry.selector:{name}}{between(entry.score):>22}" + "".join(f"{each:>24}" for each in over)

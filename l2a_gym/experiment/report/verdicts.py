@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from l2a_gym.experiment.report.compared import BOUND, CONTROLS, REFERENCES, UNIFORM, Difference, Standing
+from l2a_gym.experiment.report.compared import BOUND, CONTROLS, REFERENCES, UNIFORM, Difference, Entry
 from l2a_gym.experiment.report.statistics import Interval
 from l2a_gym.experiment.report.wording import between, count, number, p_value
 
@@ -33,20 +33,18 @@ class Verdict:
     text: str
 
 
-def verdicts(standings: Sequence[Standing], tasks: int) -> list[Verdict]:
+def verdicts(entries: Sequence[Entry], tasks: int) -> list[Verdict]:
     """One for each learner and each reference, but itself, that it shares seeds with."""
-    learners = [each for each in standings if each.kind == "learner"]
+    learners = [each for each in entries if each.kind == "learner"]
     return [_verdict(each, reference, tasks) for each in learners for reference in REFERENCES if reference in each.over]
 
 
-def _verdict(standing: Standing, reference: str, tasks: int) -> Verdict:
-    found = standing.over[reference]
+def _verdict(entry: Entry, reference: str, tasks: int) -> Verdict:
+    found = entry.over[reference]
     outcome = _outcome(found)
     facts = f"{WAY} ({count(tasks, 'task')}, {count(found.seeds, 'seed')}"
     facts += ")" if outcome == "undecidable" else f", p {_equals(found.adjusted)} after Holm)"
-    return Verdict(
-        standing.selector, reference, outcome, f"{standing.selector} {_said(outcome, reference, found, facts)}."
-    )
+    return Verdict(entry.selector, reference, outcome, f"{entry.selector} {_said(outcome, reference, found, facts)}.")
 
 
 def _outcome(found: Difference) -> Outcome:
@@ -61,7 +59,7 @@ def _said(outcome: Outcome, reference: str, found: Difference, facts: str) -> st
     ahead = found.mean.value > 0
     lead = between(found.mean if ahead else Interval(-found.mean.value, -found.mean.high, -found.mean.low))
     if outcome == "undecided":
-        return f"is not told apart from {reference}: {between(found.mean)} {facts}"
+        return f"has no significant difference from {reference}: {between(found.mean)} {facts}"
     if outcome == "undecidable":
         holm = f" after Holm over {count(found.family, 'selector')}" if 2.0 ** (1 - found.pairs) <= LEVEL else ""
         so_few = f"but no sign-flip test over {count(found.pairs, 'pair')} of runs can reach {LEVEL}{holm}"
@@ -74,16 +72,16 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def controls(standings: Sequence[Standing]) -> list[str]:
+def controls(entries: Sequence[Entry]) -> list[str]:
     """A sentence for each control of a learner, and one for the bound."""
-    said = [_control(each) for each in standings if each.kind == "control" and UNIFORM in each.over]
-    return said + [_bound(each) for each in standings if each.kind == "bound"]
+    said = [_control(each) for each in entries if each.kind == "control" and UNIFORM in each.over]
+    return said + [_bound(each) for each in entries if each.kind == "bound"]
 
 
-def _control(standing: Standing) -> str:
-    learner, _, suffix = standing.selector.rpartition("@")
-    found = standing.over[UNIFORM].mean
-    start = f"{standing.selector} is {learner} {CONTROLS[suffix]}: it"
+def _control(entry: Entry) -> str:
+    learner, _, suffix = entry.selector.rpartition("@")
+    found = entry.over[UNIFORM].mean
+    start = f"{entry.selector} is {learner} {CONTROLS[suffix]}: it"
     if found.low != found.low:
         return f"{start} has {between(found)} more than {UNIFORM}, and one seed gives no interval."
     if found.low > 0:
@@ -95,5 +93,5 @@ def _control(standing: Standing) -> str:
     return f"{start} should not beat {UNIFORM}, and does not: {between(found)}.{worse}"
 
 
-def _bound(standing: Standing) -> str:
-    return f"{BOUND} knows which labels were flipped: its {number(standing.score.value)} is a bound, not a method."
+def _bound(entry: Entry) -> str:
+    return f"{BOUND} knows which labels were flipped: its {number(entry.score.value)} is a bound, not a method."

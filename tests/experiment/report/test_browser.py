@@ -116,19 +116,19 @@ def sorted_by(page: Any, table: str) -> list[str]:
 
 
 def test_a_press_sorts_by_number_and_another_turns_it_round(page: Any) -> None:
-    assert sorted_by(page, "#standings") == []
-    button = page.locator("#standings thead button").nth(2)
-    assert button.inner_text() == "less uniform"
+    assert sorted_by(page, "#entries") == []
+    button = page.locator("#entries thead button").nth(2)
+    assert button.inner_text() == "vs. uniform"
     button.click()
-    values = order(page, "#standings", 3)
-    assert sorted_by(page, "#standings") == ["3 descending"]
+    values = order(page, "#entries", 3)
+    assert sorted_by(page, "#entries") == ["3 descending"]
     assert values[-1] == ""  # uniform itself
     numbers = [float(value) for value in values[:-1]]
     assert min(numbers) < -0.1
     assert numbers == sorted(numbers, reverse=True)
     button.click()
-    assert sorted_by(page, "#standings") == ["3 ascending"]
-    assert order(page, "#standings", 3) == [*values[:-1][::-1], ""]
+    assert sorted_by(page, "#entries") == ["3 ascending"]
+    assert order(page, "#entries", 3) == [*values[:-1][::-1], ""]
 
 
 def test_names_are_sorted_from_the_keyboard(page: Any) -> None:
@@ -186,7 +186,7 @@ def test_it_is_all_there_without_scripts(browser: Any, file: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()
     plain.goto(file.as_uri())
-    assert plain.locator("#standings tbody tr").count() == 5
+    assert plain.locator("#entries tbody tr").count() == 5
     assert plain.locator("#cells tbody tr").count() == 6
     headings = plain.locator("h2").all_inner_texts()
     assert headings == [

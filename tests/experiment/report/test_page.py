@@ -1,4 +1,4 @@
-"""The report as files: the same numbers as the standings, one page that needs nothing else, plain text from users."""
+"""The report as files: the same numbers as the entries, one page that needs nothing else, plain text from users."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.errors import UserError
+from l2a_gym.experiment.report.leaderboard import leaderboard
 from l2a_gym.experiment.report.markdown import MARK
 from l2a_gym.experiment.report.page import write_report
 from l2a_gym.experiment.report.report import read_report, report_on
-from l2a_gym.experiment.report.standings import standings
 from l2a_gym.experiment.report.terminal import as_text
 from l2a_gym.experiment.report.wording import between, number
 from l2a_gym.experiment.rows import Failure, Row
@@ -52,10 +52,10 @@ class Page(HTMLParser):
 
 def test_markdown_and_page_have_the_numbers_of_the_standings(rows: list[Row], tmp_path: Path) -> None:
     html, markdown = write_report(report_on(rows, title="core"), tmp_path / "new")
-    found, text = standings(rows), markdown.read_text(encoding="utf-8")
+    found, text = leaderboard(rows), markdown.read_text(encoding="utf-8")
     cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
     page = Page(html.read_text(encoding="utf-8")).text
-    for each in found.standings:
+    for each in found.entries:
         line = next(row for row in cells if len(row) > 6 and row[2] == between(each.score))
         assert [line[3], line[5]] == [
             between(each.over[r].mean) if r in each.over else "" for r in ("uniform", "random-search")

@@ -1,4 +1,4 @@
-"""Standings against values worked out by hand."""
+"""Leaderboard against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.report.standings import Standings, standings
+from l2a_gym.experiment.report.leaderboard import Leaderboard, leaderboard
 from l2a_gym.experiment.report.terminal import as_text
 from l2a_gym.experiment.rows import Checkpoint, Key, Row
 
@@ -19,28 +19,28 @@ WAY = "of the way from no candidates to the all-data teacher"
 
 
 @pytest.fixture
-def found_of(make_rows: MakeRows) -> Callable[[Mapping[str, Sequence[float]]], Standings]:
-    """Standings of selectors by their normalised scores, one a seed, on one task; all learn but none and uniform."""
+def found_of(make_rows: MakeRows) -> Callable[[Mapping[str, Sequence[float]]], Leaderboard]:
+    """Leaderboard of selectors by their normalised scores, one a seed, on one task; all learn but none and uniform."""
 
-    def found(scores: Mapping[str, Sequence[float]], **values: Any) -> Standings:
+    def found(scores: Mapping[str, Sequence[float]], **values: Any) -> Leaderboard:
         seeds = len(next(iter(scores.values())))
         rows = make_rows("none", {"t": [0.5] * seeds})
         for selector, each in scores.items():
             learns = selector not in ("uniform", "oracle") and not selector.endswith("@frozen")
             rows += make_rows(selector, {"t": [0.5 + 0.4 * score for score in each]}, learns=learns, **values)
-        return standings(rows)
+        return leaderboard(rows)
 
     return found
 
 
-def by_name(found: Standings) -> dict[str, Any]:
-    return {each.selector: each for each in found.standings}
+def by_name(found: Leaderboard) -> dict[str, Any]:
+    return {each.selector: each for each in found.entries}
 
 
 def test_scores_are_normalised_task_by_task(make_rows: MakeRows) -> None:
     rows = make_rows("none", {"a": [0.4, 0.6]}) + make_rows("none", {"b": [0.7, 0.7]}, reference_score=0.8)
     rows += make_rows("uniform", {"a": [0.7, 0.8]}) + make_rows("uniform", {"b": [0.75, 0.7]}, reference_score=0.8)
-    found = standings(rows)
+    found = leaderboard(rows)
     uniform = by_name(found)["uniform"]
     # 0.5, 0.75 on a, where none has 0.5 and the teacher 0.9; 0.5, 0 on b; the middle half is 0.5, 0.5.
     assert uniform.score.value == pytest.approx(0.5)
@@ -48,7 +48,7 @@ def test_scores_are_normalised_task_by_task(make_rows: MakeRows) -> None:
     assert found.teacher == pytest.approx({"a": 0.9, "b": 0.8})
     assert by_name(found)["none"].score.value == pytest.approx(0)
     assert by_name(found)["none"].improvement == pytest.approx((0 + 0.5 * 2 / 4) / 2)
-    assert [each.selector for each in found.standings] == ["uniform", "none"]
+    assert [each.selector for each in found.entries] == ["uniform", "none"]
     assert (found.tasks, found.seeds, found.budget, found.rows) == (("a", "b"), (0, 1), 1000, 8)
 
 
@@ -58,11 +58,11 @@ def test_a_row_is_normalised_by_its_own_top(make_row: MakeRow) -> None:
         make_row("toy", "uniform", 0, 0.7, reference_score=0.9),
         make_row("toy", "uniform", 1, 0.6, reference_score=0.7),
     ]
-    assert by_name(standings(rows))["uniform"].score.value == pytest.approx(0.5)
+    assert by_name(leaderboard(rows))["uniform"].score.value == pytest.approx(0.5)
 
 
 def test_scores_of_a_task_have_a_t_interval(make_rows: MakeRows) -> None:
-    found = standings(make_rows("none", {"a": [0.5, 0.6, 0.7]}) + make_rows("uniform", {"a": [0.7]}))
+    found = leaderboard(make_rows("none", {"a": [0.5, 0.6, 0.7]}) + make_rows("uniform", {"a": [0.7]}))
     cell = found.cells["none"]["a"]
     # The quantile of t with two degrees of freedom is 4.302653, the standard error 0.1 / sqrt(3).
     assert (cell.mean, cell.half, cell.seeds) == pytest.approx((0.6, 4.302653 * 0.1 / 3**0.5, 3))
@@ -75,7 +75,7 @@ def test_only_seeds_on_all_tasks_are_compared(make_rows: MakeRows) -> None:
     rows += make_rows("ppo", {"a": [0.7, 0.7, 0.9], "b": [0.7, 0.7]}, learns=True)  # 0.9 has no partner
     rows += make_rows("half", {"b": [0.9, 0.9]})
     rows += make_rows("dsir", {"a": [0.6, 0.6], "b": [0.6, 0.6]}) + make_rows("el2n", {"a": [0.55], "b": [0.55]})
-    found = standings(rows)
+    found = leaderboard(rows)
     assert (by_name(found)["ppo"].seeds, by_name(found)["ppo"].score.value) == ((0, 1), pytest.approx(0.5))
     assert by_name(found)["ppo"].over["uniform"].seeds == 2
     assert "half" not in by_name(found)
@@ -96,7 +96,7 @@ def test_differences_are_paired_by_seed_and_task(make_rows: MakeRows) -> None:
     rows = make_rows("none", {"a": [0.5] * 3, "b": [0.5] * 3})
     rows += make_rows("uniform", {"a": [0.58, 0.66, 0.7], "b": [0.7, 0.62, 0.5]})
     rows += make_rows("mine", {"a": [0.66, 0.70, 0.7], "b": [0.7, 0.70, 0.54]})
-    found = by_name(standings(rows))["mine"].over
+    found = by_name(leaderboard(rows))["mine"].over
     assert list(found) == ["uniform"]
     mean = found["uniform"].mean
     # 0.2, 0.1 and 0 on a; 0, 0.2 and 0.1 on b. All signs of the four that are not 0 alike: 2 of 16 ways.
@@ -106,7 +106,7 @@ def test_differences_are_paired_by_seed_and_task(make_rows: MakeRows) -> None:
     assert found["uniform"].p == pytest.approx(2 / 16)
 
 
-def test_holm_counts_selectors_of_a_kind(found_of: Callable[..., Standings]) -> None:
+def test_holm_counts_selectors_of_a_kind(found_of: Callable[..., Leaderboard]) -> None:
     uniform = [0.3] * 6
     better, mixed = [0.4, 0.41, 0.42, 0.43, 0.44, 0.45], [0.4, 0.41, 0.42, 0.43, 0.44, 0.25]
     found = by_name(found_of({"uniform": uniform, "one": better, "two": mixed, "one@frozen": better}))
@@ -126,7 +126,8 @@ def test_holm_counts_selectors_of_a_kind(found_of: Callable[..., Standings]) -> 
         ([0.7] * 6, f"mine loses to uniform by 0.30 [0.30, 0.30] {WAY} (1 task, 6 seeds, p = 0.031 after Holm)."),
         (
             [0.3, 0.5, 0.3, 0.5, 0.3, 0.5],
-            f"mine is not told apart from uniform: 0.00 [-0.07, 0.07] {WAY} (1 task, 6 seeds, p = 1 after Holm).",
+            "mine has no significant difference from uniform: "
+            f"0.00 [-0.07, 0.07] {WAY} (1 task, 6 seeds, p = 1 after Holm).",
         ),
         (
             [0.2] * 5,
@@ -140,13 +141,13 @@ def test_holm_counts_selectors_of_a_kind(found_of: Callable[..., Standings]) -> 
         ),
     ],
 )
-def test_verdicts_are_sentences(found_of: Callable[..., Standings], theirs: list[float], text: str) -> None:
+def test_verdicts_are_sentences(found_of: Callable[..., Leaderboard], theirs: list[float], text: str) -> None:
     found = found_of({"uniform": theirs, "mine": [0.4] * len(theirs)})
     assert [each.text for each in found.verdicts] == [text]
     assert text in as_text(found)
 
 
-def test_each_learner_meets_uniform_and_random_search(found_of: Callable[..., Standings]) -> None:
+def test_each_learner_meets_uniform_and_random_search(found_of: Callable[..., Leaderboard]) -> None:
     scores = {"uniform": [0.2] * 7, "random-search": [0.3] * 7, "mine": [0.4] * 7, "oracle": [0.6] * 7}
     found = found_of({**scores, "mine@shuffled": [0.2] * 7})
     assert [(each.selector, each.reference, each.outcome) for each in found.verdicts] == [
@@ -161,7 +162,7 @@ def test_each_learner_meets_uniform_and_random_search(found_of: Callable[..., St
     )
 
 
-def test_controls_should_not_beat_uniform(found_of: Callable[..., Standings]) -> None:
+def test_controls_should_not_beat_uniform(found_of: Callable[..., Leaderboard]) -> None:
     uniform = [0.3, 0.5] * 3
     scores = {"uniform": uniform, "mine@frozen": [0.4] * 6, "mine@shuffled": [each + 0.1 for each in uniform]}
     found = found_of({**scores, "oracle": [0.62] * 6})
@@ -182,7 +183,7 @@ def test_curves_are_at_shares_of_the_budget_and_weigh_tasks_alike(make_row: Make
 
     rows = [make_row(task, "none", seed, 0.5) for task in "ab" for seed in (0, 1)]
     rows += [learner("a", 0, 0.2), learner("a", 1, 0.4), learner("b", 0, 0.7)]
-    found = standings(rows)
+    found = leaderboard(rows)
     curve = found.curves["mine"]  # seed 1 is not complete
     assert np.isnan(curve[found.shares < 0.31]).all()
     np.testing.assert_allclose(curve[(found.shares > 0.31) & (found.shares < 1)], (0.2 + 0.7) / 2)
@@ -191,7 +192,7 @@ def test_curves_are_at_shares_of_the_budget_and_weigh_tasks_alike(make_row: Make
 
 
 def test_profiles_are_shares_of_runs_above(make_rows: MakeRows) -> None:
-    found = standings(make_rows("none", {"a": [0.5, 0.5]}) + make_rows("uniform", {"a": [0.6, 0.97]}))
+    found = leaderboard(make_rows("none", {"a": [0.5, 0.5]}) + make_rows("uniform", {"a": [0.6, 0.97]}))
     profile = dict(zip(found.thresholds.round(2), found.profiles["uniform"], strict=True))
     assert (profile[0.0], profile[0.24], profile[0.26], profile[1.16], profile[1.18]) == (1, 1, 0.5, 0.5, 0)
 
@@ -202,7 +203,7 @@ def test_choices_are_means_over_seeds(make_row: MakeRow) -> None:
         make_row("a", "mine", 0, 0.6, domain_share={"x": [0.2, 0.4, 0.4]}),
         make_row("a", "mine", 1, 0.6, domain_share={"x": [0.4, 0.8]}),
     ]
-    found = standings(rows).choices["a"]["mine"]
+    found = leaderboard(rows).choices["a"]["mine"]
     assert found.domains == {"x": pytest.approx([0.3, 0.6])}
     assert found.operators == {"source": [1, 1], "swap": [0, 0]}
 
@@ -211,13 +212,13 @@ def test_budgets_that_were_not_kept_and_other_data_are_named(make_row: MakeRow) 
     rows = [make_row("a", "none", seed, 0.5) for seed in range(3)]
     rows += [make_row("a", "mine", seed, 0.6, spent=spent) for seed, spent in enumerate((1100, 1101, 1500))]
     rows += [make_row("a", "yours", 0, 0.6, prepared="other")]
-    assert standings(rows).warnings == (
+    assert leaderboard(rows).warnings == (
         "mine spent up to 1,500 of 1,000 units (rows: 2).",
         "a was prepared in different ways (a-0 at seeds 0, 1, 2; other at seed 0): pairs at one seed are of different "
         "data.",
     )
     other = make_row("a", "yours", 0, 0.6, settings={"student": "pruned"}, students=rows[0].students[:1])
-    assert standings([*rows[:6], other]).warnings[1:] == (
+    assert leaderboard([*rows[:6], other]).warnings[1:] == (
         "rows have 1, 2 final students.",
         'rows were made with different settings: {"student": "pruned"}, {"student": "tiny"}.',
     )
@@ -229,7 +230,7 @@ def test_seeds_that_were_prepared_apart_have_pairs_of_the_same_data(make_row: Ma
         for seed in range(3)
         for selector in ("none", "mine")
     ]
-    assert standings(rows).warnings == (
+    assert leaderboard(rows).warnings == (
         "a was prepared in different ways (there at seeds 0, 1; here at seed 2): pairs at one seed are of the same "
         "data, levels at different seeds are not.",
     )
@@ -242,19 +243,19 @@ def test_a_task_without_a_scale_is_left_out_of_all_numbers(make_row: MakeRow) ->
         make_row("c", "none", 0, 0.6, reference_score=0.5),
         make_row("c", "mine", 0, 0.7, reference_score=0.5),
     ]
-    found, alone = standings([*good, *bad]), standings(good)
+    found, alone = leaderboard([*good, *bad]), leaderboard(good)
     assert found.warnings == (
         "b is left out: it has no rows of none, where its scale begins.",
         "c is left out: none has 60.0% there, the all-data teacher 50.0%.",
     )
     assert (found.tasks, found.rows, found.cells) == (("a",), 2, alone.cells)
-    assert [(each.selector, each.score.value) for each in found.standings] == [
+    assert [(each.selector, each.score.value) for each in found.entries] == [
         ("mine", pytest.approx(0.25)),
         ("none", 0),
     ]
 
 
-def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: Callable[..., Standings]) -> None:
+def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: Callable[..., Leaderboard]) -> None:
     uniform, mine = [0.3, 0.35, 0.2, 0.4, 0.3, 0.25], [0.4, 0.5, 0.42, 0.38, 0.6, 0.41]
     alone = by_name(found_of({"uniform": uniform, "mine": mine}))["mine"]
     among = by_name(found_of({"other": [0.9] * 6, "uniform": uniform, "mine": mine}))["mine"]
@@ -265,12 +266,12 @@ def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: C
 def test_rows_that_cannot_be_compared(make_row: MakeRow) -> None:
     none, mine = make_row("a", "none", 0, 0.5), make_row("a", "mine", 0, 0.6)
     with pytest.raises(UserError, match=r"there are no rows to report: run scripts/benchmark\.py first"):
-        standings([])
+        leaderboard([])
     with pytest.raises(UserError, match=r"^b is left out: it has no rows of none, where its scale begins\.$"):
-        standings([make_row("b", "mine", 0, 0.6)])
+        leaderboard([make_row("b", "mine", 0, 0.6)])
     with pytest.raises(UserError, match=r"rows have different budgets \(1000, 2000\)"):
-        standings([none, make_row("a", "mine", 0, 0.6, budget=2000)])
+        leaderboard([none, make_row("a", "mine", 0, 0.6, budget=2000)])
     with pytest.raises(UserError, match="mine on a, seed 0, stands in two rows: give one of them"):
-        standings([none, mine, mine])
+        leaderboard([none, mine, mine])
     with pytest.raises(UserError, match=r"a is left out: none has 50.0% there, the all-data teacher 50.0%"):
-        standings([none, make_row("a", "mine", 0, 0.6, reference_score=0.5)])
+        leaderboard([none, make_row("a", "mine", 0, 0.6, reference_score=0.5)])

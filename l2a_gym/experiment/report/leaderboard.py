@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l2a_gym.experiment.report.compared import Standing, compare
+from l2a_gym.experiment.report.compared import Entry, compare
 from l2a_gym.experiment.report.details import Cell, Choice, Curve, cell, choice, curve, warnings
 from l2a_gym.experiment.report.scores import Scored, score_rows
 from l2a_gym.experiment.report.statistics import performance_profile
@@ -20,7 +20,7 @@ SHARES = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
-class Standings:
+class Leaderboard:
     """Selectors compared on the same tasks at the same budget.
 
     Scores of single tasks are accuracies in [0, 1]; all others are normalised: 0 for ``none``, 1 for the all-data
@@ -31,7 +31,7 @@ class Standings:
         seeds: all, ascending.
         budget: units that each training was given.
         rows: their number.
-        standings: the selectors that have at least one seed on all tasks, the best first.
+        entries: the selectors that have at least one seed on all tasks, the best first.
         incomplete: sentences on selectors that lack rows; those without a seed on all tasks are in no comparison.
         cells: selector -> task -> its mean score, at all the seeds that it has there; the best selector first.
         teacher: task -> score of the all-data teacher.
@@ -50,7 +50,7 @@ class Standings:
     seeds: tuple[int, ...]
     budget: int
     rows: int
-    standings: tuple[Standing, ...]
+    entries: tuple[Entry, ...]
     incomplete: tuple[str, ...]
     cells: Mapping[str, Mapping[str, Cell]]
     teacher: Mapping[str, float]
@@ -65,7 +65,7 @@ class Standings:
     missing: tuple[Key, ...]
 
 
-def standings(rows: Sequence[Row]) -> Standings:
+def leaderboard(rows: Sequence[Row]) -> Leaderboard:
     """All that a report shows of rows; the same rows give the same numbers.
 
     Raises:
@@ -76,14 +76,14 @@ def standings(rows: Sequence[Row]) -> Standings:
     ranked = [each.selector for each in found]
     everyone = [*ranked, *(name for name in scored.selectors if name not in ranked)]
     thresholds = _thresholds(scored, ranked)
-    return Standings(
+    return Leaderboard(
         tasks=scored.tasks,
         seeds=scored.seeds,
         budget=rows[0].budget,
         rows=len(scored.rows),
-        standings=tuple(found),
+        entries=tuple(found),
         incomplete=tuple(_incomplete(scored, everyone)),
-        cells={name: {t: cell(part) for t in scored.tasks if (part := scored.of(name, t))} for name in everyone},
+        cells={name: {t: cell(part) for t in scored.tasks if (part := scored.rows_of(name, t))} for name in everyone},
         teacher={
             task: float(np.mean([row.reference_score for row in scored.rows.values() if row.task == task]))
             for task in scored.tasks
@@ -92,7 +92,7 @@ def standings(rows: Sequence[Row]) -> Standings:
         profiles={each.selector: performance_profile(_matrix(scored, each.selector), thresholds) for each in found},
         shares=SHARES,
         curves={name: curve(scored, name, SHARES) for name in ranked},
-        choices={t: {n: choice(part) for n in everyone if (part := scored.of(n, t))} for t in scored.tasks},
+        choices={t: {n: choice(part) for n in everyone if (part := scored.rows_of(n, t))} for t in scored.tasks},
         verdicts=tuple(verdicts(found, len(scored.tasks))),
         controls=tuple(controls(found)),
         warnings=(*scored.left_out, *warnings(list(scored.rows.values()))),
@@ -126,7 +126,9 @@ def _incomplete(scored: Scored, selectors: Sequence[str]) -> list[str]:
 
 def _uncompared(scored: Scored, selector: str) -> str:
     has = [
-        f"{task} ({at_seeds(row.seed for row in part)})" for task in scored.tasks if (part := scored.of(selector, task))
+        f"{task} ({at_seeds(row.seed for row in part)})"
+        for task in scored.tasks
+        if (part := scored.rows_of(selector, task))
     ]
     tasks = count(len(scored.tasks), "task")
     return f"{selector} has no seed on all {tasks} and is in no comparison; it has {listed(has)}."
