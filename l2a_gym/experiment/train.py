@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage
 from l2a_gym.experiment.summary import summarise, table, table_over_seeds
 from l2a_gym.wording import printable
+
+log = logging.getLogger(__name__)
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -128,7 +131,10 @@ def compared(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, sou
         return {"rows": sha256_of(file)}
 
     def stands(values: dict[str, Any]) -> bool:
-        return file.is_file() and sha256_of(file) == values["rows"]
+        if file.is_file() and sha256_of(file) != values["rows"]:
+            log.warning("%s is damaged: making it again", file)
+            return False
+        return file.is_file()
 
     stage(run.folder / "comparison.json", sources, make, stands)
     return read_rows(file)
