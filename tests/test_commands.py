@@ -94,7 +94,7 @@ def test_help_has_a_sentence_for_each_command(l2a: Call) -> None:
     ("options", "message"),
     [
         ({"algo": "reinforc"}, "error: unknown selector 'reinforc': did you mean 'reinforce'? valid are none, "),
-        ({"algo": "nowhere:Mine"}, "error: No module named 'nowhere'"),
+        ({"algo": "nowhere:Mine"}, "error: selector 'nowhere:Mine': No module named 'nowhere'"),
         ({"task": "hutto/nyt-65"}, "error: unknown task 'hutto/nyt-65': did you mean 'hutto/nyt-64'? valid are "),
         ({"device": "gpu"}, "error: unknown device 'gpu': valid are auto, cpu, cuda and cuda:<i>"),
         ({"pool": "lexicl"}, "error: unknown pool 'lexicl': did you mean 'lexical'? valid are sources, lexical, "),
@@ -217,7 +217,7 @@ def test_an_error_in_a_selector_of_ones_own_keeps_its_traceback(l2a: Call, error
 def test_a_class_that_a_module_lacks_is_named(l2a: Call) -> None:
     Path("own_module.py").write_text(OWN)
     code, _, errors = l2a("train", algo="own_module:Yours")
-    assert (code, errors) == (2, "error: module 'own_module' has no attribute 'Yours'\n")
+    assert (code, errors) == (2, "error: selector 'own_module:Yours': module 'own_module' has no attribute 'Yours'\n")
 
 
 def test_a_finished_run_is_taken_up(l2a: Call, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

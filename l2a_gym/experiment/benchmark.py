@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -76,7 +77,8 @@ def run_benchmark(benchmark: Benchmark) -> list[Row]:
         left = [job for job in jobs if job.key not in done]
         write_config(benchmark)
         forget_failures(benchmark.folder / FAILURES, left)
-        rows += record(results(benchmark, left), jobs, left, benchmark.folder)
+        with closing(results(benchmark, left)) as found:  # Ctrl-C may come here, and ends the workers too
+            rows += record(found, jobs, left, benchmark.folder)
         report = read_report([file], benchmark.folder)
         page, _ = write_report(report, benchmark.folder)
     print(as_text(report.found))
@@ -102,7 +104,7 @@ def forget_failures(file: Path, jobs: list[Job]) -> None:
         file.unlink(missing_ok=True)
 
 
-def results(benchmark: Benchmark, jobs: list[Job]) -> Iterator[Row | Failure]:
+def results(benchmark: Benchmark, jobs: list[Job]) -> Generator[Row | Failure, None, None]:
     """What comes of jobs; their tasks are prepared first, one after another, and one that can't be fails its jobs."""
     unprepared: dict[str, str] = {}
     for task in dict.fromkeys(job.task for job in jobs):

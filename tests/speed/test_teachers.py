@@ -16,7 +16,8 @@ def test_each_teacher_beside_its_regression(small: dict[str, Any]) -> None:
     """Without an update the teacher is its regression; seconds of learning are counted for each."""
     none = FineTuning(updates=0, batch=16, learning_rate=1e-3)
     config = Preparation(checkpoint=small["checkpoint"], few_shot=none, all_data=none)
-    figures = teachers(make_task(small["task"]), config, torch.device("cpu"))
+    task = make_task(small["task"])
+    figures = teachers(task, config, torch.device("cpu"))
     assert list(figures) == ["few-shot", "all-data"]
     for found in figures.values():
         assert list(found) == ["regression", "own classifier", "teacher"]
@@ -25,5 +26,6 @@ def test_each_teacher_beside_its_regression(small: dict[str, Any]) -> None:
             assert 0 < each["dev"] <= 100
             assert each["seconds"] > 0
         for split in ("dev", "test"):
-            assert abs(found["teacher"][split] - found["regression"][split]) < 1  # vectors are stored in half precision
+            text = 100 / len(getattr(task, split))  # may fall to the other side: vectors are stored in half precision
+            assert abs(found["teacher"][split] - found["regression"][split]) < 1.01 * text
     assert figures["few-shot"]["regression"] != figures["all-data"]["regression"]
