@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,10 @@ def test_stopping_a_command_loses_no_finished_row(tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--tasks", "toy", "--seeds", "0", "--workers", "1", "--out", str(out)]
     command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "--selectors", "slow:Slow", *options]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which the processes of pytest-xdist ignore
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+    )
     deadline = time.monotonic() + 120
     while not (out / "rows.jsonl").is_file() or len(read_rows(out / "rows.jsonl")) < 3:
         assert time.monotonic() < deadline, process.communicate()
