@@ -47,9 +47,9 @@ def title_of(files: Sequence[Path]) -> str:
 def commands_of(files: Sequence[Path], folder: Path) -> dict[str, str]:
     """What a command is for -> the command, as it is typed in the project's folder."""
     configs = [config for file in files if (config := read_config(file.parent / CONFIG))]
-    repeat = list(dict.fromkeys(shlex.join(["python", "scripts/benchmark.py", *flags(config)]) for config in configs))
-    replay = [shlex.join(["python", "scripts/replay.py", str(file)]) for file in files]
-    report = shlex.join(["python", "scripts/report.py", *map(str, files), "--out", str(folder)])
+    repeat = list(dict.fromkeys(shlex.join(["l2a", "benchmark", *flags(config)]) for config in configs))
+    replay = [shlex.join(["l2a", "replay", str(file)]) for file in files]
+    report = shlex.join(["l2a", "report", *map(str, files), "--out", str(folder)])
     found = {"repeat": " && ".join(repeat), "replay": " && ".join(replay), "report": report}
     return {purpose: command for purpose, command in found.items() if command}
 

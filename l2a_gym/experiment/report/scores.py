@@ -76,7 +76,7 @@ def score_rows(rows: Sequence[Row]) -> Scored:
             has rows of ``none`` that are below the all-data teacher.
     """
     if not rows:
-        raise UserError("there are no rows to report: run scripts/benchmark.py first")
+        raise UserError("there are no rows to report: run l2a benchmark first")
     if len(budgets := {row.budget for row in rows}) > 1:
         raise UserError(
             f"rows have different budgets ({', '.join(map(str, sorted(budgets)))}): give those of one budget"

@@ -265,7 +265,7 @@ def test_the_same_rows_give_the_same_numbers_whoever_else_takes_part(found_of: C
 
 def test_rows_that_cannot_be_compared(make_row: MakeRow) -> None:
     none, mine = make_row("a", "none", 0, 0.5), make_row("a", "mine", 0, 0.6)
-    with pytest.raises(UserError, match=r"there are no rows to report: run scripts/benchmark\.py first"):
+    with pytest.raises(UserError, match=r"there are no rows to report: run l2a benchmark first"):
         leaderboard([])
     with pytest.raises(UserError, match=r"^b is left out: it has no rows of none, where its scale begins\.$"):
         leaderboard([make_row("b", "mine", 0, 0.6)])

@@ -152,9 +152,9 @@ def test_files_bring_their_failures_and_settings(rows: list[Row], tmp_path: Path
     text = markdown.read_text(encoding="utf-8")
     assert text.startswith("# core\n")
     assert "uniform on c/3, seed 0: no such data" in text
-    assert "- repeat: `python scripts/benchmark.py --suite core --seeds 0 1 --student tiny`\n" in text
-    assert f"- replay: `python scripts/replay.py {file}`\n" in text
-    assert f"- report: `python scripts/report.py {file} --out {html.parent}`\n" in text
+    assert "- repeat: `l2a benchmark --suite core --seeds 0 1 --student tiny`\n" in text
+    assert f"- replay: `l2a replay {file}`\n" in text
+    assert f"- report: `l2a report {file} --out {html.parent}`\n" in text
 
 
 def test_files_beside_rows_that_are_broken(rows: list[Row], tmp_path: Path) -> None:
