@@ -74,7 +74,7 @@ def replay_row(row: Row, tolerance: float) -> Finding:
         outline(row.task)  # a task that is not there is no forgery
     try:
         adapter = adapter_of(row.task, row.settings)
-        env = adapter.env()
+        env = adapter.env(**{name: value for name, value in row.options.items() if name != "features"})
     except UserError as error:
         return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from l2a_agents.fixed import Uniform
+from l2a_agents.selector import Spaces
 
+from l2a_gym.experiment.adapter import adapter_of
+from l2a_gym.experiment.job import Job, row_of
 from l2a_gym.experiment.replay import replay
 from l2a_gym.experiment.rows import Row, Student, pack, unpack
 
@@ -19,6 +23,17 @@ def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) 
         (True, 0.0, "")
     ] * 4
     assert str(findings[-1]) == "confirmed: pgpe on toy, seed 0: exactly"
+
+
+class Short(Uniform):
+    env_options: ClassVar[dict[str, Any]] = {"steps": 3}
+
+
+def test_a_selector_that_asks_for_other_episodes_is_replayed_in_those() -> None:
+    adapter, job = adapter_of("toy", {}), Job("toy", "short", seed=0, budget=100, students=2)
+    selector = Short(Spaces.from_env(adapter.env(steps=3)))
+    (finding,) = replay([row_of(job, adapter, selector, job.seeds, start=0.0)])
+    assert finding.confirmed
 
 
 def forged(row: Row, **changes: Any) -> Row:
