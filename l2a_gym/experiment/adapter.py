@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,7 @@ from l2a_gym.preparation.store import TEACHERS, Prepared
 Env = gym.Env[Any, Any]
 
 
-class TaskAdapter:
+class TaskAdapter(ABC):
     """Makes a task's environments and scores their students; one environment is kept for each set of options.
 
     Args:
@@ -62,17 +63,17 @@ class TaskAdapter:
         spaces = Spaces.from_env(self.env(**selector_class(name).env_options))
         return make_selector(name, spaces, **hyperparameters)
 
+    @abstractmethod
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""
-        raise NotImplementedError
 
     def metrics(self, env: Env) -> dict[str, float]:
         """Further scores of that student."""
         return {}
 
+    @abstractmethod
     def reference_score(self, seeds: Sequence[int]) -> float:
         """The score that counts as 1 where students have these seeds."""
-        raise NotImplementedError
 
     def fingerprint(self) -> str:
         """A hash of the prepared files' content, which are made where they are missing; empty where there are none."""

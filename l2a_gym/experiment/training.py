@@ -76,10 +76,13 @@ class Snapshots:
 
     def kept(self) -> dict[int, Path]:
         """Units spent -> where the selector lies as it was then; what was damaged since is passed over."""
-        kept = self._folders()
-        for path in [path for path in kept.values() if damaged(path)]:
-            log.warning("%s is damaged: the curve is drawn without it", path)
-        return {units: path for units, path in kept.items() if not damaged(path)}
+        kept = {}
+        for units, path in self._folders().items():
+            if damaged(path):
+                log.warning("%s is damaged: the curve is drawn without it", path)
+            else:
+                kept[units] = path
+        return kept
 
     def rewind(self, spent: int) -> None:
         """Go on from so many units: what was kept later is of a training that was stopped and is repeated."""
