@@ -20,7 +20,8 @@ from l2a_gym.distill.best import Best
 from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.encode import shuffled_batches
-from l2a_gym.distill.heads import VectorClassifier, calibrate, head_input, regression, with_head
+from l2a_gym.distill.heads import VectorClassifier, head_input, with_head
+from l2a_gym.distill.regression import Head, regression, temperature
 from l2a_gym.distill.teacher import predict
 
 HEAD_RATE = 10
@@ -64,13 +65,13 @@ ALL_DATA = FineTuning(updates=300, batch=32, learning_rate=5e-5, passes=3, patie
 
 def make_teacher(
     model: PreTrainedModel, train: WithVectors, dev: WithVectors, config: FineTuning, *, seed: int, name: str
-) -> PreTrainedModel:
+) -> tuple[PreTrainedModel, Head]:
     """The best teacher on dev of those that can be made of a checkpoint.
 
     A checkpoint that is a trained classifier is fine-tuned as it is. Another gets a head on sentence vectors by
-    logistic regression. For texts, that one is fine-tuned with its encoder (LP-FT, Kumar et al., 2022). For pairs, and
-    where this gains little, the checkpoint's own way to classify is fine-tuned too, and competes with it. A head that
-    learns few texts by heart is too sure of itself, so it is calibrated on dev.
+    logistic regression, which is then fine-tuned with its encoder (LP-FT, Kumar et al., 2022). Where this gains little,
+    the checkpoint's own way to classify is fine-tuned too, and competes with it. A head that learns few texts by heart
+    is too sure of itself, so it is calibrated on dev.
 
     Args:
         model: the checkpoint with its classifier, or a new one; changed in place.
@@ -79,27 +80,36 @@ def make_teacher(
         config: of the fine-tuning.
         seed: of the fine-tuning.
         name: for the progress bar.
+
+    Returns:
+        The teacher, and the calibrated head by regression, which reads :func:`~l2a_gym.distill.heads.head_input` of the
+        checkpoint's vectors.
     """
     tuned = partial(fine_tune, train=train, dev=dev, config=config, seed=seed, name=name)
-    if is_trained_classifier(model):
-        return tuned(model)
     inputs, held_out = (head_input(part.vectors.float()) for part in (train, dev))
-    encoder = cast(PreTrainedModel, deepcopy(model.base_model))
-    frozen = with_head(encoder, *regression(inputs, train.label, held_out, dev.label))
+    head = regression(inputs, train.label, held_out, dev.label)
+    calibrated = head.divided(temperature(head(held_out), dev.label))
+    if is_trained_classifier(model):
+        return tuned(model), calibrated
+    frozen = with_head(cast(PreTrainedModel, deepcopy(model.base_model)), head)
     best: Best[PreTrainedModel] = Best(dev.label)
     _compare(deepcopy(frozen), dev, best)
     start = best.accuracy
-    if frozen.config.classifier_sides == 1:
-        _compare(tuned(frozen), dev, best)
+    _compare(tuned(frozen), dev, best)
     if best.accuracy < start + GAIN:
         _compare(tuned(model), dev, best)
-    return best.kept
+    return best.kept, calibrated
 
 
 def _compare(model: PreTrainedModel, dev: Labelled, best: Best[PreTrainedModel]) -> None:
+    logits = predict(model, dev.tokens)
     if isinstance(model, VectorClassifier):
-        calibrate(model, predict(model, dev.tokens), dev.label)
-    if best.update(predict(model, dev.tokens)):
+        sureness = temperature(logits, dev.label)
+        with torch.no_grad():
+            for parameter in model.head.parameters():
+                parameter.div_(sureness)
+        logits = logits / sureness
+    if best.update(logits):
         best.kept = model
 
 

@@ -1,4 +1,4 @@
-"""A linear head on sentence vectors: what it reads of texts and of pairs, and its fit by logistic regression."""
+"""A classifier that is a linear head on sentence vectors: what it reads of texts, and of pairs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from l2a_gym.distill.best import Best
-
-PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-"""The values of C that a regression is fitted with, the strongest penalty first."""
-TEMPERATURES = torch.logspace(-2, 2, 81)
-"""What logits may be divided by."""
+from l2a_gym.distill.regression import Head
 
 
 class VectorClassifier(PreTrainedModel):
@@ -57,13 +51,13 @@ class VectorClassifier(PreTrainedModel):
         return SequenceClassifierOutput(logits=self.head(head_input(vectors)))
 
 
-def with_head(encoder: PreTrainedModel, weight: Tensor, bias: Tensor) -> VectorClassifier:
-    """The classifier of an encoder of width H and a head: weight (C, H) for texts or (C, 4 H) for pairs, bias (C,)."""
+def with_head(encoder: PreTrainedModel, head: Head) -> VectorClassifier:
+    """The classifier of an encoder of width H and a head that reads H inputs of a text, or 4 H of a pair."""
     config = deepcopy(encoder.config)
-    config.num_labels, config.classifier_sides = len(bias), 1 if weight.shape[1] == config.hidden_size else 2
+    config.num_labels, config.classifier_sides = len(head.bias), 1 if head.weight.shape[1] == config.hidden_size else 2
     with torch.random.fork_rng():
         model = VectorClassifier(config, encoder)
-    model.head.load_state_dict({"weight": weight, "bias": bias})
+    model.head.load_state_dict({"weight": head.weight, "bias": head.bias})
     torch.nn.Module.to(model, encoder.device)
     return model
 
@@ -102,35 +96,3 @@ def head_input(vectors: Tensor) -> Tensor:
     """
     u, *rest = F.normalize(vectors, dim=-1).unbind(1)
     return torch.cat([u, *(part for v in rest for part in (v, (u - v).abs(), u * v))], 1)
-
-
-def regression(train: Tensor, label: Tensor, dev: Tensor, dev_label: Tensor) -> tuple[Tensor, Tensor]:
-    """A head fitted by logistic regression, with the penalty that is best on dev.
-
-    Args:
-        train: (n, F) of :func:`head_input`.
-        label: (n,) from 0 to C - 1, each of them at least once.
-        dev: (m, F).
-        dev_label: (m,).
-
-    Returns:
-        Weight (C, F) and bias (C,), float32 on the CPU.
-    """
-    best: Best[tuple[Tensor, Tensor]] = Best(dev_label.cpu())
-    inputs, labels, held_out = train.double().cpu().numpy(), label.cpu().numpy(), dev.cpu()
-    for c in PENALTIES:
-        fitted = LogisticRegression(C=c, max_iter=1000).fit(inputs, labels)
-        weight, bias = (torch.from_numpy(part).float() for part in (fitted.coef_, fitted.intercept_))
-        if len(bias) == 1:  # of two classes there is one row, the log-odds of the second
-            weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-        if best.update(F.linear(held_out, weight, bias)):
-            best.kept = weight, bias
-    return best.kept
-
-
-def calibrate(model: VectorClassifier, logits: Tensor, label: Tensor) -> None:
-    """Divide a head by the temperature at which its logits (n, C) have the lowest loss (Guo et al., 2017)."""
-    losses = torch.stack([F.cross_entropy(logits / temperature, label) for temperature in TEMPERATURES.tolist()])
-    with torch.no_grad():
-        for parameter in model.head.parameters():
-            parameter.div_(TEMPERATURES[int(losses.argmin())])

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens
-from l2a_gym.distill.heads import mean_state, side_vectors
+from l2a_gym.distill.heads import side_vectors
 
 
 def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
@@ -38,13 +38,10 @@ def predict(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
 
 
 def sentence_vectors(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
-    """Means of the last layer over each text's tokens (n, H), float16 on the CPU, in the order of ``tokens``."""
-    vectors = torch.empty(len(tokens), model.config.hidden_size, dtype=torch.float16)
-    return _ask(model, lambda inputs: mean_state(model.base_model, **inputs), tokens, batch, vectors)
+    """Means of the last layer over the tokens of each text (n, 1, H), or of both sides of pairs, each alone (n, 2, H).
 
-
-def vectors_of_sides(model: PreTrainedModel, tokens: Tokens, batch: int = 64) -> Tensor:
-    """The same of each text alone (n, 1, H), or of both sides of pairs, each read alone (n, 2, H)."""
+    float16 on the CPU, in the order of ``tokens``.
+    """
     vectors = torch.empty(len(tokens), 2 if tokens.pairs else 1, model.config.hidden_size, dtype=torch.float16)
     return _ask(model, lambda inputs: side_vectors(model.base_model, **inputs), tokens, batch, vectors)
 

@@ -16,15 +16,17 @@ from l2a_gym.augment import generator
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.regressions import write_cross_fitted
 from l2a_gym.preparation.texts import fingerprint, fingerprint_of_texts
+from l2a_gym.preparation.write_answers import write_answers
 from l2a_gym.preparation.write_pool import write_pool, write_tokens
 from l2a_gym.preparation.write_student import write_signals, write_student
-from l2a_gym.preparation.write_teachers import write_all_data, write_answers, write_base, write_few_shot
+from l2a_gym.preparation.write_teachers import write_all_data, write_base, write_few_shot
 from l2a_gym.tasks.task import Task
 
-FORMAT = 6
+FORMAT = 7
 """Rises whenever the same configuration gives other files."""
-HEADS = "heads on mean vectors, gain 0.03"
+HEADS = "heads on mean vectors, gain 0.03, credible sources"
 """Changes whenever the same settings make other teachers."""
 
 
@@ -55,14 +57,16 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
     all_data = [asked, asdict(config.all_data), preference, HEADS]
-    answers = [pool, few_shot, all_data]
+    cross_fitted = [asked, "labels of train, dev and select"]
+    answers = [pool, few_shot, all_data, cross_fitted]
     signals = [answers, "by sources as they are, up to FITTED"]
     return {
         "pool": Stage(partial(write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(write_tokens, task, config), _key("tokens", tokens)),
-        "base": Stage(partial(write_base, task, config, device), _key("base", [texts, "both sides of pairs"])),
+        "base": Stage(partial(write_base, task, config, device), _key("base", texts)),
         "few-shot": Stage(partial(write_few_shot, task, config, device), _key("few-shot", few_shot)),
         "all-data": Stage(partial(write_all_data, task, config, device), _key("all-data", all_data)),
+        "cross-fitted": Stage(partial(write_cross_fitted, task, config), _key("cross-fitted", cross_fitted)),
         "answers": Stage(partial(write_answers, task, config, device), _key("answers", answers)),
         "signals": Stage(partial(write_signals, config), _key("signals", signals)),
         "student": Stage(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,14 @@ from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.tasks.task import Texts
 
-TEACHERS = ("few-shot", "all-data")
-"""The two teachers: fine-tuned on the target's shots, and on the sources with the shots."""
+TUNED = ("few-shot", "all-data")
+"""The teachers that are fine-tuned: on the target's shots, and on the sources with the shots."""
+FROZEN = {"frozen-few-shot": "few-shot", "frozen-all-data": "all-data", "cross-fitted": "cross-fitted"}
+"""The regressions on sentence vectors, and the stage that each is made by."""
+MEAN = "mean"
+"""The teacher whose probabilities are the mean of those of :data:`TUNED`."""
+TEACHERS = (*TUNED, *FROZEN, MEAN)
+"""All teachers. ``cross-fitted`` learns from the labels of dev and select, too."""
 
 
 class Prepared:
@@ -35,7 +42,7 @@ class Prepared:
 
     Attributes:
         folder: where it lies.
-        rows: part -> its slice of the rows.
+        rows: part -> its slice of the rows; that of ``select`` is that of ``dev`` where the task has one for both.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,6 +50,8 @@ class Prepared:
         self._layout: dict[str, Any] = json.loads((folder / "tokens" / "layout.json").read_text(encoding="utf-8"))
         ends = np.cumsum([0, *self._layout["rows"].values()]).tolist()
         self.rows = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._layout["rows"])}
+        if not self._layout["rows"]["select"]:
+            self.rows["select"] = self.rows["dev"]
 
     def manifest(self) -> dict[str, Any]:
         """Task, configuration, versions, names, parameter counts and file hashes."""
@@ -67,6 +76,9 @@ class Prepared:
 
     def logits(self, teacher: str, rows: slice) -> torch.Tensor:
         """A teacher's logits on some rows, (n, C) float32."""
+        if teacher == MEAN:
+            parts = torch.stack([self.logits(name, rows).log_softmax(1) for name in TUNED])
+            return parts.logsumexp(0) - log(len(TUNED))
         return torch.from_numpy(np.array(self.array(f"answers/{teacher}")[rows]))
 
     def labelled(self, rows: slice) -> Labelled:

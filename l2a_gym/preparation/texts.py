@@ -37,8 +37,24 @@ def own_texts(task: Task) -> list[Texts]:
 
 
 def splits(task: Task) -> dict[str, Texts]:
-    """The target's texts by split, in the order of the prepared rows."""
-    return {"train": task.train, "dev": task.dev, "select": task.select, "test": task.test}
+    """The target's texts by split, in the order of the prepared rows; none in ``select`` where it is ``dev``."""
+    select = task.select.take([]) if task.select is task.dev else task.select
+    return {"train": task.train, "dev": task.dev, "select": select, "test": task.test}
+
+
+def own_rows(task: Task) -> dict[str, NDArray[np.int64]]:
+    """The rows of all ``sources``, and of each split, among the task's own texts."""
+    parts = {
+        "sources": sum(map(len, task.sources.values())),
+        **{name: len(part) for name, part in splits(task).items()},
+    }
+    ends = np.cumsum(list(parts.values()))
+    return {name: np.arange(end - size, end) for (name, size), end in zip(parts.items(), ends, strict=True)}
+
+
+def own_labels(task: Task) -> NDArray[np.int64]:
+    """The labels (n,) of the task's own texts as they are given."""
+    return np.concatenate([texts.label for texts in own_texts(task)])
 
 
 def save_arrays(folder: Path, **arrays: NDArray[Any]) -> None:

@@ -13,6 +13,7 @@ from l2a_gym.augment.nearness import nearness
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.cache import write_text
 from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.student import (
     distil_generally,
     scaled_rate,
@@ -58,6 +59,8 @@ def write_student(task: Task, config: Preparation, device: torch.device, folder:
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = start_student(shape, teacher, kept, tokens, config.seed)
     vectors = torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
+    if tokens.pairs:  # the student reads both sides as one sequence, and learns what a head reads of them
+        vectors = head_input(vectors.float().unflatten(1, (2, -1))).half()
     general = replace(config.general, learning_rate=scaled_rate(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)

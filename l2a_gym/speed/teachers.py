@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
-from l2a_gym.distill.heads import head_input, regression
-from l2a_gym.distill.teacher import predict, vectors_of_sides
+from l2a_gym.distill.heads import head_input
+from l2a_gym.distill.regression import regression
+from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.write_teachers import SHOT_COPIES
+from l2a_gym.preparation.regressions import SHOT_COPIES
 from l2a_gym.speed.clock import Figures
 from l2a_gym.tasks.task import Task
 
@@ -49,7 +49,7 @@ def _read(task: Task, config: Preparation, device: torch.device) -> list[WithVec
     for parts in ([*task.sources.values()], [task.train], [task.dev], [task.test]):
         tokens = Tokens.cat([encode(tokenizer, texts, task.max_length) for texts in parts]).to(device)
         label = torch.cat([torch.from_numpy(texts.label) for texts in parts]).to(device)
-        found.append(WithVectors(tokens, label, vectors_of_sides(model, tokens).to(device)))
+        found.append(WithVectors(tokens, label, sentence_vectors(model, tokens).to(device)))
     return found
 
 
@@ -80,15 +80,15 @@ def _compared(
 
     def regressed() -> Predictor:
         inputs, held_out = (head_input(part.vectors.float()) for part in (train, dev))
-        weight, bias = (part.to(device) for part in regression(inputs, train.label, held_out, dev.label))
-        return lambda part: F.linear(head_input(part.vectors.float()), weight, bias)
+        head = regression(inputs, train.label, held_out, dev.label)
+        return lambda part: head(head_input(part.vectors.float()))
 
     def own() -> Predictor:
         model = fine_tune(_load(task, config, device), train, dev, OWN[name], seed=config.seed, name=name)
         return lambda part: predict(model, part.tokens)
 
     def teacher() -> Predictor:
-        model = make_teacher(_load(task, config, device), train, dev, tuning, seed=config.seed, name=name)
+        model, _ = make_teacher(_load(task, config, device), train, dev, tuning, seed=config.seed, name=name)
         return lambda part: predict(model, part.tokens)
 
     for way, learn in {"regression": regressed, "own classifier": own, "teacher": teacher}.items():

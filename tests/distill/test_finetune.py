@@ -18,7 +18,7 @@ from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.encode import encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
 from l2a_gym.distill.heads import VectorClassifier, head_input, regression
-from l2a_gym.distill.teacher import predict, vectors_of_sides
+from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
 
@@ -36,7 +36,7 @@ def parts(small: dict[str, Any]) -> tuple[Texts, Texts]:
 def with_vectors(small: dict[str, Any], texts: Texts) -> WithVectors:
     tokens = encode(load_tokenizer(small["checkpoint"]), texts, 40)
     model = load_teacher(small["checkpoint"], 2, 0)
-    return WithVectors(tokens, torch.from_numpy(texts.label), vectors_of_sides(model, tokens))
+    return WithVectors(tokens, torch.from_numpy(texts.label), sentence_vectors(model, tokens))
 
 
 @pytest.fixture(scope="module")
