@@ -15,7 +15,8 @@ from tqdm import tqdm
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown
-from l2a_gym.experiment.adapter import DistillAdapter, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter
+from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.final import best_student, final_student
 from l2a_gym.experiment.rounds import train_rounds
 from l2a_gym.experiment.seeds import ABLATION, episode_seeds
@@ -142,13 +143,13 @@ def students_of(variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequ
             last, own, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation
         )
         prepared = env.world.prepared
-        size = prepared.manifest()["parameters"]
+        whole = prepared.manifest()["parameters"]["teacher"]
         yield VariantStudent(
             variant=variant.name,
             seed=seed,
             teacher="none" if variant.distillation.get("alpha") == 0 else scores["teacher"],
             policy=policy,
-            parameters=size["student"] / size["teacher"],
+            parameters=scores["parameters"] / whole,
             dev=scores["dev_accuracy"],
             test=scores["test_accuracy"],
             few_shot_teacher=score_teacher(prepared, "few-shot", "test").accuracy,

@@ -21,8 +21,9 @@ from l2a_gym.envs.episode import Scores
 from l2a_gym.envs.reward import score
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.experiment.suite import TOY
+from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.preparation.open_task import OpenTask, opened
-from l2a_gym.preparation.store import TEACHERS, Prepared
+from l2a_gym.preparation.store import Prepared
 
 Env = gym.Env[Any, Any]
 
@@ -182,14 +183,3 @@ def score_student(env: Env, split: str) -> Scores:
     prepared = inner.world.prepared
     held_out = prepared.labelled(prepared.rows[split]).to(inner.world.static.device)
     return score(inner.predict(held_out.tokens), held_out.label)
-
-
-def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
-    """Scores of a teacher on a split of the target, from its stored logits."""
-    rows = prepared.rows[split]
-    return score(prepared.logits(teacher, rows), prepared.labels(rows))
-
-
-def better_teacher(prepared: Prepared) -> str:
-    """The teacher that is more often right on ``select``."""
-    return max(TEACHERS, key=lambda name: score_teacher(prepared, name, "select").accuracy)

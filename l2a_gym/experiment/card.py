@@ -37,7 +37,7 @@ def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
 
 # {plain(task_slug(run.task))}: a distilled student
 
-A small student ({size_of(scores["parameters"])}), distilled with L2A-Gym from {plain(teacher)}, fine-tuned as the \
+A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-Gym from {plain(teacher)}, fine-tuned as the \
 {scores["teacher"]} teacher.
 
 | | |
@@ -47,6 +47,7 @@ A small student ({size_of(scores["parameters"])}), distilled with L2A-Gym from {
 | selector | {plain(run.algo)}, seed {run.seed}, budget {run.budget} |
 | weights of the candidates by | {plain(scores["policy"])} |
 | student updates | {scores["updates"]} |
+| labels of the target that were read | {scores["labels"]} |
 | dev accuracy | {scores["dev_accuracy"]:.4f} |
 | test accuracy | {scores["test_accuracy"]:.4f} |
 

@@ -19,8 +19,10 @@ from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import scaled_rate
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import DistillAdapter, better_teacher, distill, score_student
+from l2a_gym.experiment.adapter import DistillAdapter, distill, score_student
+from l2a_gym.experiment.teachers import chosen_teacher, labels_of
 from l2a_gym.experiment.card import model_card
+from l2a_gym.experiment.figures import texts_per_second
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage, undamaged
@@ -60,7 +62,7 @@ def final_student(
     Raises:
         UserError: the student's loss became infinite.
     """
-    teacher, kind = teacher or better_teacher(adapter.prepared), str(run.export_student)
+    teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
@@ -71,7 +73,8 @@ def final_student(
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {
         "teacher": teacher,
-        "parameters": env.world.prepared.manifest()["parameters"],
+        "parameters": env.student.num_parameters(),
+        "labels": labels_of(adapter.opened.task)["select"],
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": info["updates"],
@@ -111,7 +114,6 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
 
     def finish(written: Path) -> None:
         scores.update(score_export(written, task, adapter.device))
-        scores["parameters"] = prepared.manifest()["parameters"] | {"student": scores["parameters"]}
         write_text(written / "README.md", model_card(run, prepared, scores))
 
     export(env.student, prepared.tokenizer(), folder, finish, pairs=task.test.pair is not None)
@@ -139,17 +141,22 @@ def export_once(run: Run, adapter: DistillAdapter, selector: Selector, sources: 
 
 
 def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, Any]:
-    """Size of an exported student, and its accuracy on the target's dev and test texts, asked as its users ask it.
+    """Size and speed of an exported student, and its accuracy on dev and test, asked as its users ask it.
 
     Returns:
-        ``parameters``, ``dev_accuracy`` and ``test_accuracy``.
+        ``parameters``, ``texts_per_second``, ``dev_accuracy`` and ``test_accuracy``.
     """
     classify = pipeline("text-classification", str(folder), device=device, trust_remote_code=False)
 
-    def accuracy(texts: Texts) -> float:
+    def ask(texts: Texts) -> list[dict[str, Any]]:
         pairs = texts.pair and [{"text": a, "text_pair": b} for a, b in zip(texts.text, texts.pair, strict=True)]
-        answers = classify(pairs or list(texts.text), batch_size=BATCH)
-        return float(np.mean([found["label"] == task.labels[i] for found, i in zip(answers, texts.label, strict=True)]))
+        answers: list[dict[str, Any]] = classify(pairs or list(texts.text), batch_size=BATCH)
+        return answers
+
+    def accuracy(texts: Texts) -> float:
+        answers = zip(ask(texts), texts.label, strict=True)
+        return float(np.mean([answer["label"] == task.labels[code] for answer, code in answers]))
 
     scores = {f"{name}_accuracy": accuracy(texts) for name, texts in (("dev", task.dev), ("test", task.test))}
-    return {"parameters": classify.model.num_parameters(), **scores}
+    speed = texts_per_second(ask, task.test)
+    return {"parameters": classify.model.num_parameters(), "texts_per_second": speed, **scores}

@@ -15,6 +15,7 @@ from l2a_gym.experiment.suite import Suite, suite_of
 from l2a_gym.experiment.variants import FULL, VARIANTS, Variant
 
 Student = Literal["tiny", "ratio", "tinybert", "pruned"]
+Teacher = Literal["few-shot", "all-data", "frozen-few-shot", "frozen-all-data", "cross-fitted", "mean"]
 
 METHOD: dict[str, dict[str, Any]] = {
     "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 200},
@@ -65,7 +66,7 @@ class Run:
     seed: int = 0
     num_envs: int = 1
     device: str = "auto"
-    teacher: Literal["few-shot", "all-data"] = "few-shot"
+    teacher: Teacher = "few-shot"
     student: Student = "tiny"
     checkpoint: str = "embedded"
     metric: Literal["nll", "accuracy", "macro_f1"] = "nll"

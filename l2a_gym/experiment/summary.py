@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
+from l2a_gym.experiment.figures import standard_error
+from l2a_gym.experiment.references import references
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
-from l2a_gym.preparation.store import TEACHERS
+from l2a_gym.experiment.teachers import chosen_teacher, labels_of, teacher_figures
 from l2a_gym.wording import printable
 
 SPLITS = ("dev", "test")
 
 
 def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Accuracies on dev and test of both teachers, the baselines and the selector; sizes and costs.
+    """Accuracies on dev and test of the baselines and the selector, and costs; figures of teachers and references.
 
-    Every accuracy is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label was flipped.
+    Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label was flipped.
+    ``teachers`` and ``references`` hold the :class:`~l2a_gym.experiment.figures.Figures` of each by its name; the toy
+    has none.
     """
     named = {row.selector: row for row in rows}
     shown = {name: named.get(name) for name in (NONE, UNIFORM, ORACLE)} | {"selector": named[algo]}
-    summary: dict[str, Any] = {}
-    for split in SPLITS:
-        summary[f"{split}_accuracy"] = _teachers(adapter, split) | {
+    summary: dict[str, Any] = {
+        f"{split}_accuracy": {
             name: row and _mean([_accuracy(row, i, split) for i in range(len(row.students))])
             for name, row in shown.items()
         }
+        for split in SPLITS
+    }
     env = adapter.env()
     summary["updates"] = env.get_wrapper_attr("steps") * env.get_wrapper_attr("updates")
     summary["row_seconds"] = {name: row.seconds for name, row in shown.items() if row}
-    if isinstance(adapter, DistillAdapter):
-        summary["parameters"] = adapter.prepared.manifest()["parameters"]
-    return summary
+    return summary | (_of_task(adapter) if isinstance(adapter, DistillAdapter) else {})
 
 
-def _teachers(adapter: TaskAdapter, split: str) -> dict[str, Any]:
-    if not isinstance(adapter, DistillAdapter):
-        return {}
-    scores = {name: score_teacher(adapter.prepared, name, split).accuracy for name in TEACHERS}
-    return {f"{name.replace('-', '_')}_teacher": _mean([value]) for name, value in scores.items()}
+def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
+    """What all runs on a task have in common."""
+    task, prepared = adapter.opened.task, adapter.prepared
+    return {
+        "texts": {split: len(getattr(task, split)) for split in SPLITS},
+        "labels": labels_of(task)["dev"],
+        "parameters": prepared.manifest()["parameters"],
+        "teachers": {name: asdict(each) for name, each in teacher_figures(task, prepared, adapter.device).items()},
+        "references": {name: asdict(each) for name, each in references(task, prepared).items()},
+        "chosen_teacher": chosen_teacher(prepared),
+    }
 
 
 def _accuracy(row: Row, student: int, split: str) -> float:
@@ -55,33 +65,69 @@ def _mean(values: list[float]) -> dict[str, Any]:
 
 
 def table(run: Run, summary: Mapping[str, Any]) -> str:
-    """The summary as lines of text: accuracy in per cent, mean and range over student seeds."""
-    lines = [f"{'':22}{'dev %':>8}{'test %':>8}{'range':>14}{'updates':>9}{'seconds':>9}"]
-    for name, test in summary["test_accuracy"].items():
-        if test is None:
-            continue
-        dev = summary["dev_accuracy"][name]["mean"]
-        seconds = summary["row_seconds"].get(name)
-        cost = "" if seconds is None else f"{summary['updates']:9d}{seconds:9.1f}"
-        title = f"selector ({printable(run.algo)})" if name == "selector" else name.replace("_", " ")
-        lines.append(f"{title:22}{100 * dev:8.1f}{100 * test['mean']:8.1f}{_range(test['per_seed']):>14}{cost}")
+    """The summary as lines of text: accuracies in per cent with their standard errors, labels read, size and speed."""
+    lines = [
+        f"{'':38}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
+        *_classifiers(summary, "teachers", "teacher"),
+        *_classifiers(summary, "references", ""),
+        *_students(run, summary),
+    ]
     if exported := summary.get("exported"):
-        accuracies = f"{100 * exported['dev_accuracy']:8.1f}{100 * exported['test_accuracy']:8.1f}"
-        lines.append(f"{'exported student':22}{accuracies}{'':14}{exported['updates']:9d}")
-        lines.append(f"exported: {size_of(exported['parameters'])}, weights by {printable(exported['policy'])}")
+        lines.append(_line("exported student", summary, exported))
+        policy = f"weights by {printable(exported['policy'])}, taught by the {exported['teacher']} teacher"
+        lines.append(f"exported: {size_of(exported['parameters'], summary)}, {policy}")
     if "parameters" in summary:
-        lines.append(f"student: {size_of(summary['parameters'])}")
+        lines.append(f"student: {size_of(summary['parameters']['student'], summary)}")
+    cost = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["row_seconds"].items())
+    lines.append(f"{summary['updates']} updates a student; seconds: {cost}")
     return "\n".join([f"task {printable(run.task)}", *lines])
+
+
+def _classifiers(summary: Mapping[str, Any], kind: str, word: str) -> Iterator[str]:
+    for name, figures in summary.get(kind, {}).items():
+        yield _line(f"{name} {word}".strip(), summary, figures)
+
+
+def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each baseline and for the selector: the mean over its students, and their range on test."""
+    for name, test in summary["test_accuracy"].items():
+        if test is not None:
+            figures = {
+                "dev_accuracy": summary["dev_accuracy"][name]["mean"],
+                "test_accuracy": test["mean"],
+                "labels": summary.get("labels", ""),
+                "parameters": summary.get("parameters", {}).get("student", ""),
+            }
+            yield _line(title(run, name), summary, figures, _range(test["per_seed"]))
+
+
+def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], spread: str = "") -> str:
+    accuracies = [_accuracy_of(figures[f"{split}_accuracy"], summary.get("texts", {}).get(split)) for split in SPLITS]
+    size, speed = figures["parameters"], figures.get("texts_per_second")
+    numbers = f"{figures['labels']:>8}{size if size == '' else f'{size:,}':>12}{f'{speed:,.0f}' if speed else '':>9}"
+    return f"{name:38}{accuracies[0]:>12}{accuracies[1]:>12}{spread:>14}{numbers}".rstrip()
+
+
+def _accuracy_of(accuracy: float, texts: int | None) -> str:
+    error = f" ± {100 * standard_error(accuracy, texts):.1f}" if texts else ""
+    return f"{100 * accuracy:.1f}{error}"
+
+
+def title(run: Run, name: str) -> str:
+    """What a table calls a baseline, or the run's selector."""
+    return f"selector ({printable(run.algo)})" if name == "selector" else name
 
 
 def table_over_seeds(run: Run, summaries: Sequence[Mapping[str, Any]]) -> str:
     """Each line of the runs' tables over their training seeds: mean test accuracy in per cent, and range."""
-    names = [name for name, test in summaries[0]["test_accuracy"].items() if test is not None]
-    lines = [f"{'':22}{'test %':>8}{'range':>14}{'seeds':>7}"]
-    for name in names:
+    first = summaries[0]
+    lines = [f"{'':38}{'test %':>8}{'range':>14}{'seeds':>7}"]
+    for kind in ("teachers", "references"):
+        for name, figures in first.get(kind, {}).items():
+            lines.append(f"{name:38}{100 * figures['test_accuracy']:8.1f}")
+    for name in (name for name, test in first["test_accuracy"].items() if test is not None):
         means = [summary["test_accuracy"][name]["mean"] for summary in summaries]
-        title = f"selector ({printable(run.algo)})" if name == "selector" else name.replace("_", " ")
-        lines.append(f"{title:22}{100 * float(np.mean(means)):8.1f}{_range(means):>14}{len(means):7d}")
+        lines.append(f"{title(run, name):38}{100 * float(np.mean(means)):8.1f}{_range(means):>14}{len(means):7d}")
     return "\n".join([f"task {printable(run.task)}, training seeds", *lines])
 
 
@@ -89,7 +135,6 @@ def _range(values: Sequence[float]) -> str:
     return f"{100 * min(values):.1f} .. {100 * max(values):.1f}" if len(values) > 1 else ""
 
 
-def size_of(parameters: Mapping[str, int]) -> str:
+def size_of(student: int, summary: Mapping[str, Any]) -> str:
     """A student's size in words."""
-    share = parameters["student"] / parameters["teacher"]
-    return f"{parameters['student']:,} parameters, {share:.1%} of the teacher's"
+    return f"{student:,} parameters, {student / summary['parameters']['teacher']:.1%} of the teacher's"

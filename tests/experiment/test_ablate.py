@@ -17,7 +17,8 @@ from l2a_gym.errors import UserError
 from l2a_gym.experiment import ablate as module
 from l2a_gym.experiment.ablate import ablate, read_students, train_students
 from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown, t_interval
-from l2a_gym.experiment.adapter import DistillAdapter, better_teacher, distill, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter, distill
+from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.run import load_run, load_selector
 from l2a_gym.experiment.seeds import ABLATION, EXPORT, episode_seeds
@@ -154,7 +155,7 @@ def test_the_full_methods_student_is_the_one_that_a_run_exports(
     for student in [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]:
         _, scores = final_student(run, adapter, selector, seed=student.seed)
         assert (student.dev, student.test) == (scores["dev_accuracy"], scores["test_accuracy"])
-        assert student.teacher == scores["teacher"] == better_teacher(prepared)
+        assert student.teacher == scores["teacher"] == chosen_teacher(prepared)
         assert student.policy == policy
         assert student.few_shot_teacher == score_teacher(prepared, "few-shot", "test").accuracy
         assert student.all_data_teacher == score_teacher(prepared, "all-data", "test").accuracy

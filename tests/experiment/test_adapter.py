@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, better_teacher, distill, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, distill
+from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.store import TEACHERS, Prepared
@@ -56,7 +57,7 @@ def test_teachers_are_scored_by_their_logits(adapter: DistillAdapter, prepared: 
             hits[name, split] = float((guess == prepared.array("tokens/label")[rows]).mean())
             assert score_teacher(prepared, name, split).accuracy == pytest.approx(hits[name, split], abs=1e-9)
     assert adapter.reference_score([1]) == pytest.approx(hits["all-data", "test"], abs=1e-9)
-    assert hits[better_teacher(prepared), "select"] == max(hits[name, "select"] for name in TEACHERS)
+    assert hits[chosen_teacher(prepared), "select"] == max(hits[name, "select"] for name in TEACHERS)
 
 
 def test_the_oracle_drops_exactly_the_flipped(adapter: DistillAdapter) -> None:

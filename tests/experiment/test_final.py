@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, pipeline
 
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import DistillAdapter, better_teacher
+from l2a_gym.experiment.adapter import DistillAdapter
+from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.experiment.final import FINAL, best_student, final_student
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
@@ -40,7 +41,7 @@ def test_the_student_folder_predicts_as_the_final_student(
     own = ("parameters", "dev_accuracy", "test_accuracy")  # of the folder
     assert scores | {name: summary["exported"][name] for name in own} == summary["exported"]
     texts = make_task(run.task).test
-    assert scores["teacher"] == better_teacher(prepared)
+    assert scores["teacher"] == chosen_teacher(prepared)
     assert scores["updates"] == 2 * run.export_steps
     taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["train"].stop))
     torch.testing.assert_close(env.batch.students.distillers[0].texts.teacher, taught)

@@ -17,7 +17,8 @@ from l2a_agents.selector import MakeEnv, Spaces
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import DistillAdapter, score_student, score_teacher
+from l2a_gym.experiment.adapter import DistillAdapter, score_student
+from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.job import Job, attempt, check_options
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
 from l2a_gym.experiment.seeds import ABLATION, EVALUATION, EXPORT, episode_seeds, student_seeds, training_seed
