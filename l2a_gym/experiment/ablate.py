@@ -16,13 +16,13 @@ from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.final import best_student, final_student
 from l2a_gym.experiment.rounds import train_rounds
 from l2a_gym.experiment.seeds import ABLATION, episode_seeds
 from l2a_gym.experiment.settings import SHAPING, Ablation, Run
 from l2a_gym.experiment.stage import stage
 from l2a_gym.experiment.suite import UNIFORM
+from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.train import check_folders, open_folder, opened, sources_of
 from l2a_gym.experiment.variants import Variant
 

@@ -20,13 +20,13 @@ from l2a_gym.distill.student import scaled_rate
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, distill, score_student
-from l2a_gym.experiment.teachers import chosen_teacher, labels_of
 from l2a_gym.experiment.card import model_card
 from l2a_gym.experiment.figures import texts_per_second
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage, undamaged
 from l2a_gym.experiment.suite import UNIFORM
+from l2a_gym.experiment.teachers import chosen_teacher, labels_of
 from l2a_gym.tasks.task import Task, Texts
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}

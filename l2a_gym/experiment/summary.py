@@ -10,7 +10,7 @@ import numpy as np
 
 from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
 from l2a_gym.experiment.figures import standard_error
-from l2a_gym.experiment.references import references  # merged next
+from l2a_gym.experiment.references import references
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM

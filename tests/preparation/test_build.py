@@ -33,7 +33,7 @@ from l2a_gym.distill.teacher import predict
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.store import FROZEN, TUNED, Prepared, read_candidates, read_teacher
+from l2a_gym.preparation.store import TUNED, Prepared, read_candidates, read_teacher
 from l2a_gym.preparation.write_pool import seen_pieces
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
@@ -564,7 +564,7 @@ def test_the_all_data_teacher_learns_from_a_part_of_very_many_texts(
     empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evenly spread over the sources; the labels of what is left out don't matter."""
-    monkeypatch.setattr("l2a_gym.preparation.write_teachers.LEARNT", 40)
+    monkeypatch.setattr("l2a_gym.preparation.regressions.LEARNT", 40)
     size = sum(map(len, task.sources.values()))
     learnt = np.linspace(0, size - 1, 40).round().astype(np.int64)
     label = np.concatenate([texts.label for texts in task.sources.values()])
@@ -645,7 +645,15 @@ def test_preparations_share_the_stages_that_they_agree_on(
         second = prepare(task, replace(config, pool=pool), CPU)
         third = prepare(task, replace(config, student="ratio"), CPU)
     assert shared(second.folder, first.folder) == ["all-data", "base", "cross-fitted", "few-shot"]
-    assert shared(third.folder, first.folder) == ["all-data", "answers", "base", "cross-fitted", "few-shot", "pool", "signals"]
+    assert shared(third.folder, first.folder) == [
+        "all-data",
+        "answers",
+        "base",
+        "cross-fitted",
+        "few-shot",
+        "pool",
+        "signals",
+    ]
     assert f"few-shot, as in {first.folder.name}" in caplog.text
     assert_intact(second)
     sources = sum(map(len, task.sources.values()))
