@@ -119,7 +119,7 @@ class BatchedStudents:
         number: E.
         texts: candidates and shots with the teacher's logits; rows are indices into them.
         dev: the texts of a dev pass.
-        config: how they learn; no losses between layers.
+        config: how they learn.
         precision: of the activations, float32 or bfloat16.
     """
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 
-from l2a_gym.distill.layers import LAYER_MAPS
-from l2a_gym.distill.losses import ATTENTION_LOSSES, EXTRA_LOSSES
-from l2a_gym.errors import UserError, check_choice
+from l2a_gym.errors import UserError
 
 _RANGES = {
     "learning_rate": (0, 1e38),
@@ -17,7 +15,7 @@ _RANGES = {
     "anchor_share": (0, 1),
     "weight_decay": (0, 1),
     "clip": (1e-6, 1e6),
-} | dict.fromkeys(EXTRA_LOSSES, (0, 1e6))
+}
 """Lowest and highest value of each number in :class:`Distillation`."""
 
 
@@ -33,14 +31,6 @@ class Distillation:
         anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
         weight_decay: of AdamW.
         clip: largest norm of a gradient.
-        hidden: weight of the loss between hidden states, >= 0; like the four that follow, 0 switches it off.
-        attention: weight of the loss between attention probabilities.
-        embedding: weight of the loss between the embeddings' outputs.
-        patience: weight of the loss between [CLS] states.
-        relation: weight of the loss between the value relations of the last layers.
-        layer_map: which layers ``hidden``, ``attention`` and ``patience`` compare: ``uniform``, ``skip`` or ``last``,
-            see :func:`l2a_gym.distill.layers.layer_map`.
-        attention_loss: ``mse`` or ``kl``.
         frozen_embeddings: leave the word embeddings as they are, which saves their gradients and their optimizer.
 
     Raises:
@@ -54,13 +44,6 @@ class Distillation:
     anchor_share: float = 0.2
     weight_decay: float = 0.01
     clip: float = 1.0
-    hidden: float = 0.0
-    attention: float = 0.0
-    embedding: float = 0.0
-    patience: float = 0.0
-    relation: float = 0.0
-    layer_map: str = "uniform"
-    attention_loss: str = "mse"
     frozen_embeddings: bool = False
 
     def __post_init__(self) -> None:
@@ -72,10 +55,3 @@ class Distillation:
             raise UserError(f"anchors = {self.anchors}: valid are whole numbers")
         if not isinstance(self.frozen_embeddings, bool):
             raise UserError(f"frozen_embeddings = {self.frozen_embeddings}: valid are True and False")
-        check_choice("layer_map", self.layer_map, LAYER_MAPS)
-        check_choice("attention_loss", self.attention_loss, ATTENTION_LOSSES)
-
-    @property
-    def extra(self) -> dict[str, float]:
-        """The losses between layers that are on -> their weights."""
-        return {name: getattr(self, name) for name in EXTRA_LOSSES if getattr(self, name) > 0}

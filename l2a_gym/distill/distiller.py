@@ -14,9 +14,7 @@ from l2a_gym.distill.data import Taught
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
-from l2a_gym.distill.layers import set_attention, states
 from l2a_gym.distill.losses import distillation_loss
-from l2a_gym.distill.matching import Features, Matching
 from l2a_gym.distill.packing import padded_size
 
 
@@ -27,11 +25,7 @@ class Distiller:
         student: its weights at this moment are the start of every run.
         texts: candidates and shots with the teacher's logits; rows are indices into them.
         config: how it learns.
-        features: of the same texts, the teacher's side of the losses between layers that ``config`` switches on.
         precision: of the products of matrices, float32 or bfloat16.
-
-    Raises:
-        UserError: such a loss is on without features.
     """
 
     def __init__(
@@ -39,16 +33,12 @@ class Distiller:
         student: PreTrainedModel,
         texts: Taught,
         config: Distillation,
-        features: Features | None = None,
         precision: torch.dtype = torch.float32,
     ) -> None:
         self.device = texts.label.device
         self.student = torch.nn.Module.to(student, self.device).eval()  # without dropout
         self.student.get_input_embeddings().weight.requires_grad_(not config.frozen_embeddings)
         self.texts, self.config, self.precision = texts, config, precision
-        matching = Matching(config.extra, config.attention_loss, features or Features(), student.config)
-        self.matching = matching.to(self.device)
-        set_attention(self.student, self.matching.layers, self.device)
         self._start = {name: value.clone() for name, value in self.student.state_dict().items()}
         self._ahead: tuple[Tensor, Outputs] | None = None
         self.reset(0)
@@ -57,16 +47,18 @@ class Distiller:
         """The student back to the start weights, with a new optimizer.
 
         Args:
-            head_seed: draws a new classifier and new projections.
+            head_seed: draws a new classifier.
         """
         self._ahead = None
         self.student.load_state_dict(self._start)
         head = self.student.classifier.weight
         generator = torch.Generator().manual_seed(head_seed)
         head.data.copy_(new_head(head.shape, self.student.config, generator))
-        self.matching.reset(generator)
         self.optimizer = torch.optim.AdamW(
-            self._learnt(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
+            self.student.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
 
     def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> Tensor:
@@ -102,23 +94,18 @@ class Distiller:
         shares = shares_of(weights, len(rows) - len(weights), self.config.anchor_share)
         loss = (self._losses(rows) * shares).sum()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._learnt(), self.config.clip)
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach()
 
-    def _learnt(self) -> list[torch.nn.Parameter]:
-        both = (*self.student.parameters(), *self.matching.parameters())
-        return [parameter for parameter in both if parameter.requires_grad]
-
     def _losses(self, rows: Tensor) -> Tensor:
         """Each text's loss, (n,)."""
-        if self.config.extra:
-            return self._layer_losses(rows)
         ahead, self._ahead = self._ahead, None
         if ahead is None or not torch.equal(ahead[0], rows):
             ahead = rows, self._forward(self.texts.tokens.take(rows))
-        return self._label_losses(ahead[1].logits, rows)
+        label, teacher = self.texts.label[rows], self.texts.teacher[rows]
+        return distillation_loss(ahead[1].logits, label, teacher, self.config.alpha, self.config.temperature)
 
     def _forward(self, tokens: Tokens) -> Outputs:
         """The student's outputs on texts."""
@@ -127,18 +114,6 @@ class Distiller:
         with autocast(self.device, self.precision):
             outputs = forward(own, padded_size(int(tokens.length.sum())))
         return Outputs(outputs.logits[0], outputs.pooled[0])
-
-    def _label_losses(self, logits: Tensor, rows: Tensor) -> Tensor:
-        label, teacher = self.texts.label[rows], self.texts.teacher[rows]
-        return distillation_loss(logits, label, teacher, self.config.alpha, self.config.temperature)
-
-    def _layer_losses(self, rows: Tensor) -> Tensor:
-        """The losses (n,) with those between layers, which need the whole pass of ``transformers``."""
-        tokens = self.texts.tokens.take(rows)
-        with autocast(self.device, self.precision):
-            output, own = states(self.student.base_model, tokens.inputs(), self.matching.layers)
-            logits = self.student.classifier(output.pooler_output)
-        return self._label_losses(logits.float(), rows) + self.matching(own, rows, tokens.length)
 
     def forward(self, rows: Tensor, anchors: Tensor, updates: int) -> Outputs:
         """The student's outputs on the candidates (N,) of the next :meth:`step`, in their order.
@@ -151,8 +126,6 @@ class Distiller:
             anchors: (updates * config.anchors,) of that step.
             updates: K of that step.
         """
-        if self.config.extra:  # its updates need another pass
-            return self.outputs(self.texts.tokens.take(rows))
         order = self._by_length(rows)
         part, *_ = self._parts(rows, anchors, updates)
         self._ahead = part, self._forward(self.texts.tokens.take(part))
@@ -176,14 +149,12 @@ class Distiller:
 
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""
-        learnt = {"student": self.student, "matching": self.matching, "optimizer": self.optimizer}
-        return deepcopy({name: part.state_dict() for name, part in learnt.items()})
+        return deepcopy({"student": self.student.state_dict(), "optimizer": self.optimizer.state_dict()})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a :meth:`state`; going on from there repeats the same arithmetic."""
         self._ahead = None
         self.student.load_state_dict(state["student"])
-        self.matching.load_state_dict(state["matching"])
         self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
 
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 Integers = NDArray[np.int64]
 
 ENGINES = ("auto", "batched", "threads")
-"""How students are kept: ``auto`` is one batch on a GPU, threads on a CPU and where losses between layers are on."""
+"""How students are kept: ``auto`` is one batch on a GPU, threads on a CPU."""
 
 
 class Students(Protocol):

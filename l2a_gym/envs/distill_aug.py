@@ -72,7 +72,7 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
             stand as they were. Passes are most of a short step's cost.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
         engine: how students are kept: ``batched`` as a few tensors for all, on a GPU compiled and replayed as CUDA
-            graphs; ``threads`` each on its own. ``auto`` is ``batched`` on a GPU, unless losses between layers are on.
+            graphs; ``threads`` each on its own. ``auto`` is ``batched`` on a GPU.
         precision: of the student's activations: ``float32``, ``bfloat16``, or ``auto``, which is bfloat16 on a GPU.
         render_mode: ``ansi``, ``rgb_array`` or None.
 

@@ -23,7 +23,6 @@ from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.layer_features import check_layers, teacher_features
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import TEACHERS
 
@@ -87,7 +86,8 @@ class Setup:
             pool=PoolConfig.from_setting(arguments.pool),
             general=GeneralDistillation(updates=arguments.general_updates),
         )
-        self.distillation = _distillation(arguments)
+        rate = scaled_rate(arguments.student, Distillation.learning_rate)
+        self.distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
         self._task = opened(arguments.task)
         plan = self._task.outline
         self.domains, self.operators = plan.domains, self._preparation.pool.names
@@ -110,18 +110,13 @@ class Setup:
         return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
-        """A number of students at their start: one batch, or each in a thread of its own.
-
-        Raises:
-            UserError: the student's and the teacher's layers can't be matched.
-        """
+        """A number of students at their start: one batch, or each in a thread of its own."""
         prepared, config, engine = world.prepared, self.distillation, self.arguments.engine
         device = world.static.device
         precision = student_precision(device, self.arguments.precision)
-        if engine == "batched" or (engine == "auto" and device.type == "cuda" and not config.extra):
+        if engine == "batched" or (engine == "auto" and device.type == "cuda"):
             return BatchedStudents(prepared.student(), number, world.texts, world.dev.tokens, config, precision)
-        features = teacher_features(prepared, self.arguments.teacher, config, prepared.student().config, device)
-        each = [Distiller(prepared.student(), world.texts, config, features, precision) for _ in range(number)]
+        each = [Distiller(prepared.student(), world.texts, config, precision) for _ in range(number)]
         return ThreadedStudents(each, world.dev.tokens)
 
 
@@ -135,14 +130,3 @@ def _check_numbers(arguments: Arguments) -> None:
         raise UserError(
             f"dev_every = {arguments.dev_every}: baseline = 'uniform' needs a pass over dev in every step; valid is 1"
         )
-
-
-def _distillation(arguments: Arguments) -> Distillation:
-    """How students learn; the losses between layers that it names can be had."""
-    rate = scaled_rate(arguments.student, Distillation.learning_rate)
-    distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
-    if arguments.engine == "batched" and distillation.extra:
-        losses = ", ".join(distillation.extra)
-        raise UserError(f"engine = 'batched' knows no losses between layers ({losses}): valid is 'threads'")
-    check_layers(distillation, arguments.student, arguments.checkpoint)
-    return distillation

@@ -109,7 +109,7 @@ class Ablation(Run):
     """Train final students with one part of the method changed at a time; print what each part is worth.
 
     Attributes:
-        variants: names of variants to run besides full; by default all but those with losses between layers.
+        variants: names of variants to run besides full; by default all.
     """
 
     algo: str = "l2a"
@@ -134,8 +134,7 @@ class Ablation(Run):
 
     def chosen(self) -> list[Variant]:
         """The variants to run, the full method first."""
-        names = self.variants or [each.name for each in VARIANTS if not each.on_request]
-        return [each for each in VARIANTS if each.name in (FULL, *names)]
+        return [each for each in VARIANTS if not self.variants or each.name in (FULL, *self.variants)]
 
     def run_of(self, variant: Variant) -> Run:
         """The run that trains a variant's selector: full's own where its environment and selector are the same."""

@@ -19,14 +19,12 @@ class Variant:
         run: settings of the run that differ.
         teacher: whose logits teach the final student; None: the teacher that is better on ``select``.
         distillation: values of the final student's distillation that differ.
-        on_request: whether it runs only where it is named.
     """
 
     name: str
     run: Mapping[str, Any] = field(default_factory=dict)
     teacher: str | None = None
     distillation: Mapping[str, float] = field(default_factory=dict)
-    on_request: bool = False
 
 
 SOURCES = {"pool": "sources"}
@@ -42,15 +40,4 @@ VARIANTS = (
     Variant("soft labels only", distillation={"alpha": 1.0}),
     Variant("few-shot teacher", teacher="few-shot"),
     Variant("all-data teacher", teacher="all-data"),
-    *(
-        Variant(f"with {what}", distillation={loss: 1.0}, on_request=True)
-        for loss, what in {
-            "hidden": "hidden states",
-            "attention": "attention",
-            "embedding": "embeddings",
-            "patience": "[CLS] states",
-            "relation": "value relations",
-        }.items()
-    ),
 )
-"""The last five add a loss between layers, of weight 1; not every teacher has layers that can be matched."""

@@ -14,11 +14,10 @@ from l2a_gym.errors import UserError
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"hidden": -0.1}, "hidden = -0.1: valid are numbers from 0 to 1e+06"),
-        ({"patience": float("nan")}, "patience = nan: valid are numbers from 0 to 1e+06"),
-        ({"relation": "1"}, "relation = 1: valid are numbers from 0 to 1e+06"),
-        ({"layer_map": "lats"}, "unknown layer_map 'lats': did you mean 'last'? valid are uniform, skip, last"),
-        ({"attention_loss": "klm"}, "unknown attention_loss 'klm': did you mean 'kl'? valid are mse, kl"),
+        ({"alpha": -0.1}, "alpha = -0.1: valid are numbers from 0 to 1"),
+        ({"clip": float("nan")}, "clip = nan: valid are numbers from 1e-06 to 1e+06"),
+        ({"weight_decay": "1"}, "weight_decay = 1: valid are numbers from 0 to 1"),
+        ({"anchors": 4.5}, "anchors = 4.5: valid are whole numbers"),
         ({"frozen_embeddings": 1}, "frozen_embeddings = 1: valid are True and False"),
     ],
 )
@@ -29,7 +28,5 @@ def test_values_that_are_not_valid(values: dict[str, Any], message: str) -> None
 
 
 def test_values_that_are_valid() -> None:
-    config = Distillation(hidden=1, relation=float(np.float32(0.5)), layer_map="skip", attention_loss="kl")
-    assert config.extra == {"hidden": 1, "relation": 0.5}
-    assert (config.layer_map, config.attention_loss) == ("skip", "kl")
-    assert Distillation().extra == {}
+    config = Distillation(alpha=1, learning_rate=np.float32(0.5), frozen_embeddings=True)
+    assert (config.alpha, config.learning_rate, config.frozen_embeddings) == (1, 0.5, True)

@@ -21,9 +21,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
-from transformers import AutoConfig, BertConfig, BertModel
 
-from l2a_gym.cache import cache_dir
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.losses import distillation_loss
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -583,72 +581,3 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
     )
     assert play(blind, 0, actions(T)) == play(env, 0, actions(T))
     assert same(blind.reset(seed=1)[0], env.reset(seed=1)[0])
-
-
-# Losses of layers
-
-
-@pytest.fixture(scope="module")
-def deep(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The small task with a teacher of three layers in the place of one."""
-    folder = tmp_path_factory.mktemp("deep") / "teacher"
-    shutil.copytree(small["checkpoint"], folder)
-    shape = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vocabulary = AutoConfig.from_pretrained(folder).vocab_size
-        BertModel(BertConfig(vocab_size=vocabulary, max_position_embeddings=32, **shape)).save_pretrained(folder)
-    return {**small, "checkpoint": str(folder)}
-
-
-def features_of(env: DistillAugEnv, teacher: str) -> Path:
-    """The one folder of features that a teacher has for an environment's prepared texts."""
-    folders = (cache_dir() / "features").glob(f"{env.world.prepared.folder.name}-{teacher}-*/")
-    [folder] = filter(Path.is_dir, folders)
-    return folder
-
-
-def test_a_student_learns_from_layers_too(deep: dict[str, Any]) -> None:
-    weights = {"hidden": 1.0, "attention": 2.0, "embedding": 0.5, "patience": 0.5, "relation": 1.0}
-    plain, env = (
-        gym.make(ID, **deep, distillation=values, disable_env_checker=True).unwrapped
-        for values in (None, {**weights, "layer_map": "last", "attention_loss": "kl"})
-    )
-    rewards = play(env, 0, actions(T))
-    assert all(math.isfinite(reward) for reward in rewards)
-    assert play(env, 0, actions(T)) == rewards
-    assert play(plain, 0, actions(T)) != rewards
-    files = features_of(env, "few-shot").glob("*.npy")
-    assert len(list(files)) == 8  # two layers for three losses, one for two
-
-    env.reset(seed=0)
-    env.step(actions(1)[0])
-    state, twin = env.save_state(), env.fork()
-    first = [env.step(action)[1] for action in actions(2)]
-    env.restore_state(state)
-    assert [env.step(action)[1] for action in actions(2)] == first == [twin.step(action)[1] for action in actions(2)]
-    assert env.student.state_dict().keys() == plain.student.state_dict().keys()
-
-
-def test_the_teacher_that_teaches_gives_the_features(deep: dict[str, Any]) -> None:
-    env = DistillAugEnv(**deep, teacher="all-data", distillation={"hidden": 1.0, "layer_map": "last"})
-    env.reset(seed=0)
-    assert sorted(path.name for path in features_of(env, "all-data").glob("*.npy")) == ["hidden-2.npy", "hidden-3.npy"]
-
-
-@pytest.mark.parametrize(
-    ("distillation", "message"),
-    [
-        ({"hidden": 1.0}, "layer_map = 'uniform' can't match student layers = 2 to teacher layers = 3: .*'last'"),
-        ({"patience": 1.0, "layer_map": "skip"}, "layer_map = 'skip' can't match student layers = 2 to teacher layers"),
-        ({"layer_map": "lats"}, "unknown layer_map 'lats': did you mean 'last'"),
-        ({"attention": 1.0, "attention_loss": "mae"}, "unknown attention_loss 'mae': did you mean 'mse'"),
-    ],
-)
-def test_layers_are_checked_in_the_constructor(
-    deep: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distillation: dict[str, Any], message: str
-) -> None:
-    monkeypatch.setenv("L2A_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(UserError, match=f"^{message}"):
-        DistillAugEnv(**deep, distillation=distillation)
-    assert not (tmp_path / "cache").exists()

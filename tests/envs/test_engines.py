@@ -81,5 +81,3 @@ def test_what_is_not_valid_is_named(small: dict[str, Any]) -> None:
         DistillAugEnv(**small, engine="batch")
     with pytest.raises(UserError, match="unknown precision 'float16': did you mean 'bfloat16'"):
         DistillAugEnv(**small, precision="float16")
-    with pytest.raises(UserError, match=r"engine = 'batched' knows no losses between layers \(hidden\)"):
-        DistillAugEnv(**small, engine="batched", distillation={"hidden": 1.0})

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l2a_gym.distill.config import EXTRA_LOSSES
 from l2a_gym.errors import UserError
 from l2a_gym.experiment import ablate as module
 from l2a_gym.experiment.ablate import ablate, read_students, train_students
@@ -28,8 +27,7 @@ from l2a_gym.experiment.variants import VARIANTS, Variant
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + 4 * (2 + 1)
-USUAL = [each for each in VARIANTS if not each.on_request]
-NAMES = [each.name for each in USUAL]
+NAMES = [each.name for each in VARIANTS]
 OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-short", "general-distillation")}
 """The folders of the variants that train a selector of their own."""
 
@@ -50,7 +48,7 @@ def timeless(students: list[VariantStudent]) -> list[VariantStudent]:
 
 
 def variant(name: str) -> Variant:
-    return USUAL[NAMES.index(name)]
+    return VARIANTS[NAMES.index(name)]
 
 
 # What is run
@@ -59,7 +57,7 @@ def variant(name: str) -> Variant:
 def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
     full = asdict(plan.full)
     changes = {}
-    for each in USUAL:
+    for each in VARIANTS:
         run = asdict(plan.run_of(each))
         changes[each.name] = {key: value for key, value in run.items() if value != full[key] and key != "out"}
     both = {"pool": "sources", "algo": "uniform"}
@@ -83,14 +81,14 @@ def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
 def test_the_method_is_l2a_on_the_generated_pool() -> None:
     plan = Ablation()
     assert (plan.full.algo, plan.full.pool, plan.full.rounds, plan.students) == ("l2a", "generated", 1, 6)
-    runs = {each.name: plan.run_of(each) for each in USUAL}
+    runs = {each.name: plan.run_of(each) for each in VARIANTS}
     assert (runs["without selector"].pool, runs["without generator"].algo) == ("generated", "l2a")
     twice = replace(plan, rounds=2)
-    assert [twice.run_of(each).rounds for each in USUAL[1:3]] == [2, 1]
+    assert [twice.run_of(each).rounds for each in VARIANTS[1:3]] == [2, 1]
 
 
 def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Ablation) -> None:
-    folders = {each.name: plan.run_of(each).folder.name for each in USUAL}
+    folders = {each.name: plan.run_of(each).folder.name for each in VARIANTS}
     assert {name for name in folders.values() if name != "full"} == OWN
     assert {name for name, folder in folders.items() if folder == "full"} == {
         "full",
@@ -110,12 +108,7 @@ def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Abla
 def test_named_variants_run_beside_the_full_method(plan: Ablation) -> None:
     chosen = replace(plan, variants=("soft labels only", "without generator")).chosen()
     assert [each.name for each in chosen] == ["full", "without generator", "soft labels only"]
-    assert plan.chosen() == USUAL
-
-
-def test_each_loss_between_layers_is_a_variant_on_request() -> None:
-    asked = [each for each in VARIANTS if each.on_request]
-    assert [dict(each.distillation) for each in asked] == [{loss: 1.0} for loss in EXTRA_LOSSES]
+    assert plan.chosen() == list(VARIANTS)
 
 
 # The students
@@ -126,7 +119,7 @@ def test_every_variant_has_a_student_for_each_seed(plan: Ablation, rows: list[di
     seeds = episode_seeds(ABLATION, 2, plan.seed)
     assert [(each.variant, each.seed) for each in students] == [(name, seed) for name in NAMES for seed in seeds]
     assert [row["variant"] for row in rows] == NAMES
-    assert effects(students, USUAL) == rows
+    assert effects(students, VARIANTS) == rows
 
 
 def test_only_what_needs_one_trained_a_selector(plan: Ablation, rows: list[dict[str, Any]]) -> None:
