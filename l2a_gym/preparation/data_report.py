@@ -12,7 +12,7 @@ import numpy as np
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.coverage import Coverage, coverage
 from l2a_gym.preparation.texts import splits
-from l2a_gym.tasks.task import Task
+from l2a_gym.tasks.task import Task, Texts, part_name
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,10 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
         UserError: the checkpoint can't be had.
     """
     tokenizer = load_tokenizer(checkpoint)
-    used = {task.target: [*splits(task).values()], **{name: [texts] for name, texts in task.sources.items()}}
+    used: dict[str, list[Texts]] = {task.target: [], **{name: [texts] for name, texts in task.sources.items()}}
+    for split, texts in splits(task).items():
+        part = part_name(task.target, split)
+        used.setdefault(part if part in task.found else task.target, []).append(texts)
     read = {name: coverage(tokenizer, texts, task.max_length) for name, texts in used.items()}
     warnings = (*_contradictions(task), *_small_splits(task), *_unknown(read, checkpoint))
     return DataReport("\n".join(_table(task, read)), warnings)

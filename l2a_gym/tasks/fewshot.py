@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.normal import normal_form
+from l2a_gym.tasks.duplicates import deduplicate
 from l2a_gym.tasks.splits import Split, stratified, stratified_split
-from l2a_gym.tasks.task import Found, Task, Texts
+from l2a_gym.tasks.task import Task, Texts, part_name
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
+SHARES = {"dev": 1, "select": 1, "test": 2}
+"""How the splits of a small target share the texts that the shots leave."""
 PER_CLASS = 2
 """How many different target texts a class needs: one to learn from, one to measure on."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """The splits that a target's data give; None: drawn from its other texts.
+
+    Attributes:
+        test: its test texts.
+        dev: its dev texts.
+    """
+
+    test: Texts | None = None
+    dev: Texts | None = None
+
+    @property
+    def splits(self) -> dict[str, Texts]:
+        """The given ones by name, in the order in which duplicates are looked for."""
+        return {name: texts for name, texts in (("test", self.test), ("dev", self.dev)) if texts is not None}
 
 
 def few_shot_task(
@@ -29,11 +50,12 @@ def few_shot_task(
     source_limit: int = 4000,
     seed: int = 0,
     split: Split = stratified_split,
+    given: Given = Given(),
 ) -> Task:
     """Cut a few-shot task out of labelled domains.
 
     The target is split before the shots are drawn, so that tasks that differ in shots or noise alone share ``select``,
-    ``dev`` and ``test``. In a small target, dev and select hold a quarter each of what the shots leave.
+    ``dev`` and ``test``. In a small target, the splits hold the :data:`SHARES` of what the shots leave.
 
     Args:
         task_id: the id the task gets.
@@ -45,79 +67,64 @@ def few_shot_task(
         source_limit: at most this many texts are drawn from each source.
         seed: of every draw here.
         split: how the target is split.
+        given: splits of the target that are not drawn from ``domains``; no other part gets a text of theirs.
 
     Raises:
         UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
-            target texts, or a source of which deduplication leaves nothing.
+            target texts, or a source or a given split of which deduplication leaves nothing.
     """
-    unique, found = deduplicate(domains, first=target)
-    pool = unique[target]
-    streams = np.random.SeedSequence(seed).spawn(2 + len(unique))
-    if not len(labels) <= shots <= len(pool) - 3:
-        limit = f"from {len(labels)} (a text a class) to {len(pool) - 3} can be given"
-        raise UserError(f"{task_id}: {shots} shots of {len(pool)} different {target} texts: {limit}")
-    for name, n in zip(labels, np.bincount(pool.label, minlength=len(labels)), strict=True):
-        if n < PER_CLASS:
-            raise UserError(f"{task_id}: needs {PER_CLASS} different {target} texts of class {name!r}, found {n}")
-    rows = split(pool.label, _sizes(len(pool), shots), np.random.default_rng(streams[0]))
+    parts = {part_name(target, name): texts for name, texts in given.splits.items()}
+    unique, found = deduplicate({**parts, target: domains[target], **domains})
+    pool, fixed = unique[target], {name: unique[part_name(target, name)] for name in given.splits}
+    sources = {name: texts for name, texts in unique.items() if name in domains and name != target}
+    streams = np.random.SeedSequence(seed).spawn(3 + len(sources))
+    for name, texts in fixed.items():
+        if not len(texts):
+            raise UserError(f"{task_id}: every {name} text of {target} stands in its test texts")
+    _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(fixed))
+    rows = split(pool.label, split_sizes(len(pool), shots, fixed), np.random.default_rng(streams[0]))
     train = rows["stock"][stratified(pool.label[rows["stock"]], shots, np.random.default_rng(streams[1]))]
-    sources, flipped = {}, {}
-    for stream, (name, texts) in zip(streams[2:], unique.items(), strict=True):
-        if name == target:
-            continue
+    held_out = {name: pool.take(rows[name]) for name in SHARES} | fixed
+    flipped = {}
+    for stream, (name, texts) in zip(streams[3:], sources.items(), strict=True):
         rng = np.random.default_rng(stream)
         if not len(texts):
             raise UserError(f"{task_id}: every text of the source {name} stands in {target} or in an earlier source")
-        drawn = texts.take(np.sort(rng.permutation(len(texts))[:source_limit]))
-        sources[name] = drawn
+        sources[name] = texts.take(np.sort(rng.permutation(len(texts))[:source_limit]))
         if noise:
-            label, flipped[name] = flip_labels(drawn.label, len(labels), noise, rng)
-            sources[name] = Texts(drawn.text, label, drawn.pair)
+            label, flipped[name] = flip_labels(sources[name].label, len(labels), noise, rng)
+            sources[name] = replace(sources[name], label=label)
     return Task(
         id=task_id,
         target=target,
         labels=labels,
         train=pool.take(train),
-        dev=pool.take(rows["dev"]),
-        select=pool.take(rows["select"]),
-        test=pool.take(rows["test"]),
+        dev=held_out["dev"],
+        select=held_out["select"],
+        test=held_out["test"],
         sources=sources,
         flipped=flipped,
         found=found,
     )
 
 
-def _sizes(texts: int, shots: int) -> dict[str, int]:
-    """The sizes of a target's parts."""
-    quarter = (texts - shots) // 4 or 1
-    dev, select = min(DEV, quarter), min(SELECT, quarter)
+def _check_counts(task_id: str, target: str, pool: Texts, labels: tuple[str, ...], shots: int, drawn: int) -> None:
+    """Raise a :class:`UserError` unless the texts suffice for the shots, each class and a text in each drawn split."""
+    if not len(labels) <= shots <= len(pool) - drawn:
+        limit = f"from {len(labels)} (a text a class) to {len(pool) - drawn} can be given"
+        raise UserError(f"{task_id}: {shots} shots of {len(pool)} different {target} texts: {limit}")
+    for name, n in zip(labels, np.bincount(pool.label, minlength=len(labels)), strict=True):
+        if n < PER_CLASS:
+            raise UserError(f"{task_id}: needs {PER_CLASS} different {target} texts of class {name!r}, found {n}")
+
+
+def split_sizes(texts: int, shots: int, given: Container[str] = ()) -> dict[str, int]:
+    """The sizes of a target's parts; nothing is drawn for a given split, and without a test split all texts serve."""
+    share = (texts - shots) // sum(share for name, share in SHARES.items() if name not in given) or 1
+    dev, select = 0 if "dev" in given else min(DEV, share), min(SELECT, share)
     rest = texts - dev - select
-    stock = max(shots, min(rest // 2, STOCK))
+    stock = rest if "test" in given else max(shots, min(rest // 2, STOCK))
     return {"dev": dev, "select": select, "test": rest - stock, "stock": stock}
-
-
-def deduplicate(domains: Mapping[str, Texts], first: str) -> tuple[dict[str, Texts], dict[str, Found]]:
-    """Drop every text that was seen before, across all domains; ``first`` is looked through first.
-
-    Two texts are the same when they have the same :func:`normal_form` (for pairs: both sides).
-
-    Returns:
-        What is left of each domain, and what each held before.
-    """
-    seen: dict[tuple[str, ...], int] = {}
-    unique, found = {}, {}
-    for name in (first, *(name for name in domains if name != first)):
-        texts, keep, contradicting = domains[name], [], []
-        for row, sides in enumerate(zip(texts.text, texts.pair or texts.text, strict=True)):
-            key = tuple(map(normal_form, sides))
-            if key not in seen:
-                seen[key] = texts.label[row]
-                keep.append(row)
-            elif seen[key] != texts.label[row]:
-                contradicting.append(texts.text[row])
-        unique[name] = texts.take(keep)
-        found[name] = Found(texts.label, len(texts) - len(keep), tuple(contradicting))
-    return unique, found
 
 
 def flip_labels(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from l2a_gym.tasks.classes import check_found
-from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.fewshot import Given, few_shot_task
 from l2a_gym.tasks.labels import class_names, labelled, texts_of
 from l2a_gym.tasks.read import read_examples, whole
-from l2a_gym.tasks.task import Outline, Task
-from l2a_gym.tasks.task_file import data_files, read_task_file
+from l2a_gym.tasks.task import Outline, Task, part_name
+from l2a_gym.tasks.task_file import GIVEN, data_files, read_task_file
 
 
 def make(path: str) -> Task:
@@ -20,20 +20,22 @@ def make(path: str) -> Task:
     """
     spec, layout, budget = read_task_file(path)
     examples = {
-        domain: labelled(path, domain, (row for file in files for row in read_examples(file, layout)), spec.labels)
-        for domain, files in data_files(path, spec).items()
+        name: labelled(path, name, (row for file in files for row in read_examples(file, layout)), spec.labels)
+        for name, files in data_files(path, spec).items()
     }
     labels = class_names(path, spec.labels, examples)
+    parts = {key: name for key in GIVEN if (name := part_name(spec.target, key)) in examples}
     if not spec.labels:
         written = {name: [(row.place, whole(row.label or "")) for row in rows] for name, rows in examples.items()}
-        check_found(path, spec.target, written)
+        check_found(path, (spec.target, *parts.values()), written)
     pairs = bool(layout.columns.pair)
-    domains = {name: texts_of(rows, labels, pairs=pairs) for name, rows in examples.items()}
+    texts = {name: texts_of(rows, labels, pairs=pairs) for name, rows in examples.items()}
     task = few_shot_task(
         path,
-        domains,
+        {name: texts[name] for name in spec.domains},
         spec.target,
         labels,
+        given=Given(**{key: texts[name] for key, name in parts.items()}),
         shots=spec.shots,
         noise=spec.noise,
         source_limit=spec.source_limit,

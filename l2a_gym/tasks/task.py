@@ -35,6 +35,11 @@ class Texts:
         )
 
 
+def part_name(target: str, part: str) -> str:
+    """What a part of the target that its data give (as ``test``) is called beside the domains."""
+    return f"{target} {part}"
+
+
 @dataclass(frozen=True)
 class Found:
     """The texts of a domain as they came, and what was left out of them because it stood there before.
@@ -88,7 +93,8 @@ class Task:
             Only the oracle control may look at it.
         budget: the length and size of an episode.
         max_length: texts are cut at this many tokens.
-        found: domain name -> its texts as they came, for people to look at; nothing is computed from it.
+        found: domain name -> its texts as they came, for people to look at; nothing is computed from it. Parts of the
+            target that its data give have names of their own: :func:`part_name`.
     """
 
     id: str

@@ -6,13 +6,19 @@ import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_origin, get_type_hints
 
 from l2a_gym.errors import UserError, brief, unknown
 from l2a_gym.tasks.formats.disk import SMALL, read_text
 from l2a_gym.tasks.formats.layout import Columns, Layout
-from l2a_gym.tasks.task import Budget
+from l2a_gym.tasks.task import Budget, part_name
 from l2a_gym.wording import CONTROL
+
+Paths = str | list[str]
+"""A path or several, relative to the task file's folder."""
+GIVEN = ("test", "dev")
+"""The keys that name files of the target besides its domain."""
 
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a text in quotes"),
@@ -20,6 +26,7 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     list: ((list,), "a list of names in quotes"),
     dict: ((dict,), "a table"),
+    UnionType: ((str, list), "a path or a list of paths"),
 }
 """Type of a key -> what TOML may give for it, and how an error calls that."""
 _RANGES = {
@@ -41,6 +48,8 @@ class TaskFile:
         target: the target domain's name.
         shots: labelled target texts to train on.
         domains: domain name -> a path or a list of paths, relative to the task file's folder.
+        test: the target's test texts; empty: drawn from its domain.
+        dev: the target's dev texts, likewise.
         labels: the class names in order; empty: the sorted distinct labels of the data.
         noise: share of source labels, in [0, 1), to flip.
         seed: of the splits, the shots and the flips.
@@ -55,6 +64,8 @@ class TaskFile:
     target: str
     shots: int
     domains: dict[str, Any]
+    test: Paths = field(default_factory=list)
+    dev: Paths = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     noise: float = 0.0
     seed: int = 0
@@ -93,28 +104,39 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
 
 
 def data_files(where: str, spec: TaskFile) -> dict[str, list[Path]]:
-    """The paths of each domain.
+    """The paths of each domain, and of each part of the target that has files of its own, by :func:`part_name`.
 
     Raises:
-        UserError: a value that is no path, or a path that is given twice.
+        UserError: a value that is no path, a path that is given twice, or a domain that is called like such a part.
     """
+    own = {key: getattr(spec, key) for key in GIVEN if getattr(spec, key)}
+    named = [(f" [domains]: {name}", name, value) for name, value in spec.domains.items()]
+    named += [(f": {key}", part_name(spec.target, key), value) for key, value in own.items()]
     files: dict[str, list[Path]] = {}
     owner: dict[str, str] = {}
-    for name, value in spec.domains.items():
+    for key, name, value in named:
         _check_name(f"{where} [domains]: the domain", name)
-        given = value if isinstance(value, list) else [value]
-        if not given or not all(isinstance(each, str) for each in given):
-            raise UserError(f"{where} [domains]: {name} = {brief(value)} is neither a path nor a list of paths")
-        for each in given:
-            if CONTROL.search(each):
-                raise UserError(f"{where} [domains]: {name} = {each!r} has a control character: {_QUOTES}")
+        if name in files:
+            raise UserError(f"{where} [domains]: the name {name!r} is taken by the target's own files: choose another")
+        files[name] = []
+        for each in _paths(where + key, value):
             file = Path(where).parent / each
             place = os.path.realpath(file)
             if place in owner:
                 raise UserError(f"{where} [domains]: {file} stands in {owner[place]} and again in {name}")
             owner[place] = name
-            files.setdefault(name, []).append(file)
+            files[name].append(file)
     return files
+
+
+def _paths(where: str, value: Any) -> list[str]:
+    given = value if isinstance(value, list) else [value]
+    if not given or not all(isinstance(each, str) for each in given):
+        raise UserError(f"{where} = {brief(value)} is neither a path nor a list of paths")
+    for each in given:
+        if CONTROL.search(each):
+            raise UserError(f"{where} = {each!r} has a control character: {_QUOTES}")
+    return given
 
 
 def _toml(file: Path) -> dict[str, Any]:

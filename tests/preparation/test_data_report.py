@@ -16,7 +16,7 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
-from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.fewshot import Given, few_shot_task
 from l2a_gym.tasks.task import Task, Texts
 
 
@@ -65,6 +65,23 @@ def test_the_report_of_a_small_task(small: dict[str, Any]) -> None:
         "take fewer shots",
     )
     assert str(report) == "\n".join([report.table, *(f"warning: {warning}" for warning in report.warnings)])
+
+
+def test_test_texts_that_are_given_have_a_column_of_their_own(small: dict[str, Any]) -> None:
+    """Two of the target's texts stand in the given test texts."""
+    domains = {"films": texts("film", 24), "books": texts("book", 6)}
+    test = joined(Texts(("the film of 1 was", "the film of 2 was"), np.array([0, 1])), texts("song", 10))
+    task = few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(test=test))
+    lines = report_of(small, task).table.splitlines()
+    assert [line.split() for line in lines[1:7]] == [
+        ["texts", "films", "test", "films", "books"],
+        ["bad", "7", "16", "4"],
+        ["good", "5", "8", "2"],
+        ["in", "all", "12", "24", "6"],
+        ["seen", "before,", "left", "out", "0", "2", "0"],
+        ["with", "another", "label", "0", "1", "0"],
+    ]
+    assert lines[-2].split() == ["texts", "4", "9", "9", "12"]
 
 
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:
