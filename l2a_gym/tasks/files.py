@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from l2a_gym.tasks.classes import check_found
 from l2a_gym.tasks.fewshot import Given, few_shot_task
+from l2a_gym.tasks.formats.layout import Layout
+from l2a_gym.tasks.given import by_split
 from l2a_gym.tasks.labels import class_names, labelled, texts_of
-from l2a_gym.tasks.read import read_examples, whole
+from l2a_gym.tasks.read import Example, read_examples, whole
 from l2a_gym.tasks.task import Outline, Task, part_name
-from l2a_gym.tasks.task_file import GIVEN, data_files, read_task_file
+from l2a_gym.tasks.task_file import GIVEN, TaskFile, data_files, read_task_file
 
 
 def make(path: str) -> Task:
@@ -19,10 +21,7 @@ def make(path: str) -> Task:
         UserError: something is wrong with the file or with the data that it names.
     """
     spec, layout, budget = read_task_file(path)
-    examples = {
-        name: labelled(path, name, (row for file in files for row in read_examples(file, layout)), spec.labels)
-        for name, files in data_files(path, spec).items()
-    }
+    examples = _examples(path, spec, layout)
     labels = class_names(path, spec.labels, examples)
     parts = {key: name for key in GIVEN if (name := part_name(spec.target, key)) in examples}
     if not spec.labels:
@@ -52,3 +51,17 @@ def outline(path: str) -> Outline:
     """
     spec, _, budget = read_task_file(path)
     return Outline((spec.target, *(name for name in spec.domains if name != spec.target)), budget)
+
+
+def _examples(path: str, spec: TaskFile, layout: Layout) -> dict[str, list[Example]]:
+    """The labelled rows of each domain, and of each part of the target that its data give."""
+    whole_files = replace(layout, columns=replace(layout.columns, split=""))
+    examples = {}
+    for name, files in data_files(path, spec).items():
+        own = layout if name == spec.target else whole_files
+        rows = (row for file in files for row in read_examples(file, own))
+        examples[name] = labelled(path, name, rows, spec.labels)
+    if layout.columns.split:
+        rows_of_target = examples.pop(spec.target)
+        examples |= by_split(path, spec.target, rows_of_target, examples)
+    return examples

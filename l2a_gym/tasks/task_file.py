@@ -86,8 +86,7 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     _check_name("the task file", path)
     spec = TaskFile(**_checked(TaskFile, path, _toml(Path(path))))
     columns = Columns(**_checked(Columns, f"{path} [columns]", spec.columns))
-    if len(set(columns.names)) < len(columns.names):
-        raise UserError(f"{path} [columns]: {', '.join(columns.names)} must be different columns")
+    _check_columns(path, columns)
     if len(spec.delimiter) != 1 or spec.delimiter in '"\r\n':
         raise UserError(f'{path}: delimiter = {brief(spec.delimiter)} is not one character between cells, like ";"')
     _check_labels(path, spec.labels)
@@ -103,6 +102,18 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     return spec, Layout(columns, spec.delimiter, spec.size_limit), budget
 
 
+def _check_columns(where: str, columns: Columns) -> None:
+    """A group can be the same column as a text: all rows with the same hypothesis."""
+    for key in ("text", "label"):
+        if not getattr(columns, key):
+            raise UserError(f"{where} [columns]: {key} = '' names no column")
+    others = [*columns.sides, columns.label, *filter(None, [columns.split])]
+    if len(set(others)) < len(others):
+        raise UserError(f"{where} [columns]: {', '.join(others)} must be different columns")
+    if columns.group and columns.group in others[len(columns.sides) :]:
+        raise UserError(f"{where} [columns]: group = {columns.group!r} is the column of labels or splits")
+
+
 def data_files(where: str, spec: TaskFile) -> dict[str, list[Path]]:
     """The paths of each domain, and of each part of the target that has files of its own, by :func:`part_name`.
 
@@ -110,14 +121,15 @@ def data_files(where: str, spec: TaskFile) -> dict[str, list[Path]]:
         UserError: a value that is no path, a path that is given twice, or a domain that is called like such a part.
     """
     own = {key: getattr(spec, key) for key in GIVEN if getattr(spec, key)}
+    for key in GIVEN:
+        if (taken := part_name(spec.target, key)) in spec.domains:
+            raise UserError(f"{where} [domains]: {taken!r} is the name of the target's own {key} texts: choose another")
     named = [(f" [domains]: {name}", name, value) for name, value in spec.domains.items()]
     named += [(f": {key}", part_name(spec.target, key), value) for key, value in own.items()]
     files: dict[str, list[Path]] = {}
     owner: dict[str, str] = {}
     for key, name, value in named:
         _check_name(f"{where} [domains]: the domain", name)
-        if name in files:
-            raise UserError(f"{where} [domains]: the name {name!r} is taken by the target's own files: choose another")
         files[name] = []
         for each in _paths(where + key, value):
             file = Path(where).parent / each

@@ -126,5 +126,5 @@ def test_mistakes(own: OwnTask, keys: str, message: str) -> None:
 def test_no_domain_is_called_like_the_test_texts(many: OwnTask) -> None:
     toml = f"target = 'clinic'\nshots = 9\ntest = 'later.csv'\n{DOMAINS}'clinic test' = 'clinic.csv'\n"
     assert many.message_of(toml) == (
-        "task.toml [domains]: the name 'clinic test' is taken by the target's own files: choose another"
+        "task.toml [domains]: 'clinic test' is the name of the target's own test texts: choose another"
     )
