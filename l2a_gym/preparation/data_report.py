@@ -70,6 +70,7 @@ def standard_error(texts: int) -> float:
 def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
     found = task.found
     count = [np.bincount(each.label, minlength=len(task.labels)) for each in found.values()]
+    grouped = ["group held out, left out", *(f"{each.grouped:,}" for each in found.values())]
     yield f"data of {task.id}"
     yield from _aligned(
         [
@@ -78,6 +79,7 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["  in all", *(f"{len(each.label):,}" for each in found.values())],
             ["seen before, left out", *(f"{each.repeated:,}" for each in found.values())],
             ["  with another label", *(f"{len(each.contradicting):,}" for each in found.values())],
+            *([grouped] if any(each.grouped for each in found.values()) else []),
             ["unknown pieces", *(f"{read[name].unknown:.1%}" for name in found)],
             [f"longer than {task.max_length} tokens", *(f"{read[name].cut:.1%}" for name in found)],
             ["tokens of the longest", *(f"{read[name].longest:,}" for name in found)],

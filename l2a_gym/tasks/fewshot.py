@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
+from l2a_gym.tasks.groups import group_split, groups_of, without
 from l2a_gym.tasks.splits import Split, stratified, stratified_split
 from l2a_gym.tasks.task import Task, Texts, part_name
 
@@ -66,30 +68,43 @@ def few_shot_task(
         noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
         source_limit: at most this many texts are drawn from each source.
         seed: of every draw here.
-        split: how the target is split.
+        split: how the target is split, unless its texts have groups, which are not divided.
         given: splits of the target that are not drawn from ``domains``; no other part gets a text of theirs.
 
     Raises:
         UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
-            target texts, or a source or a given split of which deduplication leaves nothing.
+            target texts, a source or a given split of which nothing is left without duplicates and without groups that
+            are held out, or groups that are too large.
     """
-    parts = {part_name(target, name): texts for name, texts in given.splits.items()}
-    unique, found = deduplicate({**parts, target: domains[target], **domains})
-    pool, fixed = unique[target], {name: unique[part_name(target, name)] for name in given.splits}
-    sources = {name: texts for name, texts in unique.items() if name in domains and name != target}
-    streams = np.random.SeedSequence(seed).spawn(3 + len(sources))
-    for name, texts in fixed.items():
-        if not len(texts):
-            raise UserError(f"{task_id}: every {name} text of {target} stands in its test texts")
-    _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(fixed))
-    rows = split(pool.label, split_sizes(len(pool), shots, fixed), np.random.default_rng(streams[0]))
+    fixed = {part_name(target, name): texts for name, texts in given.splits.items()}
+    unique, found = deduplicate({**fixed, target: domains[target], **domains})
+    held_out: dict[str, Texts] = {}
+    for name in given.splits:
+        held_out[name] = without(unique[part_name(target, name)], groups_of(held_out.values()))
+        if not len(held_out[name]):
+            raise UserError(
+                f"{task_id}: every {name} text of {target} stands in its test texts or shares a group with one"
+            )
+    pool = without(unique[target], groups_of(held_out.values()))
+    _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(held_out))
+    streams = np.random.SeedSequence(seed).spawn(2 + len(domains))
+    if pool.group:
+        split = partial(group_split, f"{task_id}: {target}", pool.group)
+    rows = split(pool.label, split_sizes(len(pool), shots, held_out), np.random.default_rng(streams[0]))
     train = rows["stock"][stratified(pool.label[rows["stock"]], shots, np.random.default_rng(streams[1]))]
-    held_out = {name: pool.take(rows[name]) for name in SHARES} | fixed
+    held_out = {name: pool.take(rows[name]) for name in SHARES} | held_out
+    groups = groups_of(held_out.values())
+    sources = {name: without(unique[name], groups) for name in domains if name != target}
+    kept = {target: pool, **{part_name(target, name): held_out[name] for name in given.splits}, **sources}
+    found = {name: replace(each, grouped=len(unique[name]) - len(kept[name])) for name, each in found.items()}
     flipped = {}
     for stream, (name, texts) in zip(streams[3:], sources.items(), strict=True):
         rng = np.random.default_rng(stream)
         if not len(texts):
-            raise UserError(f"{task_id}: every text of the source {name} stands in {target} or in an earlier source")
+            reason = " or shares a group with its splits" if found[name].grouped else ""
+            raise UserError(
+                f"{task_id}: every text of the source {name} stands in {target} or in an earlier source{reason}"
+            )
         sources[name] = texts.take(np.sort(rng.permutation(len(texts))[:source_limit]))
         if noise:
             label, flipped[name] = flip_labels(sources[name].label, len(labels), noise, rng)

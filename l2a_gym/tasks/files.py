@@ -55,13 +55,15 @@ def outline(path: str) -> Outline:
 
 def _examples(path: str, spec: TaskFile, layout: Layout) -> dict[str, list[Example]]:
     """The labelled rows of each domain, and of each part of the target that its data give."""
-    whole_files = replace(layout, columns=replace(layout.columns, split=""))
+    columns = layout.columns
+    part = replace(layout, columns=replace(columns, split=""))
+    source = replace(part, optional=tuple({columns.group} - {"", *columns.sides}))
     examples = {}
     for name, files in data_files(path, spec).items():
-        own = layout if name == spec.target else whole_files
+        own = layout if name == spec.target else source if name in spec.domains else part
         rows = (row for file in files for row in read_examples(file, own))
         examples[name] = labelled(path, name, rows, spec.labels)
-    if layout.columns.split:
+    if columns.split:
         rows_of_target = examples.pop(spec.target)
         examples |= by_split(path, spec.target, rows_of_target, examples)
     return examples

@@ -104,7 +104,8 @@ def texts_of(examples: Sequence[Example], labels: tuple[str, ...], *, pairs: boo
             raise unknown(f"label at {example.place}", written, labels)
         label.append(code)
     text, *pair = zip(*(example.sides for example in examples), strict=True)
-    return Texts(text, np.array(label, dtype=np.int64), pair[0] if pairs else None)
+    group = tuple(example.group for example in examples)
+    return Texts(text, np.array(label, dtype=np.int64), pair[0] if pairs else None, group if any(group) else None)
 
 
 def _is_number(label: str) -> bool:

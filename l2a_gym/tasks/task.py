@@ -17,11 +17,13 @@ class Texts:
         text: n texts.
         label: (n,) int64, each an index into the task's ``labels``.
         pair: n second texts where the task is about pairs, else None.
+        group: n names of groups, empty where a text is in none, else None; texts of one group stand on one side.
     """
 
     text: tuple[str, ...]
     label: NDArray[np.int64]
     pair: tuple[str, ...] | None = None
+    group: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -32,6 +34,7 @@ class Texts:
             text=tuple(self.text[i] for i in index),
             label=self.label[np.asarray(index, dtype=np.int64)],
             pair=None if self.pair is None else tuple(self.pair[i] for i in index),
+            group=None if self.group is None else tuple(self.group[i] for i in index),
         )
 
 
@@ -48,11 +51,13 @@ class Found:
         label: (n,) int64, the label of each text.
         repeated: how many stand in the target as well, in an earlier domain, or further up in their own.
         contradicting: those of them that have another label there.
+        grouped: how many of the others are left out because a split that is held out has a text of their group.
     """
 
     label: NDArray[np.int64]
     repeated: int
     contradicting: tuple[str, ...]
+    grouped: int = 0
 
 
 @dataclass(frozen=True)

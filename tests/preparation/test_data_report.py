@@ -84,6 +84,17 @@ def test_test_texts_that_are_given_have_a_column_of_their_own(small: dict[str, A
     assert lines[-2].split() == ["texts", "4", "9", "9", "12"]
 
 
+def test_texts_of_groups_that_are_held_out_are_counted(small: dict[str, Any]) -> None:
+    """One of two authors of the source wrote the test texts."""
+    films, books, songs = texts("film", 24), texts("book", 6), texts("song", 10)
+    domains = {"films": replace(films, group=("",) * 24), "books": replace(books, group=tuple("abbbba"))}
+    test = replace(songs, group=("a", *[""] * 9))
+    report = report_of(
+        small, few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(test=test))
+    )
+    assert report.table.splitlines()[7].split() == ["group", "held", "out,", "left", "out", "0", "0", "2"]
+
+
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:
     report = report_of(small, task_of(texts("film", 700), texts("book", 9), shots=690))
     (warning,) = report.warnings
