@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
 from l2a_gym.tasks.groups import group_split, groups_of, without
+from l2a_gym.tasks.label_budget import spend
 from l2a_gym.tasks.splits import Split, stratified, stratified_split
 from l2a_gym.tasks.task import Task, Texts, part_name
 
@@ -47,7 +48,8 @@ def few_shot_task(
     target: str,
     labels: tuple[str, ...],
     *,
-    shots: int,
+    shots: int = 0,
+    labels_total: int = 0,
     noise: float = 0.0,
     source_limit: int = 4000,
     seed: int = 0,
@@ -65,6 +67,7 @@ def few_shot_task(
         target: the target domain's name.
         labels: the class names.
         shots: labelled target texts to train on, class by class in the target's own shares.
+        labels_total: how many target texts are labelled for train, dev and select together; 0: as many as these take.
         noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
         source_limit: at most this many texts are drawn from each source.
         seed: of every draw here.
@@ -73,9 +76,11 @@ def few_shot_task(
 
     Raises:
         UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
-            target texts, a source or a given split of which nothing is left without duplicates and without groups that
-            are held out, or groups that are too large.
+            target texts, a budget of labels that does not suffice or that stands beside a given dev, a source or a
+            given split of which nothing is left, or groups that are too large.
     """
+    if labels_total and given.dev is not None:
+        raise UserError(f"{task_id}: labels_total counts the labels of dev, so dev can't be given: give one of them")
     fixed = {part_name(target, name): texts for name, texts in given.splits.items()}
     unique, found = deduplicate({**fixed, target: domains[target], **domains})
     held_out: dict[str, Texts] = {}
@@ -86,20 +91,32 @@ def few_shot_task(
                 f"{task_id}: every {name} text of {target} stands in its test texts or shares a group with one"
             )
     pool = without(unique[target], groups_of(held_out.values()))
-    _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(held_out))
-    streams = np.random.SeedSequence(seed).spawn(2 + len(domains))
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2 + len(domains))]
     if pool.group:
         split = partial(group_split, f"{task_id}: {target}", pool.group)
-    rows = split(pool.label, split_sizes(len(pool), shots, held_out), np.random.default_rng(streams[0]))
-    train = rows["stock"][stratified(pool.label[rows["stock"]], shots, np.random.default_rng(streams[1]))]
-    held_out = {name: pool.take(rows[name]) for name in SHARES} | held_out
-    groups = groups_of(held_out.values())
+    if labels_total:
+        drawn = spend(
+            task_id,
+            pool,
+            labels,
+            budget=labels_total,
+            shots=shots,
+            has_test="test" in held_out,
+            split=split,
+            rng=streams[0],
+        )
+    else:
+        _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(held_out))
+        rows = split(pool.label, split_sizes(len(pool), shots, held_out), streams[0])
+        drawn = {name: pool.take(index) for name, index in rows.items()}
+        drawn["train"] = drawn["stock"].take(stratified(drawn["stock"].label, shots, streams[1]))
+    splits = drawn | held_out
+    groups = groups_of(splits[name] for name in SHARES)
     sources = {name: without(unique[name], groups) for name in domains if name != target}
     kept = {target: pool, **{part_name(target, name): held_out[name] for name in given.splits}, **sources}
     found = {name: replace(each, grouped=len(unique[name]) - len(kept[name])) for name, each in found.items()}
     flipped = {}
-    for stream, (name, texts) in zip(streams[3:], sources.items(), strict=True):
-        rng = np.random.default_rng(stream)
+    for rng, (name, texts) in zip(streams[3:], sources.items(), strict=True):
         if not len(texts):
             reason = " or shares a group with its splits" if found[name].grouped else ""
             raise UserError(
@@ -113,10 +130,10 @@ def few_shot_task(
         id=task_id,
         target=target,
         labels=labels,
-        train=pool.take(train),
-        dev=held_out["dev"],
-        select=held_out["select"],
-        test=held_out["test"],
+        train=splits["train"],
+        dev=splits["dev"],
+        select=splits["select"],
+        test=splits["test"],
         sources=sources,
         flipped=flipped,
         found=found,

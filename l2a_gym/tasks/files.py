@@ -36,6 +36,7 @@ def make(path: str) -> Task:
         labels,
         given=Given(**{key: texts[name] for key, name in parts.items()}),
         shots=spec.shots,
+        labels_total=spec.labels_total,
         noise=spec.noise,
         source_limit=spec.source_limit,
         seed=spec.seed,

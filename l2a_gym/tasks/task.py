@@ -83,7 +83,8 @@ class Budget:
 class Task:
     """A frozen learning problem.
 
-    The target's splits are disjoint, and no text of a source stands in any of them.
+    The target's splits are disjoint, except that ``select`` is ``dev`` in a task with a budget of labels; no text of a
+    source stands in any of them.
 
     Attributes:
         id: names the task and everything in it.
@@ -119,6 +120,12 @@ class Task:
     def domains(self) -> tuple[str, ...]:
         """All domains, the target first."""
         return (self.target, *self.sources)
+
+    @property
+    def labels_used(self) -> int:
+        """How many different target texts have a label that is read before the test: in train, dev and select."""
+        used = (self.train, self.dev, self.select)
+        return len({sides for texts in used for sides in zip(texts.text, texts.pair or texts.text, strict=True)})
 
 
 @dataclass(frozen=True)

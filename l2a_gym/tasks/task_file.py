@@ -31,6 +31,7 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
 """Type of a key -> what TOML may give for it, and how an error calls that."""
 _RANGES = {
     "noise": (0, 1),
+    "labels_total": (4, 2**63),
     "seed": (0, 2**63),
     "source_limit": (1, 2**63),
     "max_length": (4, 513),
@@ -46,8 +47,9 @@ class TaskFile:
 
     Attributes:
         target: the target domain's name.
-        shots: labelled target texts to train on.
         domains: domain name -> a path or a list of paths, relative to the task file's folder.
+        shots: labelled target texts to train on.
+        labels_total: labelled target texts to train on and for dev and select; 0: no budget.
         test: the target's test texts; empty: drawn from its domain.
         dev: the target's dev texts, likewise.
         labels: the class names in order; empty: the sorted distinct labels of the data.
@@ -62,8 +64,9 @@ class TaskFile:
     """
 
     target: str
-    shots: int
     domains: dict[str, Any]
+    shots: int = 0
+    labels_total: int = 0
     test: Paths = field(default_factory=list)
     dev: Paths = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -90,6 +93,8 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     if len(spec.delimiter) != 1 or spec.delimiter in '"\r\n':
         raise UserError(f'{path}: delimiter = {brief(spec.delimiter)} is not one character between cells, like ";"')
     _check_labels(path, spec.labels)
+    if not spec.shots and not spec.labels_total:
+        raise UserError(f"{path}: the key 'shots' is missing, or 'labels_total'")
     if len(spec.domains) < 2:
         raise UserError(f"{path} [domains]: {len(spec.domains)} given: a task needs the target and at least one source")
     if spec.target not in spec.domains:
