@@ -12,7 +12,7 @@ import numpy as np
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.coverage import Coverage, coverage
 from l2a_gym.preparation.texts import splits
-from l2a_gym.tasks.task import Task, Texts, part_name
+from l2a_gym.tasks.task import UNLABELLED, Task, Texts, part_name
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
     """
     tokenizer = load_tokenizer(checkpoint)
     used: dict[str, list[Texts]] = {task.target: [], **{name: [texts] for name, texts in task.sources.items()}}
-    for split, texts in splits(task).items():
+    for split, texts in {**splits(task), "unlabelled": task.unlabelled}.items():
         part = part_name(task.target, split)
         used.setdefault(part if part in task.found else task.target, []).append(texts)
     read = {name: coverage(tokenizer, texts, task.max_length) for name, texts in used.items()}
@@ -69,7 +69,7 @@ def standard_error(texts: int) -> float:
 
 def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
     found = task.found
-    count = [np.bincount(each.label, minlength=len(task.labels)) for each in found.values()]
+    count = [np.bincount(each.label[each.label != UNLABELLED], minlength=len(task.labels)) for each in found.values()]
     grouped = ["group held out, left out", *(f"{each.grouped:,}" for each in found.values())]
     yield f"data of {task.id}"
     yield from _aligned(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from l2a_gym.tasks.normal import normal_form
-from l2a_gym.tasks.task import Found, Texts
+from l2a_gym.tasks.task import UNLABELLED, Found, Texts
 
 
 def deduplicate(parts: Mapping[str, Texts]) -> tuple[dict[str, Texts], dict[str, Found]]:
@@ -28,7 +28,7 @@ def deduplicate(parts: Mapping[str, Texts]) -> tuple[dict[str, Texts], dict[str,
             if key not in seen:
                 seen[key] = texts.label[row]
                 keep.append(row)
-            elif seen[key] != texts.label[row]:
+            elif UNLABELLED not in (seen[key], texts.label[row]) and seen[key] != texts.label[row]:
                 contradicting.append(texts.text[row])
         unique[name] = texts.take(keep)
         found[name] = Found(texts.label, len(texts) - len(keep), tuple(contradicting))

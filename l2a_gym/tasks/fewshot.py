@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
-from l2a_gym.tasks.groups import group_split, groups_of, without
+from l2a_gym.tasks.groups import group_split, groups_of, keep_apart, without
 from l2a_gym.tasks.label_budget import spend
 from l2a_gym.tasks.splits import Split, stratified, stratified_split
-from l2a_gym.tasks.task import Task, Texts, part_name
+from l2a_gym.tasks.task import NO_TEXTS, Task, Texts, part_name
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
@@ -26,20 +26,22 @@ PER_CLASS = 2
 
 @dataclass(frozen=True)
 class Given:
-    """The splits that a target's data give; None: drawn from its other texts.
+    """What a target's data give besides the texts that its splits are drawn from.
 
     Attributes:
-        test: its test texts.
-        dev: its dev texts.
+        test: its test texts; None: drawn.
+        dev: its dev texts; None: drawn.
+        unlabelled: texts without labels, if there are any.
     """
 
     test: Texts | None = None
     dev: Texts | None = None
+    unlabelled: Texts | None = None
 
-    @property
-    def splits(self) -> dict[str, Texts]:
-        """The given ones by name, in the order in which duplicates are looked for."""
-        return {name: texts for name, texts in (("test", self.test), ("dev", self.dev)) if texts is not None}
+    def parts(self, target: str, texts: Texts) -> dict[str, Texts]:
+        """All texts of the target, by their names, in the order in which duplicates are looked for."""
+        parts = {"test": self.test, "dev": self.dev, "": texts, "unlabelled": self.unlabelled}
+        return {part_name(target, name): each for name, each in parts.items() if each is not None}
 
 
 def few_shot_task(
@@ -69,63 +71,44 @@ def few_shot_task(
         shots: labelled target texts to train on, class by class in the target's own shares.
         labels_total: how many target texts are labelled for train, dev and select together; 0: as many as these take.
         noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
-        source_limit: at most this many texts are drawn from each source.
+        source_limit: at most this many texts are drawn from each source, and from those without labels.
         seed: of every draw here.
         split: how the target is split, unless its texts have groups, which are not divided.
-        given: splits of the target that are not drawn from ``domains``; no other part gets a text of theirs.
+        given: splits of the target that are not drawn from ``domains``, and its texts without labels. Of texts that
+            are the same, the first of test, dev, target, unlabelled and sources is kept.
 
     Raises:
         UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
             target texts, a budget of labels that does not suffice or that stands beside a given dev, a source or a
             given split of which nothing is left, or groups that are too large.
     """
-    if labels_total and given.dev is not None:
-        raise UserError(f"{task_id}: labels_total counts the labels of dev, so dev can't be given: give one of them")
-    fixed = {part_name(target, name): texts for name, texts in given.splits.items()}
-    unique, found = deduplicate({**fixed, target: domains[target], **domains})
-    held_out: dict[str, Texts] = {}
-    for name in given.splits:
-        held_out[name] = without(unique[part_name(target, name)], groups_of(held_out.values()))
-        if not len(held_out[name]):
-            raise UserError(
-                f"{task_id}: every {name} text of {target} stands in its test texts or shares a group with one"
-            )
-    pool = without(unique[target], groups_of(held_out.values()))
-    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2 + len(domains))]
+    own, bare = given.parts(target, domains[target]), part_name(target, "unlabelled")
+    unique, found = deduplicate({**own, **domains, target: domains[target]})
+    apart = keep_apart({name: unique[name] for name in own if name != bare})
+    pool = apart[target]
+    fixed = {name: apart[part] for name in SHARES if (part := part_name(target, name)) in apart}
+    if not all(map(len, fixed.values())):
+        raise UserError(f"{task_id}: every dev text of {target} stands in its test texts or shares a group with one")
     if pool.group:
         split = partial(group_split, f"{task_id}: {target}", pool.group)
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2 + len(domains))]
     if labels_total:
-        drawn = spend(
-            task_id,
-            pool,
-            labels,
-            budget=labels_total,
-            shots=shots,
-            has_test="test" in held_out,
-            split=split,
-            rng=streams[0],
-        )
+        drawn = spend(task_id, pool, labels, labels_total, shots, fixed, split, streams[0])
     else:
-        _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(held_out))
-        rows = split(pool.label, split_sizes(len(pool), shots, held_out), streams[0])
+        _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(fixed))
+        rows = split(pool.label, split_sizes(len(pool), shots, fixed), streams[0])
         drawn = {name: pool.take(index) for name, index in rows.items()}
         drawn["train"] = drawn["stock"].take(stratified(drawn["stock"].label, shots, streams[1]))
-    splits = drawn | held_out
-    groups = groups_of(splits[name] for name in SHARES)
-    sources = {name: without(unique[name], groups) for name in domains if name != target}
-    kept = {target: pool, **{part_name(target, name): held_out[name] for name in given.splits}, **sources}
-    found = {name: replace(each, grouped=len(unique[name]) - len(kept[name])) for name, each in found.items()}
-    flipped = {}
-    for rng, (name, texts) in zip(streams[3:], sources.items(), strict=True):
-        if not len(texts):
-            reason = " or shares a group with its splits" if found[name].grouped else ""
-            raise UserError(
-                f"{task_id}: every text of the source {name} stands in {target} or in an earlier source{reason}"
-            )
-        sources[name] = texts.take(np.sort(rng.permutation(len(texts))[:source_limit]))
-        if noise:
-            label, flipped[name] = flip_labels(sources[name].label, len(labels), noise, rng)
-            sources[name] = replace(sources[name], label=label)
+    splits = drawn | fixed
+    held_out = groups_of(splits[name] for name in SHARES)
+    kept = {name: without(unique[name], held_out) for name in domains if name != target}
+    for name in (name for name, texts in kept.items() if not len(texts)):
+        reason = " or shares a group with its splits" if len(unique[name]) else ""
+        raise UserError(
+            f"{task_id}: every text of the source {name} stands in {target} or in an earlier source{reason}"
+        )
+    sources, flipped = _draw_sources(kept, source_limit, noise, len(labels), streams[3:])
+    after = unique | apart | kept
     return Task(
         id=task_id,
         target=target,
@@ -136,8 +119,27 @@ def few_shot_task(
         test=splits["test"],
         sources=sources,
         flipped=flipped,
-        found=found,
+        unlabelled=_limited(unique.get(bare, NO_TEXTS), source_limit, streams[2]),
+        found={name: replace(each, grouped=len(unique[name]) - len(after[name])) for name, each in found.items()},
     )
+
+
+def _draw_sources(
+    domains: Mapping[str, Texts], limit: int, noise: float, classes: int, streams: Sequence[np.random.Generator]
+) -> tuple[dict[str, Texts], dict[str, NDArray[np.bool_]]]:
+    """At most ``limit`` texts of each source, with a share of the labels flipped; and which."""
+    sources, flipped = {}, {}
+    for rng, (name, texts) in zip(streams, domains.items(), strict=True):
+        sources[name] = _limited(texts, limit, rng)
+        if noise:
+            label, flipped[name] = flip_labels(sources[name].label, classes, noise, rng)
+            sources[name] = replace(sources[name], label=label)
+    return sources, flipped
+
+
+def _limited(texts: Texts, limit: int, rng: np.random.Generator) -> Texts:
+    """At most ``limit`` texts, drawn, in their order."""
+    return texts.take(np.sort(rng.permutation(len(texts))[:limit]))
 
 
 def _check_counts(task_id: str, target: str, pool: Texts, labels: tuple[str, ...], shots: int, drawn: int) -> None:

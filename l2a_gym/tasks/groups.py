@@ -22,6 +22,14 @@ def without(texts: Texts, groups: set[str]) -> Texts:
     return texts.take([row for row, name in enumerate(texts.group or [""] * len(texts)) if name not in groups])
 
 
+def keep_apart(parts: Mapping[str, Texts]) -> dict[str, Texts]:
+    """Each part without the groups that an earlier part has."""
+    apart: dict[str, Texts] = {}
+    for name, texts in parts.items():
+        apart[name] = without(texts, groups_of(apart.values()))
+    return apart
+
+
 def group_split(
     where: str, group: Sequence[str], label: Rows, sizes: Mapping[str, int], rng: np.random.Generator
 ) -> dict[str, Rows]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import partial
 
 import numpy as np
@@ -21,10 +22,9 @@ def spend(
     where: str,
     texts: Texts,
     labels: tuple[str, ...],
-    *,
     budget: int,
     shots: int,
-    has_test: bool,
+    given: Container[str],
     split: Split,
     rng: np.random.Generator,
 ) -> dict[str, Texts]:
@@ -39,22 +39,24 @@ def spend(
         labels: the class names.
         budget: how many of the texts are labelled.
         shots: how many of these are train; 0: :data:`SHOT_SHARE` of them.
-        has_test: whether the task has its test from elsewhere; otherwise all texts outside of the budget are test.
+        given: the splits that the task has from elsewhere; without a test, all texts outside of the budget are test.
         split: how the texts are split.
         rng: of every draw.
 
     Raises:
-        UserError: a budget that the texts or the classes don't suffice for.
+        UserError: a given dev, or a budget that the texts or the classes don't suffice for.
     """
+    if "dev" in given:
+        raise UserError(f"{where}: labels_total counts the labels of dev, so dev can't be given: give one of them")
     shots = shots or round(SHOT_SHARE * budget)
     if not len(labels) <= shots < budget:
         limit = f"from {len(labels)} (a text a class) to {budget - 1} can be given"
         raise UserError(f"{where}: {shots} shots out of labels_total = {budget}: {limit}")
-    if not budget <= (most := len(texts) - (not has_test)):
+    if not budget <= (most := len(texts) - ("test" not in given)):
         raise UserError(
             f"{where}: labels_total = {budget}: at most {most} of {len(texts)} different texts can be labelled"
         )
-    test = 0 if has_test else len(texts) - budget
+    test = 0 if "test" in given else len(texts) - budget
     unseen = np.zeros_like(texts.label)
     rows = split(unseen, {"stock": len(texts) - test, "dev": 0, "select": 0, "test": test}, rng)
     labelled = texts.take(rng.permutation(rows["stock"])[:budget])

@@ -29,8 +29,8 @@ class Example(NamedTuple):
     Attributes:
         part: the file, or the split of a saved data set.
         position: the line or row in that part.
-        label: as written there; None where the row has none.
-        sides: the text or the two texts; empty where the row has no label.
+        label: as written there; None where the row has none, or where none is read.
+        sides: the text or the two texts; empty where the row has no label though one is read.
         split: the cell of that column; empty where there is none.
         group: the normal form of the cell of that column; empty where there is none.
     """
@@ -61,8 +61,9 @@ def read_examples(path: Path, layout: Layout) -> Iterator[Example]:
         size += ROW + sum(map(sys.getsizeof, cells.values()))
         check_size(path, size, layout.size_limit)
         place = f"{part} {position}"
-        label = _label(place, columns.label, cells[columns.label])
-        sides = tuple(_text(place, name, cells[name]) for name in columns.sides) if label is not None else ()
+        label = _label(place, columns.label, cells[columns.label]) if columns.label else None
+        named = columns.sides if label is not None or not columns.label else ()
+        sides = tuple(_text(place, name, cells[name]) for name in named)
         split, group = (_name(cells.get(name)) for name in (columns.split, columns.group))
         example = Example(part, position, label, sides, split, normal_form(group))
         yield example

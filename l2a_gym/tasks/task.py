@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+UNLABELLED = -1
+"""The label of a text that has none."""
+
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled texts of one domain.
+    """Texts of one domain, with their labels.
 
     Attributes:
         text: n texts.
-        label: (n,) int64, each an index into the task's ``labels``.
+        label: (n,) int64, each an index into the task's ``labels``; :data:`UNLABELLED` for texts without labels.
         pair: n second texts where the task is about pairs, else None.
         group: n names of groups, empty where a text is in none, else None; texts of one group stand on one side.
     """
@@ -38,9 +41,12 @@ class Texts:
         )
 
 
+NO_TEXTS = Texts((), np.empty(0, dtype=np.int64))
+
+
 def part_name(target: str, part: str) -> str:
-    """What a part of the target that its data give (as ``test``) is called beside the domains."""
-    return f"{target} {part}"
+    """What a part of the target that its data give (as ``test``) is called beside the domains; all others: ``""``."""
+    return f"{target} {part}" if part else target
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ class Task:
             Only the oracle control may look at it.
         budget: the length and size of an episode.
         max_length: texts are cut at this many tokens.
+        unlabelled: more texts of the target, which stand in none of its splits and in no source; their label is
+            :data:`UNLABELLED`.
         found: domain name -> its texts as they came, for people to look at; nothing is computed from it. Parts of the
             target that its data give have names of their own: :func:`part_name`.
     """
@@ -114,6 +122,7 @@ class Task:
     flipped: Mapping[str, NDArray[np.bool_]]
     budget: Budget = Budget()
     max_length: int = 48
+    unlabelled: Texts = NO_TEXTS
     found: Mapping[str, Found] = field(default_factory=dict)
 
     @property

@@ -17,7 +17,7 @@ from l2a_gym.wording import CONTROL
 
 Paths = str | list[str]
 """A path or several, relative to the task file's folder."""
-GIVEN = ("test", "dev")
+GIVEN = ("test", "dev", "unlabelled")
 """The keys that name files of the target besides its domain."""
 
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
@@ -52,6 +52,7 @@ class TaskFile:
         labels_total: labelled target texts to train on and for dev and select; 0: no budget.
         test: the target's test texts; empty: drawn from its domain.
         dev: the target's dev texts, likewise.
+        unlabelled: more texts of the target, without labels.
         labels: the class names in order; empty: the sorted distinct labels of the data.
         noise: share of source labels, in [0, 1), to flip.
         seed: of the splits, the shots and the flips.
@@ -69,6 +70,7 @@ class TaskFile:
     labels_total: int = 0
     test: Paths = field(default_factory=list)
     dev: Paths = field(default_factory=list)
+    unlabelled: Paths = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     noise: float = 0.0
     seed: int = 0

@@ -17,7 +17,7 @@ from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
 from l2a_gym.tasks.fewshot import Given, few_shot_task
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import UNLABELLED, Task, Texts
 
 
 def task_of(target: Texts, source: Texts, shots: int = 4) -> Task:
@@ -93,6 +93,21 @@ def test_texts_of_groups_that_are_held_out_are_counted(small: dict[str, Any]) ->
         small, few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(test=test))
     )
     assert report.table.splitlines()[7].split() == ["group", "held", "out,", "left", "out", "0", "0", "2"]
+
+
+def test_texts_without_labels_are_counted(small: dict[str, Any]) -> None:
+    domains = {"films": texts("film", 24), "books": texts("book", 6)}
+    bare = replace(texts("song", 11), label=np.full(11, UNLABELLED))
+    task = few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(unlabelled=bare))
+    lines = report_of(small, task).table.splitlines()
+    assert [line.split() for line in lines[1:7]] == [
+        ["texts", "films", "films", "unlabelled", "books"],
+        ["bad", "16", "0", "4"],
+        ["good", "8", "0", "2"],
+        ["in", "all", "24", "11", "6"],
+        ["seen", "before,", "left", "out", "0", "0", "0"],
+        ["with", "another", "label", "0", "0", "0"],
+    ]
 
 
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:
