@@ -13,15 +13,13 @@ from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
 from l2a_gym.tasks.groups import group_split, groups_of, keep_apart, without
 from l2a_gym.tasks.label_budget import spend
-from l2a_gym.tasks.splits import Split, stratified, stratified_split
+from l2a_gym.tasks.splits import PER_CLASS, Split, stratified, stratified_split
 from l2a_gym.tasks.task import NO_TEXTS, Task, Texts, part_name
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
 SHARES = {"dev": 1, "select": 1, "test": 2}
 """How the splits of a small target share the texts that the shots leave."""
-PER_CLASS = 2
-"""How many different target texts a class needs: one to learn from, one to measure on."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def few_shot_task(
             given split of which nothing is left, or groups that are too large.
     """
     own, bare = given.parts(target, domains[target]), part_name(target, "unlabelled")
-    unique, found = deduplicate({**own, **domains, target: domains[target]})
+    unique, found = deduplicate({**own, **domains})
     apart = keep_apart({name: unique[name] for name in own if name != bare})
     pool = apart[target]
     fixed = {name: apart[part] for name in SHARES if (part := part_name(target, name)) in apart}
@@ -102,11 +100,11 @@ def few_shot_task(
     splits = drawn | fixed
     held_out = groups_of(splits[name] for name in SHARES)
     kept = {name: without(unique[name], held_out) for name in domains if name != target}
-    for name in (name for name, texts in kept.items() if not len(texts)):
-        reason = " or shares a group with its splits" if len(unique[name]) else ""
-        raise UserError(
-            f"{task_id}: every text of the source {name} stands in {target} or in an earlier source{reason}"
-        )
+    for name, texts in kept.items():
+        if not len(texts):
+            reason = " or shares a group with its splits" if len(unique[name]) else ""
+            place = f"{target} or in an earlier source{reason}"
+            raise UserError(f"{task_id}: every text of the source {name} stands in {place}")
     sources, flipped = _draw_sources(kept, source_limit, noise, len(labels), streams[3:])
     after = unique | apart | kept
     return Task(

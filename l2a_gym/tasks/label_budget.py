@@ -9,13 +9,11 @@ import numpy as np
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.groups import group_split
-from l2a_gym.tasks.splits import Split, stratified_split
+from l2a_gym.tasks.splits import PER_CLASS, Split, stratified_split
 from l2a_gym.tasks.task import Texts
 
 SHOT_SHARE = 0.5
 """The share of a budget that are shots, where the task does not say how many; the others are dev."""
-PER_CLASS = 2
-"""How many texts of a budget each class needs: one for the shots, one for dev."""
 
 
 def spend(
