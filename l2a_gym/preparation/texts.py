@@ -14,12 +14,13 @@ from l2a_gym.tasks.task import Task, Texts
 
 
 def fingerprint(task: Task) -> str:
-    """Hash of a task: its id, names, length, texts, labels and flips."""
+    """Hash of a task: its id, names, length, texts, labels and flips; texts without labels count if there are any."""
     digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
     for texts in own_texts(task):
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():
         digest.update(flipped.tobytes())
+    digest.update(_without_labels(task))
     return digest.hexdigest()
 
 
@@ -28,7 +29,13 @@ def fingerprint_of_texts(task: Task) -> str:
     digest = hashlib.sha256(str(task.max_length).encode())
     for texts in own_texts(task):
         digest.update(json.dumps([texts.text, texts.pair]).encode())
+    digest.update(_without_labels(task))
     return digest.hexdigest()
+
+
+def _without_labels(task: Task) -> bytes:
+    texts = task.unlabelled
+    return json.dumps([texts.text, texts.pair]).encode() if len(texts) else b""
 
 
 def own_texts(task: Task) -> list[Texts]:

@@ -23,7 +23,7 @@ class HubSet:
         text: column of the text.
         pair: column of the second text, for pairs.
         label: column of the label.
-        splits: these are joined.
+        splits: these are joined, except that the split test of a target stays its test.
         where: column -> the value that a row must have there.
     """
 
