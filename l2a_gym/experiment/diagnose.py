@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.augment.config import LEXICAL
@@ -35,6 +34,7 @@ from l2a_gym.errors import UserError, check_least, check_seed
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import Prepared
+from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
@@ -157,7 +157,7 @@ def diagnose(task_id: str, config: Preparation, device: str, texts: int, sweeps:
         *walks(SOURCES, _candidates(prepared, begin)),
         *references(task, prepared, texts, rng),
     ]
-    return [measure(judges, sample, seed) for sample in tqdm(samples, desc="measuring", leave=False)]
+    return [measure(judges, sample, seed) for sample in progress_bar(samples, desc="measuring", leave=False)]
 
 
 def _check(config: Preparation, texts: int, sweeps: int, seed: int) -> None:

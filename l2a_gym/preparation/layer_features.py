@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from l2a_gym.cache import cache_dir, damaged, locked, write_folder
@@ -24,6 +23,7 @@ from l2a_gym.distill.matching import Features, token_index
 from l2a_gym.distill.student import PRESETS, student_config
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.store import Prepared
+from l2a_gym.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def _fill(folder: Path, shapes: Shapes, model: PreTrainedModel, tokens: Tokens, 
         for name, shape in shapes.items()
     }
     order = tokens.length.argsort(stable=True)
-    for rows in tqdm(order.split(BATCH), desc="the teacher's features", leave=False):
+    for rows in progress_bar(order.split(BATCH), desc="the teacher's features", leave=False):
         inputs = tokens.take(rows).inputs()
         with teacher_precision(tokens.ids.device):
             _, found = states(model.base_model, inputs, layers)
