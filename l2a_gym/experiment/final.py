@@ -107,7 +107,7 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     """
     check_export(folder)
     env, scores = best_student(run, adapter, selector)
-    prepared, task = env.world.prepared, adapter.opened.task
+    prepared, task = env.world.prepared, adapter.opened.task(run.checkpoint)
 
     def finish(written: Path) -> None:
         scores.update(score_export(written, task, adapter.device))

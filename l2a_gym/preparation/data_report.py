@@ -54,7 +54,7 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
     """
     tokenizer = load_tokenizer(checkpoint)
     used = {task.target: [*splits(task).values()], **{name: [texts] for name, texts in task.sources.items()}}
-    read = {name: coverage(tokenizer, texts, task.max_length) for name, texts in used.items()}
+    read = {name: coverage(tokenizer, texts) for name, texts in used.items()}
     warnings = (*_contradictions(task), *_small_splits(task), *_unknown(read, checkpoint))
     return DataReport("\n".join(_table(task, read)), warnings)
 
@@ -76,7 +76,7 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["seen before, left out", *(f"{each.repeated:,}" for each in found.values())],
             ["  with another label", *(f"{len(each.contradicting):,}" for each in found.values())],
             ["unknown pieces", *(f"{read[name].unknown:.1%}" for name in found)],
-            [f"longer than {task.max_length} tokens", *(f"{read[name].cut:.1%}" for name in found)],
+            [f"longer than {task.max_length} tokens", *(f"{read[name].cut(task.max_length):.1%}" for name in found)],
             ["tokens of the longest", *(f"{read[name].longest:,}" for name in found)],
         ]
     )

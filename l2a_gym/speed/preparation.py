@@ -88,7 +88,7 @@ def _write_task(folder: Path, checkpoint: str, size: int) -> Path:
             )
     task = folder / "task.toml"
     task.write_text(
-        f'target = "target"\nshots = 64\nsource_limit = {size}\n'
+        f'target = "target"\nshots = 64\nsource_limit = {size}\nmax_length = 48\n'
         '[domains]\ntarget = "target.jsonl"\nsource = "source.jsonl"\n',
         encoding="utf-8",
     )

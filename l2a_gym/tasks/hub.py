@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,8 +50,7 @@ def make(task_id: str) -> Task:
     name, shots = _parts(task_id)
     hub_task = TASKS[name]
     domains = {domain: _texts(hub_set, hub_task.labels) for domain, hub_set in hub_task.domains.items()}
-    task = few_shot_task(task_id, domains, hub_task.target, hub_task.labels, shots=shots)
-    return replace(task, max_length=hub_task.max_length)
+    return few_shot_task(task_id, domains, hub_task.target, hub_task.labels, shots=shots)
 
 
 def outline(task_id: str) -> Outline:

@@ -9,6 +9,7 @@ import html
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
@@ -28,6 +29,7 @@ DOMAINS = {
 LABELS = ("negative", "positive")
 SHOTS = (16, 64, 256)
 NOISE = {"": 0.0, "-noise40": 0.4}
+MAX_LENGTH = 48
 CLEAR = 0.5
 """Ratings nearer to zero than this are no label."""
 
@@ -41,7 +43,8 @@ def make(task_id: str) -> Task:
     """The task of an id that :func:`ids` lists."""
     target, shots, *noise = task_id.removeprefix("hutto/").split("-")
     share = 0.4 if noise else 0.0
-    return few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=share, split=_shuffled)
+    task = few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=share, split=_shuffled)
+    return replace(task, max_length=MAX_LENGTH)
 
 
 def outline(task_id: str) -> Outline:

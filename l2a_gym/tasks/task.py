@@ -87,7 +87,7 @@ class Task:
         flipped: domain name -> (n,) bool, which given labels were flipped on purpose; empty where none were.
             Only the oracle control may look at it.
         budget: the length and size of an episode.
-        max_length: texts are cut at this many tokens.
+        max_length: texts are cut at this many tokens; 0: by the data, once the checkpoint is known.
         found: domain name -> its texts as they came, for people to look at; nothing is computed from it.
     """
 
@@ -101,7 +101,7 @@ class Task:
     sources: Mapping[str, Texts]
     flipped: Mapping[str, NDArray[np.bool_]]
     budget: Budget = Budget()
-    max_length: int = 48
+    max_length: int = 0
     found: Mapping[str, Found] = field(default_factory=dict)
 
     @property
