@@ -57,24 +57,13 @@ def teacher_figures(task: Task, prepared: Prepared, device: torch.device) -> dic
         head = read_head(prepared.folder / owner)
         cost[name] = encoder.num_parameters() + head.weight.numel() + head.bias.numel(), speed_of_vectors
     cost[MEAN] = sum(cost[name][0] for name in TUNED), 1 / sum(1 / cost[name][1] for name in TUNED)
-    labels = labels_of(task)
     return {
         name: Figures(
             dev_accuracy=score_teacher(prepared, name, "dev").accuracy,
             test_accuracy=score_teacher(prepared, name, "test").accuracy,
-            labels=labels["select" if name == "cross-fitted" else "dev"],
+            labels=task.labels_used if name == "cross-fitted" else len(task.train) + len(task.dev),
             parameters=parameters,
             texts_per_second=rate,
         )
         for name, (parameters, rate) in cost.items()
-    }
-
-
-def labels_of(task: Task) -> dict[str, int]:
-    """Split -> how many labels of the target are read by what may read this split and those before it."""
-    shots, dev = len(task.train), len(task.dev)
-    return {
-        "train": shots,
-        "dev": shots + dev,
-        "select": shots + dev + (task.select is not task.dev) * len(task.select),
     }

@@ -57,7 +57,7 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
     for split, texts in {**splits(task), "unlabelled": task.unlabelled}.items():
         part = part_name(task.target, split)
         used.setdefault(part if part in task.found else task.target, []).append(texts)
-    read = {name: coverage(tokenizer, texts, task.max_length) for name, texts in used.items()}
+    read = {name: coverage(tokenizer, texts) for name, texts in used.items()}
     warnings = (*_contradictions(task), *_small_splits(task), *_unknown(read, checkpoint))
     return DataReport("\n".join(_table(task, read)), warnings)
 
@@ -81,7 +81,7 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["  with another label", *(f"{len(each.contradicting):,}" for each in found.values())],
             *([grouped] if any(each.grouped for each in found.values()) else []),
             ["unknown pieces", *(f"{read[name].unknown:.1%}" for name in found)],
-            [f"longer than {task.max_length} tokens", *(f"{read[name].cut:.1%}" for name in found)],
+            [f"longer than {task.max_length} tokens", *(f"{read[name].cut(task.max_length):.1%}" for name in found)],
             ["tokens of the longest", *(f"{read[name].longest:,}" for name in found)],
         ]
     )

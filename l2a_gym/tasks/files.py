@@ -49,7 +49,7 @@ def make(path: str) -> Task:
         source_limit=spec.source_limit,
         seed=spec.seed,
     )
-    return replace(task, budget=budget, max_length=spec.max_length or (96 if pairs else 48))
+    return replace(task, budget=budget, max_length=spec.max_length)
 
 
 def outline(path: str) -> Outline:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,8 +57,7 @@ def make(task_id: str) -> Task:
         if domain == target and TEST in tables:
             given = Given(test=_texts(hub_set, [tables.pop(TEST)], hub_task.labels))
         domains[domain] = _texts(hub_set, tables.values(), hub_task.labels)
-    task = few_shot_task(task_id, domains, target, hub_task.labels, shots=shots, given=given)
-    return replace(task, max_length=hub_task.max_length)
+    return few_shot_task(task_id, domains, target, hub_task.labels, shots=shots, given=given)
 
 
 def outline(task_id: str) -> Outline:

@@ -9,6 +9,7 @@ import html
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 
@@ -30,6 +31,7 @@ SHOTS = (16, 64, 256)
 BUDGETS = (128,)
 """Labels in all of the ids that end in ``all``."""
 NOISE = {"": 0.0, "-noise40": 0.4}
+MAX_LENGTH = 48
 CLEAR = 0.5
 """Ratings nearer to zero than this are no label."""
 
@@ -45,8 +47,10 @@ def make(task_id: str) -> Task:
     target, size, *noise = task_id.removeprefix("hutto/").split("-")
     few_shot = partial(few_shot_task, task_id, _domains(), target, LABELS, noise=0.4 if noise else 0.0)
     if size.endswith("all"):
-        return few_shot(labels_total=int(size.removesuffix("all")), split=_stock_and_test)
-    return few_shot(shots=int(size), split=_shuffled)
+        task = few_shot(labels_total=int(size.removesuffix("all")), split=_stock_and_test)
+    else:
+        task = few_shot(shots=int(size), split=_shuffled)
+    return replace(task, max_length=MAX_LENGTH)
 
 
 def outline(task_id: str) -> Outline:

@@ -104,7 +104,7 @@ class Task:
         flipped: domain name -> (n,) bool, which given labels were flipped on purpose; empty where none were.
             Only the oracle control may look at it.
         budget: the length and size of an episode.
-        max_length: texts are cut at this many tokens.
+        max_length: texts are cut at this many tokens; 0: by the data, once the checkpoint is known.
         unlabelled: more texts of the target, which stand in none of its splits and in no source; their label is
             :data:`UNLABELLED`.
         found: domain name -> its texts as they came, for people to look at; nothing is computed from it. Parts of the
@@ -121,7 +121,7 @@ class Task:
     sources: Mapping[str, Texts]
     flipped: Mapping[str, NDArray[np.bool_]]
     budget: Budget = Budget()
-    max_length: int = 48
+    max_length: int = 0
     unlabelled: Texts = NO_TEXTS
     found: Mapping[str, Found] = field(default_factory=dict)
 

@@ -57,7 +57,7 @@ class TaskFile:
         noise: share of source labels, in [0, 1), to flip.
         seed: of the splits, the shots and the flips.
         source_limit: at most this many texts are drawn from each source.
-        max_length: texts are cut at this many tokens; 0: 48, or 96 for pairs.
+        max_length: texts are cut at this many tokens; 0: by the data.
         delimiter: the character between the cells of the CSV files.
         size_limit: megabytes that a data file may have, and its wanted cells in memory.
         columns: the keys of :class:`~l2a_gym.tasks.formats.layout.Columns`.

@@ -22,7 +22,7 @@ from l2a_gym.tasks.task import UNLABELLED, Task, Texts
 
 def task_of(target: Texts, source: Texts, shots: int = 4) -> Task:
     domains = {"films": target, "books": source}
-    return few_shot_task("made-up", domains, "films", ("bad", "good"), shots=shots)
+    return replace(few_shot_task("made-up", domains, "films", ("bad", "good"), shots=shots), max_length=48)
 
 
 def texts(name: str, n: int) -> Texts:

@@ -141,7 +141,7 @@ def test_inference_has_two_classes_and_leaves_out_what_annotators_did_not_agree_
     save("stanfordnlp__snli", [("q0", "i0", 2), ("q1", "i1", -1), ("q2", "i2", 0), ("q3", "i3", 1)])
     task = make_task("hub/scitail-16")
     assert (task.id, task.target, task.labels) == ("hub/scitail-16", "scitail", ("entails", "neutral"))
-    assert (task.domains, task.max_length) == (("scitail", "mnli", "snli"), 96)
+    assert (task.domains, task.max_length) == (("scitail", "mnli", "snli"), 0)
     assert rows_of(task, task.sources["mnli"]) == [
         ("p0", "h0", "entails"),
         ("p1", "h1", "neutral"),
@@ -170,7 +170,6 @@ def test_sentiment_reads_class_names_and_plain_numbers(sentiment: Save) -> None:
     assert rows_of(task, task.sources["sst2"]) == [("a mess", "negative"), ("a gem", "positive")]
     assert rows_of(task, task.sources["mr"]) == [("so dull", "negative"), ("so fine", "positive")]
     assert set(target_of(task)) <= {(text, name) for text, _, name in CR}
-    assert task.max_length == 48
 
 
 def test_splits_are_joined_and_others_are_not_read(sentiment: Save) -> None:
