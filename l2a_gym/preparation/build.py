@@ -90,7 +90,7 @@ def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Prepara
     manifest = {
         "task": task.id,
         "domains": task.domains,
-        "operators": config.pool.names,
+        "operators": config.pool.operators(len(task.unlabelled) > 0),
         "labels": task.labels,
         "config": asdict(config),
         "parameters": json.loads((folder / "student" / "parameters.json").read_text(encoding="utf-8")),

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import Task, Texts, unlabelled_texts
 
 
 def fingerprint(task: Task) -> str:
-    """Hash of a task: its id, names, length, texts, labels and flips; texts without labels count if there are any."""
+    """Hash of a task: its id, names, length, texts, labels and flips."""
     digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
     for texts in own_texts(task):
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():
         digest.update(flipped.tobytes())
-    digest.update(_without_labels(task))
     return digest.hexdigest()
 
 
@@ -29,18 +28,12 @@ def fingerprint_of_texts(task: Task) -> str:
     digest = hashlib.sha256(str(task.max_length).encode())
     for texts in own_texts(task):
         digest.update(json.dumps([texts.text, texts.pair]).encode())
-    digest.update(_without_labels(task))
     return digest.hexdigest()
 
 
-def _without_labels(task: Task) -> bytes:
-    texts = task.unlabelled
-    return json.dumps([texts.text, texts.pair]).encode() if len(texts) else b""
-
-
 def own_texts(task: Task) -> list[Texts]:
-    """The texts that every pool of a task shares: those of each source, then the target's by split."""
-    return [*task.sources.values(), *splits(task).values()]
+    """The texts that every pool of a task shares: those of each source, those without labels, then the splits."""
+    return [*task.sources.values(), *unlabelled_texts(task), *splits(task).values()]
 
 
 def splits(task: Task) -> dict[str, Texts]:
@@ -50,9 +43,10 @@ def splits(task: Task) -> dict[str, Texts]:
 
 
 def own_rows(task: Task) -> dict[str, NDArray[np.int64]]:
-    """The rows of all ``sources``, and of each split, among the task's own texts."""
+    """The rows of all ``sources``, of the ``unlabelled`` texts and of each split, among the task's own texts."""
     parts = {
         "sources": sum(map(len, task.sources.values())),
+        "unlabelled": len(task.unlabelled),
         **{name: len(part) for name, part in splits(task).items()},
     }
     ends = np.cumsum(list(parts.values()))

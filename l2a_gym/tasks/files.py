@@ -53,13 +53,14 @@ def make(path: str) -> Task:
 
 
 def outline(path: str) -> Outline:
-    """The domains and the budget of a task file; no text is read.
+    """What a task file says of its task; no text is read.
 
     Raises:
         UserError: something is wrong with the file.
     """
     spec, _, budget = read_task_file(path)
-    return Outline((spec.target, *(name for name in spec.domains if name != spec.target)), budget)
+    domains = (spec.target, *(name for name in spec.domains if name != spec.target))
+    return Outline(domains, budget, unlabelled=bool(spec.unlabelled))
 
 
 def _examples(

@@ -139,7 +139,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a task before its texts are read: its domains, the target first, and its budget."""
+    """What is known of a task before its texts are read.
+
+    Attributes:
+        domains: names, the target first.
+        budget: the length and size of an episode.
+        unlabelled: whether the target has texts without labels.
+    """
 
     domains: tuple[str, ...]
     budget: Budget
+    unlabelled: bool = False
+
+
+def unlabelled_texts(task: Task) -> list[Texts]:
+    """The target's texts without labels as a list of one, or of none where there are none."""
+    return [task.unlabelled] if len(task.unlabelled) else []
