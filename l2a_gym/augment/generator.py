@@ -29,7 +29,8 @@ def masked_lm_of(task: Task, checkpoint: str, config: MaskedTraining, seed: int,
     """The masked language model of a task, from the cache or trained now.
 
     It learns from the texts of the sources, of train and of dev and from those without labels, then from the target's
-    alone. A model that sees labels learns from the sources and train. A checkpoint's own head is only adapted to the target.
+    alone. A model that sees labels learns from the sources and train. A checkpoint's own head is only adapted to the
+    target.
 
     Raises:
         UserError: the checkpoint can't be had, or has no masked-LM head of a known kind.
