@@ -13,7 +13,7 @@ import torch
 from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.regression import fit, folds_of
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.regressions import credible, write_cross_fitted
+from l2a_gym.preparation.regressions import PENALTIES, credible, write_cross_fitted
 from l2a_gym.preparation.texts import own_labels, own_rows, own_texts
 from l2a_gym.tasks.task import Task, Texts
 
@@ -88,16 +88,17 @@ def test_a_text_is_judged_as_if_it_had_no_label(stage: Path, tmp_path: Path) -> 
     vectors = torch.from_numpy(np.load(stage / "base" / "vectors.npy")).float()
     answers, fold = written(stage, task, tmp_path)["frozen"], folds_of(label[target].numpy(), CONFIG.seed)
     learnt = target[fold != fold[25]]
-    candidates = [fit(head_input(vectors[learnt]), label[learnt], 2, c)(head_input(vectors[target[25:26]])) for c in (0.1, 1.0, 10.0)]
+    heads = [fit(head_input(vectors[learnt]), label[learnt], 2, c) for c in PENALTIES]
     found = torch.from_numpy(answers[target[25]])
-    ratios = [(found / each[0]) for each in candidates]
+    ratios = [found / head(head_input(vectors[target[25:26]]))[0] for head in heads]
     assert min(float((ratio[0] - ratio[1]).abs()) for ratio in ratios) < 1e-3  # but for the temperature
     assert (answers[rows["test"]].argmax(1) == task.test.label).mean() > 0.8
 
 
 def test_sources_are_learnt_from_where_they_help(stage: Path, tmp_path: Path) -> None:
     """Few labels of the target leave room for clean sources; sources of the contrary labels are left alone."""
-    clean, contrary = (task_of({**SIZES, "train": 6, "dev": 6, "select": 4, "source": 400}, wrong=w) for w in (0.0, 1.0))
+    sizes = {**SIZES, "train": 6, "dev": 6, "select": 4, "source": 400}
+    clean, contrary = (task_of(sizes, wrong=share) for share in (0.0, 1.0))
     accuracies = []
     for task in (clean, contrary):
         write_vectors(stage, task, noise=1.0)
