@@ -270,7 +270,7 @@ def test_the_same_seed_gives_the_same_table(
 def test_mistakes_are_named_before_anything_is_prepared(
     small: dict[str, Any], config: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("l2a_gym.experiment.diagnose.prepare", None)
+    monkeypatch.setattr("l2a_gym.preparation.open_task.prepare", None)
 
     def call(
         task: str = small["task"],
