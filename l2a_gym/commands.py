@@ -129,12 +129,11 @@ def prepare(
     if check:
         return _print_data_report(task, checkpoint)
     from l2a_gym.distill.device import resolve_device
-    from l2a_gym.preparation.build import prepare
     from l2a_gym.preparation.config import Preparation
-    from l2a_gym.tasks.registry import make_task
+    from l2a_gym.preparation.open_task import OpenTask
 
     config = Preparation(checkpoint=checkpoint, student=student, pool=PoolConfig.from_setting(pool))
-    print(prepare(make_task(task), config, resolve_device(device)).folder)
+    print(OpenTask(task).prepared(config, resolve_device(device)).folder)
 
 
 def benchmark(settings: Annotated[Benchmark, FLAT]) -> None:
@@ -261,9 +260,9 @@ def check_names(
 
 def _print_data_report(task: str, checkpoint: str) -> None:
     from l2a_gym.preparation.data_report import data_report
-    from l2a_gym.tasks.registry import make_task
+    from l2a_gym.preparation.open_task import OpenTask
 
-    print(data_report(make_task(task), checkpoint))
+    print(data_report(OpenTask(task).task(checkpoint), checkpoint))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (ROOT / "l2a_gym", ROOT / "agents" / "l2a_agents")
 FLOORS = (
-    ("errors", "wording", "config", "cache", "checked", "assets"),
+    ("errors", "wording", "progress", "config", "cache", "checked", "assets"),
     ("tasks",),
     ("distill",),
     ("augment",),
@@ -82,6 +82,19 @@ def test_no_import_leads_to_a_higher_floor() -> None:
 def test_the_environments_side_and_the_agents_do_not_know_each_other() -> None:
     between = [(one, other) for one, other in arrows() if is_agent(one) != is_agent(other)]
     assert [(one, other) for one, other in between if is_agent(one) or FLOOR[part(one)] <= FLOOR["envs"]] == []
+
+
+def test_bars_are_made_in_one_place() -> None:
+    """Others would write thousands of carriage returns into a log."""
+    assert [name for name, path in MODULES.items() if "tqdm" in libraries(path)] == ["l2a_gym.progress"]
+
+
+def libraries(path: Path) -> set[str]:
+    """What a file imports, anywhere in it, by the first part of its name."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in plain | parts}
 
 
 def test_no_imports_go_in_a_circle() -> None:

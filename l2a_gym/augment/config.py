@@ -19,6 +19,8 @@ from l2a_gym.errors import UserError, check_choice, unknown
 
 SOURCE = "source"
 """The operator of a source text, which is taken as it is."""
+UNLABELLED = "unlabelled"
+"""The operator of a text of the target that has no label; it is taken as it is, too."""
 LEXICAL = ("swap", "delete", "insert", "replace")
 OPERATORS = {**dict.fromkeys((*LEXICAL, "mix", "mlm-target"), "shots"), "mlm-source": "sources"}
 """The operators that make new texts, and whether they start from the target's shots or from the sources' texts."""
@@ -59,10 +61,9 @@ class PoolConfig:
         if self.preference and not Path(self.preference).is_file():
             raise UserError(f"there is no file {self.preference}: preference names a .npy file, or is empty")
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All operators that a candidate can come from."""
-        return (SOURCE, *self.copies)
+    def operators(self, unlabelled: bool) -> tuple[str, ...]:
+        """All operators that a candidate can come from, where the task has texts without labels or has none."""
+        return (SOURCE, *self.copies, *([UNLABELLED] if unlabelled else []))
 
     def preferred(self) -> NDArray[np.float64] | None:
         """The weights in the file ``preference``; None without one.

@@ -17,7 +17,7 @@ from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import cache_dir, damaged, locked, write_folder, write_text
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.distill.encode import Tokens, count_pieces, encode
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import Task, Texts, unlabelled_texts
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +28,14 @@ FORMAT = 2
 def masked_lm_of(task: Task, checkpoint: str, config: MaskedTraining, seed: int, device: torch.device) -> MaskedLM:
     """The masked language model of a task, from the cache or trained now.
 
-    It learns from the texts of the sources, of train and of dev, without labels, then from the target's alone. A model
-    that sees labels learns from the sources and train. A checkpoint's own head is only adapted to the target.
+    It learns from the texts of the sources, of train and of dev and from those without labels, then from the target's
+    alone. A model that sees labels learns from the sources and train. A checkpoint's own head is only adapted to the
+    target.
 
     Raises:
         UserError: the checkpoint can't be had, or has no masked-LM head of a known kind.
     """
-    unlabelled = () if config.conditional else (task.dev,)
-    target = [task.train, *unlabelled]
+    target = [task.train] if config.conditional else [task.train, task.dev, *unlabelled_texts(task)]
     folder = cache_dir() / "masked-lm" / _key([*task.sources.values(), *target], task, checkpoint, config, seed)
     with locked(folder):
         if damaged(folder, folder.name):

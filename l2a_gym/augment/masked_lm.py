@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm, trange
 from transformers import AutoModelForMaskedLM
 
 from l2a_gym.augment.chain import Sites, walk
@@ -24,6 +23,7 @@ from l2a_gym.distill.encode import Tokens, shuffled_batches, trim_vocabulary
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import keep_pieces
 from l2a_gym.errors import UserError
+from l2a_gym.progress import progress_bar
 
 
 class MaskedLM:
@@ -171,7 +171,7 @@ def train_masked_lm(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         batches = shuffled_batches(texts.length, config.batch)
-        bar = trange(updates, desc="training the masked LM", leave=False)
+        bar = progress_bar(range(updates), desc="training the masked LM", leave=False)
         for _, rows in zip(bar, batches, strict=False):
             masked, sites, truth = lm.hide(texts.take(rows), config.share)
             loss = F.cross_entropy(lm.logits(masked, sites, None if label is None else label[rows]), truth)
@@ -224,7 +224,7 @@ def generate(
         Rows (b,) of starts, and ids (b, keep, L) of what became of them, padded like the starts.
     """
     free = lm.free(starts) & ~torch.isin(starts.ids, lm.pieces(config.protected).to(starts.ids.device))
-    with tqdm(total=len(starts), desc="generating", unit="walk", leave=False) as bar:
+    with progress_bar(total=len(starts), desc="generating", unit="walk", leave=False) as bar:
         for number, rows in enumerate(starts.length.argsort(stable=True).split(batch)):
             file = parts and parts / f"{number:05d}.npy"
             kept = read_array(file) if file else None

@@ -13,14 +13,17 @@ def apply_policy(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Labels (n,) under a policy, and (n,) bool, which texts stay in the pool.
 
+    A text without a label has the teacher's likeliest under every policy.
+
     Args:
         policy: ``keep``: a new text has the label of the text it was made from; ``teacher``: the teacher's likeliest;
             ``agree``: its parent's, and where the teacher's likeliest is another, the text is dropped.
-        label: (n,) the parents' labels.
+        label: (n,) the parents' labels; -1 for none.
         logits: (n, C) a teacher's.
         made: (n,) which texts are new; the others keep their label and stay.
     """
     likeliest = logits.argmax(1)
+    label = np.where(label < 0, likeliest, label)
     if policy == "teacher":
         return np.where(made, likeliest, label), np.ones(len(label), dtype=np.bool_)
     agree = likeliest == label

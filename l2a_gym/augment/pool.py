@@ -24,9 +24,10 @@ class CandidatePool:
     """n candidates, column by column.
 
     Attributes:
-        texts: the texts with their given labels; made ones have the labels of the texts they were made from.
+        texts: the texts with their given labels, -1 where there is none; made ones have the labels of the texts they
+            were made from.
         domain: (n,) int64, index into the task's ``domains``.
-        operator: (n,) int64, index into ``PoolConfig.names``.
+        operator: (n,) int64, index into ``PoolConfig.operators``.
         parent: (n,) int64, the row of the text it was made from: in its source's texts, or in the target's shots.
         edit_share: (n,) float32 in [0, 1], 1 - similarity ratio of its operator's units to its parent's.
         flipped: (n,) bool, the given label is known to be wrong. For the oracle control only.
@@ -56,7 +57,7 @@ def make_pool(
     seed: int = 0,
     preference: NDArray[np.float64] | None = None,
 ) -> CandidatePool:
-    """All source texts of a task, then what each operator makes.
+    """All source texts of a task, then its texts without labels, then what each operator makes.
 
     Args:
         task: the task.
@@ -77,8 +78,10 @@ def make_pool(
         )
     weights = (None, None) if preference is None else np.split(preference, [len(sources)])
     weight = dict(zip(starts, weights, strict=True))
-    seen = {_key(sides) for part in starts.values() for sides in sides_of(part.texts)}
     parts = [sources]
+    if len(task.unlabelled):
+        parts.append(_as_they_are(task.unlabelled, 0, operator=1 + len(config.copies)))
+    seen = {_key(sides) for part in (*parts, starts["shots"]) for sides in sides_of(part.texts)}
     idle: list[str] = []
     streams = np.random.SeedSequence(seed).spawn(len(config.copies))
     for position, ((name, copies), stream) in enumerate(zip(config.copies.items(), streams, strict=True), start=1):
@@ -119,12 +122,14 @@ def _source(task: Task, position: int, name: str) -> CandidatePool:
     return _as_they_are(task.sources[name], position, task.flipped.get(name))
 
 
-def _as_they_are(texts: Texts, domain: int, flipped: NDArray[np.bool_] | None = None) -> CandidatePool:
+def _as_they_are(
+    texts: Texts, domain: int, flipped: NDArray[np.bool_] | None = None, operator: int = 0
+) -> CandidatePool:
     n = len(texts)
     return CandidatePool(
         texts=texts,
         domain=np.full(n, domain),
-        operator=np.zeros(n, dtype=np.int64),
+        operator=np.full(n, operator),
         parent=np.arange(n),
         edit_share=np.zeros(n, dtype=np.float32),
         flipped=np.zeros(n, dtype=np.bool_) if flipped is None else flipped,

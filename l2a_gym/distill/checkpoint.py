@@ -14,6 +14,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -59,17 +60,21 @@ def load_model(kind: Any, checkpoint: str, **settings: Any) -> tuple[PreTrainedM
     Raises:
         UserError: as of :func:`load_checkpoint`.
     """
-    config = load_checkpoint(AutoConfig, checkpoint, **settings)
-    config._attn_implementation = "eager"  # a checkpoint may name one that is not installed, or code on the hub
     return load_checkpoint(
         kind,
         checkpoint,
-        config=config,
+        config=_load_config(checkpoint, **settings),
         dtype=torch.float32,
         use_safetensors=True,
         ignore_mismatched_sizes=True,  # they stand in the report
         output_loading_info=True,
     )
+
+
+def _load_config(checkpoint: str, **settings: Any) -> PreTrainedConfig:
+    config: PreTrainedConfig = load_checkpoint(AutoConfig, checkpoint, **settings)
+    config._attn_implementation = "eager"  # a checkpoint may name one that is not installed, or code on the hub
+    return config
 
 
 def load_tokenizer(checkpoint: str) -> PreTrainedTokenizerFast:
@@ -132,16 +137,31 @@ def check_checkpoint(checkpoint: str, max_length: int) -> None:
             f"{_name(checkpoint)} has embeddings for ids below {rows}, and its tokenizer gives ids up to {last}: take "
             "model and tokenizer of the same checkpoint"
         )
-    positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    if not isinstance(positions, torch.nn.Embedding):  # other kinds have no limit
-        return
-    before = 0 if positions.padding_idx is None else positions.padding_idx + 1  # where RoBERTa begins to count
-    room = positions.num_embeddings - before
-    if room < max_length:
+    room = readable_tokens(checkpoint)
+    if room is not None and room < max_length:
         raise UserError(
             f"{_name(checkpoint)} reads at most {room} tokens, and the task's max_length is {max_length}: set it to "
             f"{room}, or choose another"
         )
+
+
+def readable_tokens(checkpoint: str) -> int | None:
+    """The number of tokens that a checkpoint's model has positions for; None where any number will do.
+
+    Raises:
+        UserError: its configuration can't be loaded.
+    """
+    config = _load_config(checkpoint)
+    try:
+        with torch.device("meta"):  # the shape without the weights
+            model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
+    except Exception as error:
+        raise _no_checkpoint(checkpoint, error) from error
+    positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    if not isinstance(positions, torch.nn.Embedding):
+        return None
+    before = 0 if positions.padding_idx is None else positions.padding_idx + 1  # where RoBERTa begins to count
+    return positions.num_embeddings - before
 
 
 def _name(checkpoint: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from l2a_gym.errors import UserError, check_device
@@ -58,3 +61,14 @@ def _fast_bfloat16(device: torch.device) -> bool:
 def attention(device: torch.device) -> str:
     """The fastest attention of ``transformers`` for short texts: PyTorch's fused one is slow backwards on CPUs."""
     return "sdpa" if device.type == "cuda" else "eager"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: products of small students are no faster on more, and sums come out alike everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.best import Best
@@ -23,6 +22,7 @@ from l2a_gym.distill.encode import shuffled_batches
 from l2a_gym.distill.heads import VectorClassifier, head_input, with_head
 from l2a_gym.distill.regression import Head, regression, temperature
 from l2a_gym.distill.teacher import predict
+from l2a_gym.progress import progress_bar
 
 HEAD_RATE = 10
 """Learning rate of a head on sentence vectors over the encoder's: on unit vectors its weights are large."""
@@ -128,7 +128,10 @@ def fine_tune(
     batches = shuffled_batches(train.tokens.length, config.batch)
     best: Best[PreTrainedModel] = Best(dev.label)
     since = 0
-    with torch.random.fork_rng(), tqdm(total=updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar:
+    with (
+        torch.random.fork_rng(),
+        progress_bar(total=updates, desc=f"fine-tuning the {name} teacher", leave=False) as bar,
+    ):
         torch.manual_seed(seed)
         for step in range(updates + 1):
             if step % between == 0 or step == updates:

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import trange
 from transformers import AlbertConfig, BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from l2a_gym.distill.device import autocast, student_precision
@@ -20,6 +19,7 @@ from l2a_gym.distill.pruned import count_pruned, prune, pruned_config
 from l2a_gym.distill.schedule import one_cycle
 from l2a_gym.distill.teacher import embedding_table, keep_pieces
 from l2a_gym.errors import check_least, unknown
+from l2a_gym.progress import progress_bar
 
 RATIO = 0.133
 """The student's share of the teacher's parameters in L2A (AAAI 2021)."""
@@ -210,7 +210,8 @@ def distil_generally(
         optimizer = torch.optim.AdamW(learnt, lr=config.learning_rate, fused=True)
         rate = one_cycle(optimizer, config.learning_rate, updates)
         batches = shuffled_batches(tokens.length, config.batch)
-        for _, rows in zip(trange(updates, desc="general distillation", leave=False), batches, strict=False):
+        bar = progress_bar(range(updates), desc="general distillation", leave=False)
+        for _, rows in zip(bar, batches, strict=False):
             batch = tokens.take(rows)
             forward = Forward(parameters_of(student), kind_of(student), student.config)
             with autocast(device, precision):

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.device import attention, teacher_precision
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.heads import side_vectors
+from l2a_gym.progress import progress_bar
 
 
 def keep_pieces(model: PreTrainedModel, kept: NDArray[np.int64]) -> None:
@@ -55,6 +55,6 @@ def _ask(
     model.set_attn_implementation(attention(tokens.ids.device))
     batches = tokens.length.argsort(stable=True).split(batch)
     with teacher_precision(tokens.ids.device):
-        for rows in tqdm(batches, desc="asking the teacher", delay=2, leave=False):
+        for rows in progress_bar(batches, desc="asking the teacher", delay=2, leave=False):
             answers[rows.to(answers.device)] = answer(tokens.take(rows).inputs()).to(answers)
     return answers

@@ -90,7 +90,7 @@ class Setup:
         self.distillation = configured(Distillation(learning_rate=rate), arguments.distillation or {}, "distillation")
         self._task = opened(arguments.task)
         plan = self._task.outline
-        self.domains, self.operators = plan.domains, self._preparation.pool.names
+        self.domains, self.operators = plan.domains, self._preparation.pool.operators(plan.unlabelled)
         self.steps = arguments.steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
         self.columns = candidate_columns(self._features, self.domains, self.operators)

@@ -10,21 +10,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.final import best_student, final_student
 from l2a_gym.experiment.rounds import train_rounds
 from l2a_gym.experiment.seeds import ABLATION, episode_seeds
 from l2a_gym.experiment.settings import SHAPING, Ablation, Run
 from l2a_gym.experiment.stage import stage
 from l2a_gym.experiment.suite import UNIFORM
+from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.train import check_folders, open_folder, opened, sources_of
 from l2a_gym.experiment.variants import Variant
+from l2a_gym.progress import progress_bar
 
 FILES = ("rows.jsonl", "ablation.md", "ablation.csv")
 """What an ablation leaves in its folder besides its config.json and its runs."""
@@ -102,7 +101,8 @@ def train_students(plan: Ablation, adapter: DistillAdapter) -> list[VariantStude
     seeds = episode_seeds(ABLATION, plan.students, plan.seed)
     found = {(student.variant, student.seed): student for student in read_students(file)}
     wanted = [(variant.name, seed) for variant in variants for seed in seeds]
-    with tqdm(total=len(wanted), initial=sum(key in found for key in wanted), unit="student", desc="ablating") as bar:
+    before = sum(key in found for key in wanted)
+    with progress_bar(total=len(wanted), initial=before, unit="student", desc="ablating") as bar:
         for variant in variants:
             missing = [seed for seed in seeds if (variant.name, seed) not in found]
             for student in students_of(variant, plan.run_of(variant), adapter, missing):

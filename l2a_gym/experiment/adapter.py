@@ -15,6 +15,7 @@ import torch
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
+from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.episode import Scores
@@ -24,6 +25,7 @@ from l2a_gym.experiment.suite import TOY
 from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import Prepared
+from l2a_gym.tasks.task import Task
 
 Env = gym.Env[Any, Any]
 
@@ -102,6 +104,7 @@ class DistillAdapter(TaskAdapter):
         if isinstance(task, str) and "/" not in (made := task.rpartition("@"))[2] and made[1]:
             task, _, pool = made  # a folder's name may have an @ in it, before a slash
         self.opened = opened(task)
+        self.checkpoint = settings.get("checkpoint", EMBEDDED)
         settings = {"pool": pool, **settings, "task": self.opened}
 
         def make_env(**options: Any) -> MakeEnv:
@@ -114,6 +117,11 @@ class DistillAdapter(TaskAdapter):
     def with_settings(self, settings: Mapping[str, Any]) -> DistillAdapter:
         """The same texts under other arguments."""
         return DistillAdapter(self.opened, settings)
+
+    @property
+    def task(self) -> Task:
+        """The texts."""
+        return self.opened.task(self.checkpoint)
 
     @cached_property
     def prepared(self) -> Prepared:

@@ -13,7 +13,6 @@ from typing import Any
 
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import Fixed
-from tqdm import tqdm
 
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
@@ -30,6 +29,7 @@ from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import METHOD, Benchmark
 from l2a_gym.experiment.suite import BASELINES
 from l2a_gym.experiment.training import LOOKS
+from l2a_gym.progress import progress_bar
 from l2a_gym.wording import printable
 
 EPISODE = 41
@@ -125,7 +125,7 @@ def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], f
     cost = {job.key: units(job) for job in jobs}
     before = sum(cost.values()) - sum(cost[job.key] for job in left)
     rows, failed = [], 0
-    with tqdm(total=sum(cost.values()), initial=before, unit="unit", desc="benchmark") as bar:
+    with progress_bar(total=sum(cost.values()), initial=before, unit="unit", desc="benchmark") as bar:
         for result in results:
             if isinstance(result, Row):
                 append(folder / ROWS, result.as_json())

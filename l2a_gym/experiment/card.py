@@ -37,8 +37,8 @@ def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
 
 # {plain(task_slug(run.task))}: a distilled student
 
-A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-Gym from {plain(teacher)}, fine-tuned as the \
-{scores["teacher"]} teacher.
+A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-Gym from the \
+{scores["teacher"]} teacher, which was made of {plain(teacher)}.
 
 | | |
 |---|---|

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from l2a_agents.selector import Selector
-from tqdm import tqdm
 
 from l2a_gym.experiment.adapter import TaskAdapter
 from l2a_gym.experiment.job import Job, row_of
@@ -15,6 +14,7 @@ from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
 from l2a_gym.experiment.training import Snapshots
+from l2a_gym.progress import progress_bar
 
 
 def compare(
@@ -35,7 +35,7 @@ def compare(
     """
     names = [NONE, UNIFORM, *([ORACLE] if adapter.has_noise() else [])]
     rows = []
-    for name in tqdm([*(each for each in names if each != run.algo), run.algo], desc="comparing", leave=False):
+    for name in progress_bar([*(each for each in names if each != run.algo), run.algo], desc="comparing", leave=False):
         start = time.perf_counter()
         job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
         if name == run.algo:

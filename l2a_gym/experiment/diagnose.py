@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.augment.config import LEXICAL
@@ -32,10 +31,10 @@ from l2a_gym.distill.device import resolve_device
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.errors import UserError, check_least, check_seed
-from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.open_task import OpenTask
 from l2a_gym.preparation.store import Prepared
-from l2a_gym.tasks.registry import make_task
+from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task, Texts
 
 SHOTS, SOURCES, SELECT, EDA = "from shots", "from sources", "select, untouched", "EDA of shots"
@@ -142,9 +141,9 @@ def diagnose(task_id: str, config: Preparation, device: str, texts: int, sweeps:
     Raises:
         UserError: a number that is not valid, a pool without edited copies, or a task or checkpoint that can't be had.
     """
-    task, where = make_task(task_id), resolve_device(device)
+    opened, where = OpenTask(task_id), resolve_device(device)
     _check(config, texts, sweeps, seed)
-    prepared = prepare(task, config, where)
+    task, prepared = opened.task(config.checkpoint), opened.prepared(config, where)
     lm = masked_lm_of(task, config.checkpoint, config.pool.masked_lm, config.seed, where)
     rng = np.random.default_rng(seed)
     order = rng.permutation(np.flatnonzero(np.array(prepared.pool()["operator"]) == 0))
@@ -157,7 +156,7 @@ def diagnose(task_id: str, config: Preparation, device: str, texts: int, sweeps:
         *walks(SOURCES, _candidates(prepared, begin)),
         *references(task, prepared, texts, rng),
     ]
-    return [measure(judges, sample, seed) for sample in tqdm(samples, desc="measuring", leave=False)]
+    return [measure(judges, sample, seed) for sample in progress_bar(samples, desc="measuring", leave=False)]
 
 
 def _check(config: Preparation, texts: int, sweeps: int, seed: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
-from l2a_gym.experiment.training import one_thread
+from l2a_gym.distill.device import one_thread
 from l2a_gym.tasks.task import Texts
 
 TIMED = 256

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from l2a_agents.rollout import rollout
 from l2a_agents.selector import Selector
-from tqdm import tqdm
 from transformers import pipeline
 
 from l2a_gym.cache import hashes, write_text
@@ -20,13 +19,14 @@ from l2a_gym.distill.student import scaled_rate
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, distill, score_student
-from l2a_gym.experiment.teachers import chosen_teacher, labels_of
 from l2a_gym.experiment.card import model_card
 from l2a_gym.experiment.figures import texts_per_second
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage, undamaged
 from l2a_gym.experiment.suite import UNIFORM
+from l2a_gym.experiment.teachers import chosen_teacher
+from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task, Texts
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
@@ -67,14 +67,14 @@ def final_student(
     long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
     steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
-    *_, last = tqdm(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    *_, last = progress_bar(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     return env, {
         "teacher": teacher,
         "parameters": env.student.num_parameters(),
-        "labels": labels_of(adapter.opened.task)["select"],
+        "labels": adapter.task.labels_used,
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": info["updates"],
@@ -110,7 +110,7 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     """
     check_export(folder)
     env, scores = best_student(run, adapter, selector)
-    prepared, task = env.world.prepared, adapter.opened.task
+    prepared, task = env.world.prepared, adapter.task
 
     def finish(written: Path) -> None:
         scores.update(score_export(written, task, adapter.device))

@@ -16,12 +16,13 @@ import torch
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import Selector
 
+from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import TaskAdapter, adapter_of
 from l2a_gym.experiment.rows import Checkpoint, Failure, Key, Row
 from l2a_gym.experiment.seeds import student_seeds, training_seed
 from l2a_gym.experiment.students import final_students, mean_return, mean_shares
-from l2a_gym.experiment.training import Snapshots, one_thread, train
+from l2a_gym.experiment.training import Snapshots, train
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Fixed, Selector
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from l2a_gym.cache import damaged, tidy, write_folder, write_text, writing
 from l2a_gym.experiment.adapter import TaskAdapter
@@ -18,6 +17,7 @@ from l2a_gym.experiment.run import PROGRESS, selector_key
 from l2a_gym.experiment.seeds import training_seed
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.training import Snapshots, train
+from l2a_gym.progress import progress_bar
 from l2a_gym.wording import printable
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,13 @@ class Progress:
 
     def __enter__(self) -> Progress:
         name = printable(self.run.algo)
-        self.bar = tqdm(total=self.run.budget, initial=self.before, unit="unit", desc=f"training {name}")
+        self.bar = progress_bar(
+            total=self.run.budget,
+            initial=self.before,
+            unit="unit",
+            desc=f"training {name}",
+            disable=isinstance(self.selector, Fixed),
+        )
         rewind(self.record, self.before)
         self.snapshots.rewind(self.before)
         self.writer = SummaryWriter(str(self.run.folder / "tensorboard"), purge_step=self.before and self.before + 1)
@@ -85,7 +91,7 @@ class Progress:
         """Take what the selector reports after ``spent`` units of this call."""
         self.spent = self.before + spent
         self.snapshots(self.spent, values)
-        self.bar.update(self.spent - self.bar.n)
+        self.bar.update(min(self.spent, self.run.budget) - self.bar.n)  # a last episode may cost more than is left
         self.bar.set_postfix({name: f"{values[name]:.3f}" for name in ("gain", "dev_accuracy") if name in values})
         for name, value in values.items():
             self.writer.add_scalar(scalar_name(name), value, self.spent)

@@ -9,13 +9,13 @@ import gymnasium as gym
 import numpy as np
 from l2a_agents.selector import Action, Observation
 
+from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import Env, TaskAdapter, adapter_of
 from l2a_gym.experiment.job import Job
 from l2a_gym.experiment.rows import Row, Student, unpack
 from l2a_gym.experiment.students import Played, final_student, mean_return, mean_shares
 from l2a_gym.experiment.suite import TOY
-from l2a_gym.experiment.training import one_thread
 from l2a_gym.tasks.registry import outline
 from l2a_gym.wording import printable
 

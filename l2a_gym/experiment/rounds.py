@@ -102,13 +102,15 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
         deque(rollout(env, act, seed), maxlen=0)
     pool, config = env.world.prepared.pool(), PoolConfig.from_setting(run.pool)
     operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
-    sources = operator == 0
+    names = config.operators(unlabelled=False)
+    sources, labelled = operator == 0, operator < len(names)
+    made = labelled & (domain == 0)
     shots = env.world.prepared.rows["train"]
     preference = [
         mean_weight(np.arange(sources.sum()), weight[sources], shown[sources], int(sources.sum())),
-        mean_weight(parent[domain == 0], weight[domain == 0], shown[domain == 0], shots.stop - shots.start),
+        mean_weight(parent[made], weight[made], shown[made], shots.stop - shots.start),
     ]
-    liked = mean_weight(operator, weight, shown, len(config.names))[1:]
+    liked = mean_weight(operator[labelled], weight[labelled], shown[labelled], len(names))[1:]
     counts = np.array(list(config.copies.values()))
     copies = counts * liked / max(float(counts @ liked / max(counts.sum(), 1e-12)), 1e-12)
     write_array(folder / "preference.npy", np.concatenate(preference))

@@ -10,9 +10,9 @@ from l2a_agents.rollout import Actor, rollout
 from l2a_agents.selector import Selector
 from numpy.typing import NDArray
 
+from l2a_gym.distill.device import one_thread
 from l2a_gym.experiment.adapter import Env, TaskAdapter
 from l2a_gym.experiment.rows import Student, pack, rounded
-from l2a_gym.experiment.training import one_thread
 
 TABLES = {"domains": "selected", "operators": "chosen"}
 """Tables of the observation -> their column that holds the share of all weight so far."""

@@ -14,7 +14,7 @@ from l2a_gym.experiment.references import references
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
-from l2a_gym.experiment.teachers import chosen_teacher, labels_of, teacher_figures
+from l2a_gym.experiment.teachers import chosen_teacher, teacher_figures
 from l2a_gym.wording import printable
 
 SPLITS = ("dev", "test")
@@ -44,10 +44,10 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
 
 def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
     """What all runs on a task have in common."""
-    task, prepared = adapter.opened.task, adapter.prepared
+    task, prepared = adapter.task, adapter.prepared
     return {
         "texts": {split: len(getattr(task, split)) for split in SPLITS},
-        "labels": labels_of(task)["dev"],
+        "labels": len(task.train) + len(task.dev),
         "parameters": prepared.manifest()["parameters"],
         "teachers": {name: asdict(each) for name, each in teacher_figures(task, prepared, adapter.device).items()},
         "references": {name: asdict(each) for name, each in references(task, prepared).items()},

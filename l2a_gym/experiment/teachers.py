@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import cast
 
 import torch
 from transformers import PreTrainedModel
@@ -17,7 +17,7 @@ from l2a_gym.envs.reward import score
 from l2a_gym.experiment.figures import Figures, texts_per_second
 from l2a_gym.preparation.regressions import read_head
 from l2a_gym.preparation.store import FROZEN, MEAN, TEACHERS, TUNED, Prepared, read_teacher
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import Task
 
 
 def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
@@ -47,30 +47,23 @@ def teacher_figures(task: Task, prepared: Prepared, device: torch.device) -> dic
             lambda texts: ask(model, encode(tokenizer, texts, task.max_length).to(device)), task.test
         )
 
-    untuned = load_teacher(checkpoint, len(task.labels), 0).base_model
     cost = {}
     for name in TUNED:
         model = read_teacher(prepared.folder / name)
         cost[name] = model.num_parameters(), speed(model, predict)
-    encoder = untuned.num_parameters(), speed(load_teacher(checkpoint, 2, 0), sentence_vectors)
+    untuned = load_teacher(checkpoint, 2, 0)
+    speed_of_vectors, encoder = speed(untuned, sentence_vectors), cast(PreTrainedModel, untuned.base_model)
     for name, owner in FROZEN.items():
         head = read_head(prepared.folder / owner)
-        cost[name] = encoder[0] + head.weight.numel() + head.bias.numel(), encoder[1]
+        cost[name] = encoder.num_parameters() + head.weight.numel() + head.bias.numel(), speed_of_vectors
     cost[MEAN] = sum(cost[name][0] for name in TUNED), 1 / sum(1 / cost[name][1] for name in TUNED)
-    labels = labels_of(task)
     return {
         name: Figures(
             dev_accuracy=score_teacher(prepared, name, "dev").accuracy,
             test_accuracy=score_teacher(prepared, name, "test").accuracy,
-            labels=labels["select" if name == "cross-fitted" else "dev"],
+            labels=task.labels_used if name == "cross-fitted" else len(task.train) + len(task.dev),
             parameters=parameters,
             texts_per_second=rate,
         )
         for name, (parameters, rate) in cost.items()
     }
-
-
-def labels_of(task: Task) -> dict[str, int]:
-    """Split -> how many labels of the target are read by what may read this split and those before it."""
-    shots, dev = len(task.train), len(task.dev)
-    return {"train": shots, "dev": shots + dev, "select": shots + dev + (task.select is not task.dev) * len(task.select)}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from l2a_agents.selector import Selector
 
 from l2a_gym.cache import damaged, own_folder, write_folder
+from l2a_gym.distill.device import one_thread
 from l2a_gym.experiment.adapter import TaskAdapter
 from l2a_gym.experiment.meter import Meter
 
@@ -22,17 +21,6 @@ LOOKS = (0.25, 0.5)
 
 Spent = Callable[[int, Mapping[str, float]], None]
 """Called as ``spent(units, figures)``, the units as the meter counted them."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: products of small students are no faster on more, and sums come out alike everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @one_thread()

@@ -25,6 +25,7 @@ from l2a_gym.checked import read_json, write_json
 from l2a_gym.distill.checkpoint import check_checkpoint
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import data_report
+from l2a_gym.preparation.length import with_length
 from l2a_gym.preparation.stages import Stage, stages
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.task import Task
@@ -38,6 +39,7 @@ def prepare(task: Task, config: Preparation, device: torch.device) -> Prepared:
     Raises:
         UserError: an asset, the checkpoint or the cache folder can't be had, or the checkpoint does not fit the task.
     """
+    task = with_length(task, config.checkpoint)
     parts = stages(task, config, device)
     keys = json.dumps(_keys(parts))
     folder = cache_dir() / "prepared" / f"{_slug(task.id)}-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
@@ -88,7 +90,7 @@ def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Prepara
     manifest = {
         "task": task.id,
         "domains": task.domains,
-        "operators": config.pool.names,
+        "operators": config.pool.operators(len(task.unlabelled) > 0),
         "labels": task.labels,
         "config": asdict(config),
         "parameters": json.loads((folder / "student" / "parameters.json").read_text(encoding="utf-8")),

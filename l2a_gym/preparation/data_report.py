@@ -12,7 +12,7 @@ import numpy as np
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.coverage import Coverage, coverage
 from l2a_gym.preparation.texts import splits
-from l2a_gym.tasks.task import Task
+from l2a_gym.tasks.task import UNLABELLED, Task, Texts, part_name
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,11 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
         UserError: the checkpoint can't be had.
     """
     tokenizer = load_tokenizer(checkpoint)
-    used = {task.target: [*splits(task).values()], **{name: [texts] for name, texts in task.sources.items()}}
-    read = {name: coverage(tokenizer, texts, task.max_length) for name, texts in used.items()}
+    used: dict[str, list[Texts]] = {task.target: [], **{name: [texts] for name, texts in task.sources.items()}}
+    for split, texts in {**splits(task), "unlabelled": task.unlabelled}.items():
+        part = part_name(task.target, split)
+        used.setdefault(part if part in task.found else task.target, []).append(texts)
+    read = {name: coverage(tokenizer, texts) for name, texts in used.items()}
     warnings = (*_contradictions(task), *_small_splits(task), *_unknown(read, checkpoint))
     return DataReport("\n".join(_table(task, read)), warnings)
 
@@ -66,7 +69,8 @@ def standard_error(texts: int) -> float:
 
 def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
     found = task.found
-    count = [np.bincount(each.label, minlength=len(task.labels)) for each in found.values()]
+    count = [np.bincount(each.label[each.label != UNLABELLED], minlength=len(task.labels)) for each in found.values()]
+    grouped = ["group held out, left out", *(f"{each.grouped:,}" for each in found.values())]
     yield f"data of {task.id}"
     yield from _aligned(
         [
@@ -75,8 +79,9 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["  in all", *(f"{len(each.label):,}" for each in found.values())],
             ["seen before, left out", *(f"{each.repeated:,}" for each in found.values())],
             ["  with another label", *(f"{len(each.contradicting):,}" for each in found.values())],
+            *([grouped] if any(each.grouped for each in found.values()) else []),
             ["unknown pieces", *(f"{read[name].unknown:.1%}" for name in found)],
-            [f"longer than {task.max_length} tokens", *(f"{read[name].cut:.1%}" for name in found)],
+            [f"longer than {task.max_length} tokens", *(f"{read[name].cut(task.max_length):.1%}" for name in found)],
             ["tokens of the longest", *(f"{read[name].longest:,}" for name in found)],
         ]
     )

@@ -10,6 +10,7 @@ import torch
 
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.length import with_length
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task, outline
 from l2a_gym.tasks.task import Outline, Task
@@ -34,6 +35,7 @@ class OpenTask:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._tasks: dict[str, Task] = {}
         self._prepared: dict[str, Prepared] = {}
 
     @cached_property
@@ -46,13 +48,18 @@ class OpenTask:
         return outline(self.name)
 
     @cached_property
-    def task(self) -> Task:
-        """The texts.
+    def _given(self) -> Task:
+        return make_task(self.name)
+
+    def task(self, checkpoint: str) -> Task:
+        """The texts, and how many tokens of them the checkpoint is given.
 
         Raises:
-            UserError: something wrong with the files or the texts.
+            UserError: something wrong with the files or the texts, or no checkpoint.
         """
-        return make_task(self.name)
+        if checkpoint not in self._tasks:
+            self._tasks[checkpoint] = with_length(self._given, checkpoint)
+        return self._tasks[checkpoint]
 
     def prepared(self, config: Preparation, device: torch.device) -> Prepared:
         """What is made of the texts; built where it is missing or damaged.
@@ -62,7 +69,7 @@ class OpenTask:
         """
         key = json.dumps([asdict(config), str(device)])
         if key not in self._prepared:
-            self._prepared[key] = prepare(self.task, config, device)
+            self._prepared[key] = prepare(self.task(config.checkpoint), config, device)
         return self._prepared[key]
 
     def __fspath__(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import Task, Texts, unlabelled_texts
 
 
 def fingerprint(task: Task) -> str:
@@ -32,8 +32,8 @@ def fingerprint_of_texts(task: Task) -> str:
 
 
 def own_texts(task: Task) -> list[Texts]:
-    """The texts that every pool of a task shares: those of each source, then the target's by split."""
-    return [*task.sources.values(), *splits(task).values()]
+    """The texts that every pool of a task shares: those of each source, those without labels, then the splits."""
+    return [*task.sources.values(), *unlabelled_texts(task), *splits(task).values()]
 
 
 def splits(task: Task) -> dict[str, Texts]:
@@ -43,9 +43,10 @@ def splits(task: Task) -> dict[str, Texts]:
 
 
 def own_rows(task: Task) -> dict[str, NDArray[np.int64]]:
-    """The rows of all ``sources``, and of each split, among the task's own texts."""
+    """The rows of all ``sources``, of the ``unlabelled`` texts and of each split, among the task's own texts."""
     parts = {
         "sources": sum(map(len, task.sources.values())),
+        "unlabelled": len(task.unlabelled),
         **{name: len(part) for name, part in splits(task).items()},
     }
     ends = np.cumsum(list(parts.values()))

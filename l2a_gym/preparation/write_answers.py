@@ -20,7 +20,7 @@ from l2a_gym.tasks.task import Task
 
 def write_answers(task: Task, config: Preparation, device: torch.device, folder: Path) -> None:
     """What teachers predict: for the task's own texts it is known, only made ones are asked for."""
-    stage, given = folder.parent, len(own_rows(task)["sources"])
+    stage, given = folder.parent, own_rows(task)["train"][0]
     candidates = read_candidates(stage / "pool")
     made = candidates.take(np.arange(given, len(candidates)))
     own = read_vectors(stage)

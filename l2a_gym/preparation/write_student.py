@@ -29,7 +29,7 @@ from l2a_gym.tasks.task import Task
 def write_signals(config: Preparation, folder: Path) -> None:
     """Where each candidate stands between its domain and the target, and the labels that hold.
 
-    Of the target, the texts of train and dev are looked at, without their labels.
+    Of the target, the texts of train and dev are looked at, without their labels, and those that have none.
     """
     prepared = Prepared(folder.parent)
     pool = prepared.pool()
@@ -37,8 +37,10 @@ def write_signals(config: Preparation, folder: Path) -> None:
         np.array(pool[name]) for name in ("domain", "operator", "edit_share", "flipped")
     )
     vectors = prepared.array("answers/vectors")
-    target = np.concatenate([vectors[prepared.rows[name]] for name in ("train", "dev")]).astype(np.float32)
-    save_arrays(folder, **nearness(vectors[prepared.rows["pool"]], target, domain, operator))
+    candidates = vectors[prepared.rows["pool"]]
+    known = [vectors[prepared.rows[name]] for name in ("train", "dev")]
+    target = np.concatenate([*known, candidates[np.array(pool["label"]) < 0]]).astype(np.float32)
+    save_arrays(folder, **nearness(candidates, target, domain, operator))
     given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
     flipped &= label == given

@@ -15,6 +15,7 @@ from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.open_task import OpenTask
 from l2a_gym.speed.clock import Figures
 from l2a_gym.speed.episodes import episodes
 from l2a_gym.speed.generation import generation
@@ -24,7 +25,6 @@ from l2a_gym.speed.settings import Bench, Part
 from l2a_gym.speed.step import steps
 from l2a_gym.speed.teachers import teachers
 from l2a_gym.speed.updates import peak, stacked
-from l2a_gym.tasks.registry import make_task
 
 STUDENTS = {"cpu": (1, 4, 16, 64), "cuda": (1, 16, 64, 256, 1024)}
 """How many students at a time are timed, by the kind of the device."""
@@ -66,11 +66,13 @@ def _prepare(plan: Bench) -> Figures:
 
 
 def _generate(plan: Bench) -> Figures:
-    return generation(make_task(plan.task), plan.checkpoint, MaskedTraining(), device_of(plan), plan.repeats)
+    task = OpenTask(plan.task).task(plan.checkpoint)
+    return generation(task, plan.checkpoint, MaskedTraining(), device_of(plan), plan.repeats)
 
 
 def _teachers(plan: Bench) -> Figures:
-    return teachers(make_task(plan.task), Preparation(checkpoint=plan.checkpoint), device_of(plan))
+    task = OpenTask(plan.task).task(plan.checkpoint)
+    return teachers(task, Preparation(checkpoint=plan.checkpoint), device_of(plan))
 
 
 PARTS: dict[Part, Callable[[Bench], Figures]] = {

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import trange
 
 from l2a_gym.errors import check_least
+from l2a_gym.progress import progress_bar
 
 Figures = dict[str, Any]
 """What a measurement found, by name; ready for JSON."""
@@ -39,7 +39,7 @@ def interleave(
     check_least("repeats", repeats)
     warm_up = 3 if device.type == "cuda" else 1
     seconds = np.zeros((warm_up + repeats, len(calls)))
-    for turn in trange(warm_up + repeats, desc=name, leave=False):
+    for turn in progress_bar(range(warm_up + repeats), desc=name, leave=False):
         for i in list(range(len(calls)))[:: -1 if turn % 2 else 1]:
             seconds[turn, i] = time_of(calls[i], device)
     return seconds[warm_up:]

@@ -17,13 +17,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import AutoConfig, AutoModel
 
 from l2a_gym.distill.checkpoint import load_checkpoint, load_teacher, load_tokenizer
 from l2a_gym.distill.encode import encode, whole_words
 from l2a_gym.distill.teacher import predict
 from l2a_gym.envs.distill_aug import DistillAugEnv
+from l2a_gym.progress import progress_bar
 from l2a_gym.speed.clock import Figures, time_of
 from l2a_gym.tasks.task import Texts
 
@@ -51,7 +51,7 @@ def preparation(checkpoint: str, student: str, sizes: Sequence[int], device: tor
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         teacher = _shallow(checkpoint, Path(folder) / "teacher")
-        for size in tqdm(sizes, desc="preparing", leave=False):
+        for size in progress_bar(sizes, desc="preparing", leave=False):
             task = _write_task(Path(folder) / str(size), checkpoint, size)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
                 figures[str(size)] = alone.submit(_measure, task, teacher, student, str(device)).result()
@@ -88,7 +88,7 @@ def _write_task(folder: Path, checkpoint: str, size: int) -> Path:
             )
     task = folder / "task.toml"
     task.write_text(
-        f'target = "target"\nshots = 64\nsource_limit = {size}\n'
+        f'target = "target"\nshots = 64\nsource_limit = {size}\nmax_length = 48\n'
         '[domains]\ntarget = "target.jsonl"\nsource = "source.jsonl"\n',
         encoding="utf-8",
     )

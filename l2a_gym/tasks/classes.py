@@ -21,24 +21,24 @@ LISTED = 12
 """At most this many labels are listed, the rarest first."""
 
 
-def check_found(where: str, target: str, labels: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+def check_found(where: str, target: Sequence[str], labels: Mapping[str, Sequence[tuple[str, str]]]) -> None:
     """Refuse labels that are hardly classes, in a task file that does not say which classes there are.
 
     Args:
         where: the task file.
-        target: the target domain's name.
-        labels: domain name -> the place and the label of each of its rows.
+        target: the target domain's name, and those of its parts that have files of their own.
+        labels: domain or part -> the place and the label of each of its rows.
 
     Raises:
         UserError: names the rarest such label, where it stands first, the nearest other one, all labels with their
             counts, and the way out.
     """
     every = Counter(label for rows in labels.values() for _, label in rows)
-    here = Counter(label for _, label in labels[target])
+    here = Counter(label for name in target for _, label in labels[name])
     rarest = sorted(every, key=lambda label: (here[label], every[label], label))
     for label in rarest:
         others = [name for name in every if name != label]
-        if doubt := _doubt(label, others, here, target):
+        if doubt := _doubt(label, others, here, target[0]):
             place = next(place for rows in labels.values() for place, name in rows if name == label)
             near = difflib.get_close_matches(label, others, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
@@ -46,7 +46,7 @@ def check_found(where: str, target: str, labels: Mapping[str, Sequence[tuple[str
             more = f" and {len(rarest) - LISTED} others" if len(rarest) > LISTED else ""
             raise UserError(
                 f"{where}: the label {label!r} at {place} is hardly a class, because {doubt}: {hint}texts by label "
-                f"(and in {target}) are {counts}{more}: mend the data, or name the classes with labels = [...]"
+                f"(and in {target[0]}) are {counts}{more}: mend the data, or name the classes with labels = [...]"
             )
 
 

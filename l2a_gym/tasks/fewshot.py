@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.normal import normal_form
-from l2a_gym.tasks.splits import Split, stratified, stratified_split
-from l2a_gym.tasks.task import Found, Task, Texts
+from l2a_gym.tasks.duplicates import deduplicate
+from l2a_gym.tasks.groups import group_split, groups_of, keep_apart, without
+from l2a_gym.tasks.label_budget import spend
+from l2a_gym.tasks.splits import PER_CLASS, Split, stratified, stratified_split
+from l2a_gym.tasks.task import NO_TEXTS, Task, Texts, part_name
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
-PER_CLASS = 2
-"""How many different target texts a class needs: one to learn from, one to measure on."""
+SHARES = {"dev": 1, "select": 1, "test": 2}
+"""How the splits of a small target share the texts that the shots leave."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a target's data give besides the texts that its splits are drawn from.
+
+    Attributes:
+        test: its test texts; None: drawn.
+        dev: its dev texts; None: drawn.
+        unlabelled: texts without labels, if there are any.
+    """
+
+    test: Texts | None = None
+    dev: Texts | None = None
+    unlabelled: Texts | None = None
+
+    def parts(self, target: str, texts: Texts) -> dict[str, Texts]:
+        """All texts of the target, by their names, in the order in which duplicates are looked for."""
+        parts = {"test": self.test, "dev": self.dev, "": texts, "unlabelled": self.unlabelled}
+        return {part_name(target, name): each for name, each in parts.items() if each is not None}
 
 
 def few_shot_task(
@@ -24,16 +48,18 @@ def few_shot_task(
     target: str,
     labels: tuple[str, ...],
     *,
-    shots: int,
+    shots: int = 0,
+    labels_total: int = 0,
     noise: float = 0.0,
     source_limit: int = 4000,
     seed: int = 0,
     split: Split = stratified_split,
+    given: Given = Given(),
 ) -> Task:
     """Cut a few-shot task out of labelled domains.
 
     The target is split before the shots are drawn, so that tasks that differ in shots or noise alone share ``select``,
-    ``dev`` and ``test``. In a small target, dev and select hold a quarter each of what the shots leave.
+    ``dev`` and ``test``. In a small target, the splits hold the :data:`SHARES` of what the shots leave.
 
     Args:
         task_id: the id the task gets.
@@ -41,83 +67,96 @@ def few_shot_task(
         target: the target domain's name.
         labels: the class names.
         shots: labelled target texts to train on, class by class in the target's own shares.
+        labels_total: how many target texts are labelled for train, dev and select together; 0: as many as these take.
         noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
-        source_limit: at most this many texts are drawn from each source.
+        source_limit: at most this many texts are drawn from each source, and from those without labels.
         seed: of every draw here.
-        split: how the target is split.
+        split: how the target is split, unless its texts have groups, which are not divided.
+        given: splits of the target that are not drawn from ``domains``, and its texts without labels. Of texts that
+            are the same, the first of test, dev, target, unlabelled and sources is kept.
 
     Raises:
         UserError: more shots than texts, fewer shots than classes, a class with fewer than :data:`PER_CLASS` different
-            target texts, or a source of which deduplication leaves nothing.
+            target texts, a budget of labels that does not suffice or that stands beside a given dev, a source or a
+            given split of which nothing is left, or groups that are too large.
     """
-    unique, found = deduplicate(domains, first=target)
-    pool = unique[target]
-    streams = np.random.SeedSequence(seed).spawn(2 + len(unique))
-    if not len(labels) <= shots <= len(pool) - 3:
-        limit = f"from {len(labels)} (a text a class) to {len(pool) - 3} can be given"
-        raise UserError(f"{task_id}: {shots} shots of {len(pool)} different {target} texts: {limit}")
-    for name, n in zip(labels, np.bincount(pool.label, minlength=len(labels)), strict=True):
-        if n < PER_CLASS:
-            raise UserError(f"{task_id}: needs {PER_CLASS} different {target} texts of class {name!r}, found {n}")
-    rows = split(pool.label, _sizes(len(pool), shots), np.random.default_rng(streams[0]))
-    train = rows["stock"][stratified(pool.label[rows["stock"]], shots, np.random.default_rng(streams[1]))]
-    sources, flipped = {}, {}
-    for stream, (name, texts) in zip(streams[2:], unique.items(), strict=True):
-        if name == target:
-            continue
-        rng = np.random.default_rng(stream)
+    own, bare = given.parts(target, domains[target]), part_name(target, "unlabelled")
+    unique, found = deduplicate({**own, **domains})
+    apart = keep_apart({name: unique[name] for name in own if name != bare})
+    pool = apart[target]
+    fixed = {name: apart[part] for name in SHARES if (part := part_name(target, name)) in apart}
+    if not all(map(len, fixed.values())):
+        raise UserError(f"{task_id}: every dev text of {target} stands in its test texts or shares a group with one")
+    if pool.group:
+        split = partial(group_split, f"{task_id}: {target}", pool.group)
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2 + len(domains))]
+    if labels_total:
+        drawn = spend(task_id, pool, labels, labels_total, shots, fixed, split, streams[0])
+    else:
+        _check_counts(task_id, target, pool, labels, shots, len(SHARES) - len(fixed))
+        rows = split(pool.label, split_sizes(len(pool), shots, fixed), streams[0])
+        drawn = {name: pool.take(index) for name, index in rows.items()}
+        drawn["train"] = drawn["stock"].take(stratified(drawn["stock"].label, shots, streams[1]))
+    splits = drawn | fixed
+    held_out = groups_of(splits[name] for name in SHARES)
+    kept = {name: without(unique[name], held_out) for name in domains if name != target}
+    for name, texts in kept.items():
         if not len(texts):
-            raise UserError(f"{task_id}: every text of the source {name} stands in {target} or in an earlier source")
-        drawn = texts.take(np.sort(rng.permutation(len(texts))[:source_limit]))
-        sources[name] = drawn
-        if noise:
-            label, flipped[name] = flip_labels(drawn.label, len(labels), noise, rng)
-            sources[name] = Texts(drawn.text, label, drawn.pair)
+            reason = " or shares a group with its splits" if len(unique[name]) else ""
+            place = f"{target} or in an earlier source{reason}"
+            raise UserError(f"{task_id}: every text of the source {name} stands in {place}")
+    sources, flipped = _draw_sources(kept, source_limit, noise, len(labels), streams[3:])
+    after = unique | apart | kept
     return Task(
         id=task_id,
         target=target,
         labels=labels,
-        train=pool.take(train),
-        dev=pool.take(rows["dev"]),
-        select=pool.take(rows["select"]),
-        test=pool.take(rows["test"]),
+        train=splits["train"],
+        dev=splits["dev"],
+        select=splits["select"],
+        test=splits["test"],
         sources=sources,
         flipped=flipped,
-        found=found,
+        unlabelled=_limited(unique.get(bare, NO_TEXTS), source_limit, streams[2]),
+        found={name: replace(each, grouped=len(unique[name]) - len(after[name])) for name, each in found.items()},
     )
 
 
-def _sizes(texts: int, shots: int) -> dict[str, int]:
-    """The sizes of a target's parts."""
-    quarter = (texts - shots) // 4 or 1
-    dev, select = min(DEV, quarter), min(SELECT, quarter)
+def _draw_sources(
+    domains: Mapping[str, Texts], limit: int, noise: float, classes: int, streams: Sequence[np.random.Generator]
+) -> tuple[dict[str, Texts], dict[str, NDArray[np.bool_]]]:
+    """At most ``limit`` texts of each source, with a share of the labels flipped; and which."""
+    sources, flipped = {}, {}
+    for rng, (name, texts) in zip(streams, domains.items(), strict=True):
+        sources[name] = _limited(texts, limit, rng)
+        if noise:
+            label, flipped[name] = flip_labels(sources[name].label, classes, noise, rng)
+            sources[name] = replace(sources[name], label=label)
+    return sources, flipped
+
+
+def _limited(texts: Texts, limit: int, rng: np.random.Generator) -> Texts:
+    """At most ``limit`` texts, drawn, in their order."""
+    return texts.take(np.sort(rng.permutation(len(texts))[:limit]))
+
+
+def _check_counts(task_id: str, target: str, pool: Texts, labels: tuple[str, ...], shots: int, drawn: int) -> None:
+    """Raise a :class:`UserError` unless the texts suffice for the shots, each class and a text in each drawn split."""
+    if not len(labels) <= shots <= len(pool) - drawn:
+        limit = f"from {len(labels)} (a text a class) to {len(pool) - drawn} can be given"
+        raise UserError(f"{task_id}: {shots} shots of {len(pool)} different {target} texts: {limit}")
+    for name, n in zip(labels, np.bincount(pool.label, minlength=len(labels)), strict=True):
+        if n < PER_CLASS:
+            raise UserError(f"{task_id}: needs {PER_CLASS} different {target} texts of class {name!r}, found {n}")
+
+
+def split_sizes(texts: int, shots: int, given: Container[str] = ()) -> dict[str, int]:
+    """The sizes of a target's parts; nothing is drawn for a given split, and without a test split all texts serve."""
+    share = (texts - shots) // sum(share for name, share in SHARES.items() if name not in given) or 1
+    dev, select = 0 if "dev" in given else min(DEV, share), min(SELECT, share)
     rest = texts - dev - select
-    stock = max(shots, min(rest // 2, STOCK))
+    stock = rest if "test" in given else max(shots, min(rest // 2, STOCK))
     return {"dev": dev, "select": select, "test": rest - stock, "stock": stock}
-
-
-def deduplicate(domains: Mapping[str, Texts], first: str) -> tuple[dict[str, Texts], dict[str, Found]]:
-    """Drop every text that was seen before, across all domains; ``first`` is looked through first.
-
-    Two texts are the same when they have the same :func:`normal_form` (for pairs: both sides).
-
-    Returns:
-        What is left of each domain, and what each held before.
-    """
-    seen: dict[tuple[str, ...], int] = {}
-    unique, found = {}, {}
-    for name in (first, *(name for name in domains if name != first)):
-        texts, keep, contradicting = domains[name], [], []
-        for row, sides in enumerate(zip(texts.text, texts.pair or texts.text, strict=True)):
-            key = tuple(map(normal_form, sides))
-            if key not in seen:
-                seen[key] = texts.label[row]
-                keep.append(row)
-            elif seen[key] != texts.label[row]:
-                contradicting.append(texts.text[row])
-        unique[name] = texts.take(keep)
-        found[name] = Found(texts.label, len(texts) - len(keep), tuple(contradicting))
-    return unique, found
 
 
 def flip_labels(

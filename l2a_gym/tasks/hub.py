@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2a_gym.errors import UserError, check_choice, nearest, unknown
-from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.fewshot import Given, few_shot_task
 from l2a_gym.tasks.formats.arrow import class_name, class_names
 from l2a_gym.tasks.formats.layout import check_columns
 from l2a_gym.tasks.formats.saved import WHOLE, split_names, split_tables
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOTS = (16, 64, 100, 256)
+TEST = "test"
+"""The split that stays the test where the target has it."""
 LIMIT = 20_000
 """At most this many rows of a set become Python objects: some sets have half a million. It is five times the 4,000
 texts that are drawn from a source, because labels and duplicates leave rows out."""
@@ -50,9 +51,13 @@ def make(task_id: str) -> Task:
     """
     name, shots = _parts(task_id)
     hub_task = TASKS[name]
-    domains = {domain: _texts(hub_set, hub_task.labels) for domain, hub_set in hub_task.domains.items()}
-    task = few_shot_task(task_id, domains, hub_task.target, hub_task.labels, shots=shots)
-    return replace(task, max_length=hub_task.max_length)
+    target, domains, given = hub_task.target, {}, Given()
+    for domain, hub_set in hub_task.domains.items():
+        tables = _tables(hub_set)
+        if domain == target and TEST in tables:
+            given = Given(test=_texts(hub_set, [tables.pop(TEST)], hub_task.labels))
+        domains[domain] = _texts(hub_set, tables.values(), hub_task.labels)
+    return few_shot_task(task_id, domains, target, hub_task.labels, shots=shots, given=given)
 
 
 def outline(task_id: str) -> Outline:
@@ -66,8 +71,8 @@ def _parts(task_id: str) -> tuple[str, int]:
     return name, int(shots)
 
 
-def _texts(hub_set: HubSet, labels: tuple[str, ...]) -> Texts:
-    table = _drawn(hub_set, _table(hub_set))
+def _texts(hub_set: HubSet, tables: Iterable[pa.Table], labels: tuple[str, ...]) -> Texts:
+    table = _drawn(hub_set, _joined(hub_set, tables))
     names = class_names(hub_set.title, table.schema, hub_set.label)
     kept, unlabelled = [], 0
     for row in table.to_pylist():
@@ -104,19 +109,22 @@ def _drawn(hub_set: HubSet, table: pa.Table) -> pa.Table:
     return table.take(np.sort(drawn))
 
 
-def _table(hub_set: HubSet) -> pa.Table:
-    """The wanted splits and columns."""
+def _tables(hub_set: HubSet) -> dict[str, pa.Table]:
+    """The wanted columns of each wanted split."""
+    root = os.environ.get("L2A_DATASETS")
+    return dict(_from_disk(hub_set, Path(root)) if root else _from_hub(hub_set))
+
+
+def _joined(hub_set: HubSet, tables: Iterable[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
-    root = os.environ.get("L2A_DATASETS")
-    tables = _from_disk(hub_set, Path(root)) if root else _from_hub(hub_set)
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise UserError(f"{hub_set.title}: splits have different columns: {error}") from error
 
 
-def _from_hub(hub_set: HubSet) -> Iterator[pa.Table]:
+def _from_hub(hub_set: HubSet) -> Iterator[tuple[str, pa.Table]]:
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -131,10 +139,10 @@ def _from_hub(hub_set: HubSet) -> Iterator[pa.Table]:
     for split in hub_set.splits:
         check_choice(f"split of {hub_set.title}", split, loaded)
         check_columns(hub_set.title, hub_set.columns, loaded[split].column_names)
-        yield loaded[split].select_columns(hub_set.columns).with_format("arrow")[:]
+        yield split, loaded[split].select_columns(hub_set.columns).with_format("arrow")[:]
 
 
-def _from_disk(hub_set: HubSet, root: Path) -> Iterator[pa.Table]:
+def _from_disk(hub_set: HubSet, root: Path) -> Iterator[tuple[str, pa.Table]]:
     folder = root / hub_set.folder
     if not folder.is_dir():
         near = nearest(folder.name, [other.name for other in root.glob("*")])
@@ -143,4 +151,5 @@ def _from_disk(hub_set: HubSet, root: Path) -> Iterator[pa.Table]:
     saved = split_names(folder)
     for split in (WHOLE,) if saved == [WHOLE] else hub_set.splits:  # saved without its splits: taken whole
         check_choice(f"split of {hub_set.title}", split, saved)
-        yield from split_tables(folder, split, hub_set.columns, place=hub_set.title, limit=None)
+        tables = split_tables(folder, split, hub_set.columns, place=hub_set.title, limit=None)
+        yield split, _joined(hub_set, tables)

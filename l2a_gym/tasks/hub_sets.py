@@ -23,7 +23,7 @@ class HubSet:
         text: column of the text.
         pair: column of the second text, for pairs.
         label: column of the label.
-        splits: these are joined.
+        splits: these are joined, except that the split test of a target stays its test.
         where: column -> the value that a row must have there.
     """
 
@@ -76,13 +76,11 @@ class HubTask:
         target: the domain that has few labels.
         labels: the class names.
         domains: domain name -> its data set; all but the target are sources.
-        max_length: texts are cut at this many tokens.
     """
 
     target: str
     labels: tuple[str, ...]
     domains: Mapping[str, HubSet]
-    max_length: int = 48
 
 
 def _same(labels: tuple[str, ...]) -> dict[str, str | None]:
@@ -181,10 +179,10 @@ REQUESTS = {
 }
 
 TASKS = {
-    "scitail": HubTask("scitail", ENTAILMENT, NLI, max_length=96),
-    "mrpc": HubTask("mrpc", PARAPHRASE, PAIRS, max_length=96),
+    "scitail": HubTask("scitail", ENTAILMENT, NLI),
+    "mrpc": HubTask("mrpc", PARAPHRASE, PAIRS),
     "cr": HubTask("cr", SENTIMENT, REVIEWS),
     "clinc-domains": HubTask("clinc", tuple(INTENTS), REQUESTS),
-    **{f"amazon-{domain}": HubTask(domain, SENTIMENT, AMAZON, max_length=96) for domain in AMAZON},
+    **{f"amazon-{domain}": HubTask(domain, SENTIMENT, AMAZON) for domain in AMAZON},
 }
 """Name -> task; an id adds the shots."""

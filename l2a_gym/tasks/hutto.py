@@ -9,13 +9,14 @@ import html
 import io
 import tarfile
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
 
 from l2a_gym.assets import HUTTO, asset_folder
-from l2a_gym.tasks.fewshot import few_shot_task
+from l2a_gym.tasks.fewshot import few_shot_task, split_sizes
 from l2a_gym.tasks.splits import Rows
 from l2a_gym.tasks.task import Budget, Outline, Task, Texts
 
@@ -27,21 +28,29 @@ DOMAINS = {
 }
 LABELS = ("negative", "positive")
 SHOTS = (16, 64, 256)
+BUDGETS = (128,)
+"""Labels in all of the ids that end in ``all``."""
 NOISE = {"": 0.0, "-noise40": 0.4}
+MAX_LENGTH = 48
 CLEAR = 0.5
 """Ratings nearer to zero than this are no label."""
 
 
 def ids() -> list[str]:
-    """All task ids of this family: target x shots x noise."""
-    return [f"hutto/{name}-{shots}{noise}" for name, shots, noise in product(DOMAINS, SHOTS, NOISE)]
+    """All task ids of this family: target x shots or budget of labels x noise."""
+    sizes = [*map(str, SHOTS), *(f"{labels}all" for labels in BUDGETS)]
+    return [f"hutto/{name}-{size}{noise}" for name, size, noise in product(DOMAINS, sizes, NOISE)]
 
 
 def make(task_id: str) -> Task:
     """The task of an id that :func:`ids` lists."""
-    target, shots, *noise = task_id.removeprefix("hutto/").split("-")
-    share = 0.4 if noise else 0.0
-    return few_shot_task(task_id, _domains(), target, LABELS, shots=int(shots), noise=share, split=_shuffled)
+    target, size, *noise = task_id.removeprefix("hutto/").split("-")
+    few_shot = partial(few_shot_task, task_id, _domains(), target, LABELS, noise=0.4 if noise else 0.0)
+    if size.endswith("all"):
+        task = few_shot(labels_total=int(size.removesuffix("all")), split=_stock_and_test)
+    else:
+        task = few_shot(shots=int(size), split=_shuffled)
+    return replace(task, max_length=MAX_LENGTH)
 
 
 def outline(task_id: str) -> Outline:
@@ -55,6 +64,11 @@ def _shuffled(label: Rows, sizes: Mapping[str, int], rng: np.random.Generator) -
     order = rng.permutation(len(label))
     names = ("dev", "select", "test", "stock")
     return dict(zip(names, np.split(order, np.cumsum([sizes[name] for name in names[:-1]])), strict=True))
+
+
+def _stock_and_test(label: Rows, sizes: Mapping[str, int], rng: np.random.Generator) -> dict[str, Rows]:
+    """For a budget of labels: the stock and the test of the other ids, whose dev and select are not used."""
+    return _shuffled(label, split_sizes(len(label), max(SHOTS)), rng)
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 
 from l2a_gym.errors import UserError, unknown
 from l2a_gym.tasks.read import Example, whole
-from l2a_gym.tasks.task import Texts
+from l2a_gym.tasks.task import UNLABELLED, Texts
 from l2a_gym.wording import printable
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ def _found(where: str, examples: Mapping[str, Sequence[Example]]) -> tuple[str, 
 def texts_of(examples: Sequence[Example], labels: tuple[str, ...], *, pairs: bool) -> Texts:
     """A domain's texts with class numbers.
 
-    A label is a class name; where no name is a whole number, it can be a class's position, too.
+    A label is a class name; where no name is a whole number, it can be a class's position, too. A text without a label
+    gets :data:`~l2a_gym.tasks.task.UNLABELLED`.
 
     Raises:
         UserError: a label is neither.
@@ -95,7 +96,10 @@ def texts_of(examples: Sequence[Example], labels: tuple[str, ...], *, pairs: boo
         codes |= {str(code): code for code in range(len(labels))}
     label = []
     for example in examples:
-        written = example.label or ""
+        if example.label is None:
+            label.append(UNLABELLED)
+            continue
+        written = example.label
         code = codes.get(written, codes.get(whole(written)))
         if code is None and positions and _is_number(whole(written)):
             valid = f"positions count from 0, so valid are 0 to {len(labels) - 1}, or {', '.join(labels)}"
@@ -104,7 +108,8 @@ def texts_of(examples: Sequence[Example], labels: tuple[str, ...], *, pairs: boo
             raise unknown(f"label at {example.place}", written, labels)
         label.append(code)
     text, *pair = zip(*(example.sides for example in examples), strict=True)
-    return Texts(text, np.array(label, dtype=np.int64), pair[0] if pairs else None)
+    group = tuple(example.group for example in examples)
+    return Texts(text, np.array(label, dtype=np.int64), pair[0] if pairs else None, group if any(group) else None)
 
 
 def _is_number(label: str) -> bool:

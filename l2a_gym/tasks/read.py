@@ -29,14 +29,18 @@ class Example(NamedTuple):
     Attributes:
         part: the file, or the split of a saved data set.
         position: the line or row in that part.
-        label: as written there; None where the row has none.
-        sides: the text or the two texts; empty where the row has no label.
+        label: as written there; None where the row has none, or where none is read.
+        sides: the text or the two texts; empty where the row has no label though one is read.
+        split: the cell of that column; empty where there is none.
+        group: the normal form of the cell of that column; empty where there is none.
     """
 
     part: str
     position: str
     label: str | None
     sides: tuple[str, ...]
+    split: str = ""
+    group: str = ""
 
     @property
     def place(self) -> str:
@@ -52,14 +56,16 @@ def read_examples(path: Path, layout: Layout) -> Iterator[Example]:
             the layout allows, or a row that doesn't fit.
     """
     size, example = 0, None
-    names, column = layout.columns.names, layout.columns.label
-    for part, position, (*sides, cell) in read_rows(path, layout):
-        size += ROW + sum(map(sys.getsizeof, (*sides, cell)))
+    columns = layout.columns
+    for part, position, cells in read_rows(path, layout):
+        size += ROW + sum(map(sys.getsizeof, cells.values()))
         check_size(path, size, layout.size_limit)
         place = f"{part} {position}"
-        label = _label(place, column, cell)
-        named = [] if label is None else zip(names, sides, strict=False)
-        example = Example(part, position, label, tuple(_text(place, name, side) for name, side in named))
+        label = _label(place, columns.label, cells[columns.label]) if columns.label else None
+        named = columns.sides if label is not None or not columns.label else ()
+        sides = tuple(_text(place, name, cells[name]) for name in named)
+        split, group = (_name(cells.get(name)) for name in (columns.split, columns.group))
+        example = Example(part, position, label, sides, split, normal_form(group))
         yield example
     if example is None:
         raise UserError(f"{path} holds no texts")
@@ -83,6 +89,12 @@ def _label(place: str, column: str, cell: object) -> str | None:
     if CONTROL.search(label):
         raise UserError(f"{place}: the {column} {label!r} has a control character or a line break")
     return label
+
+
+def _name(cell: object) -> str:
+    """The name of a split or of a group; empty for a missing value."""
+    name = "" if cell is None or cell != cell else whole(str(cell).strip())
+    return "" if name in MISSING else name
 
 
 def _text(place: str, column: str, cell: object) -> str:

@@ -15,6 +15,8 @@ PARTS = ("stock", "dev", "test", "select")
 """What a target is split into; where a class has few texts, its first goes to the stock, its second to dev, and so on.
 
 The shots are drawn from the stock."""
+PER_CLASS = 2
+"""How many different target texts a class needs: one to learn from, one to measure on."""
 
 
 def stratified_split(label: Rows, sizes: Mapping[str, int], rng: np.random.Generator) -> dict[str, Rows]:

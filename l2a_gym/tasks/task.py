@@ -8,20 +8,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+UNLABELLED = -1
+"""The label of a text that has none."""
+
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled texts of one domain.
+    """Texts of one domain, with their labels.
 
     Attributes:
         text: n texts.
-        label: (n,) int64, each an index into the task's ``labels``.
+        label: (n,) int64, each an index into the task's ``labels``; :data:`UNLABELLED` for texts without labels.
         pair: n second texts where the task is about pairs, else None.
+        group: n names of groups, empty where a text is in none, else None; texts of one group stand on one side.
     """
 
     text: tuple[str, ...]
     label: NDArray[np.int64]
     pair: tuple[str, ...] | None = None
+    group: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -32,7 +37,16 @@ class Texts:
             text=tuple(self.text[i] for i in index),
             label=self.label[np.asarray(index, dtype=np.int64)],
             pair=None if self.pair is None else tuple(self.pair[i] for i in index),
+            group=None if self.group is None else tuple(self.group[i] for i in index),
         )
+
+
+NO_TEXTS = Texts((), np.empty(0, dtype=np.int64))
+
+
+def part_name(target: str, part: str) -> str:
+    """What a part of the target that its data give (as ``test``) is called beside the domains; all others: ``""``."""
+    return f"{target} {part}" if part else target
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,13 @@ class Found:
         label: (n,) int64, the label of each text.
         repeated: how many stand in the target as well, in an earlier domain, or further up in their own.
         contradicting: those of them that have another label there.
+        grouped: how many of the others are left out because a split that is held out has a text of their group.
     """
 
     label: NDArray[np.int64]
     repeated: int
     contradicting: tuple[str, ...]
+    grouped: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,8 @@ class Budget:
 class Task:
     """A frozen learning problem.
 
-    The target's splits are disjoint, and no text of a source stands in any of them.
+    The target's splits are disjoint, except that ``select`` is ``dev`` in a task with a budget of labels; no text of a
+    source stands in any of them.
 
     Attributes:
         id: names the task and everything in it.
@@ -87,8 +104,11 @@ class Task:
         flipped: domain name -> (n,) bool, which given labels were flipped on purpose; empty where none were.
             Only the oracle control may look at it.
         budget: the length and size of an episode.
-        max_length: texts are cut at this many tokens.
-        found: domain name -> its texts as they came, for people to look at; nothing is computed from it.
+        max_length: texts are cut at this many tokens; 0: by the data, once the checkpoint is known.
+        unlabelled: more texts of the target, which stand in none of its splits and in no source; their label is
+            :data:`UNLABELLED`.
+        found: domain name -> its texts as they came, for people to look at; nothing is computed from it. Parts of the
+            target that its data give have names of their own: :func:`part_name`.
     """
 
     id: str
@@ -101,7 +121,8 @@ class Task:
     sources: Mapping[str, Texts]
     flipped: Mapping[str, NDArray[np.bool_]]
     budget: Budget = Budget()
-    max_length: int = 48
+    max_length: int = 0
+    unlabelled: Texts = NO_TEXTS
     found: Mapping[str, Found] = field(default_factory=dict)
 
     @property
@@ -109,10 +130,28 @@ class Task:
         """All domains, the target first."""
         return (self.target, *self.sources)
 
+    @property
+    def labels_used(self) -> int:
+        """How many different target texts have a label that is read before the test: in train, dev and select."""
+        used = (self.train, self.dev, self.select)
+        return len({sides for texts in used for sides in zip(texts.text, texts.pair or texts.text, strict=True)})
+
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a task before its texts are read: its domains, the target first, and its budget."""
+    """What is known of a task before its texts are read.
+
+    Attributes:
+        domains: names, the target first.
+        budget: the length and size of an episode.
+        unlabelled: whether the target has texts without labels.
+    """
 
     domains: tuple[str, ...]
     budget: Budget
+    unlabelled: bool = False
+
+
+def unlabelled_texts(task: Task) -> list[Texts]:
+    """The target's texts without labels as a list of one, or of none where there are none."""
+    return [task.unlabelled] if len(task.unlabelled) else []

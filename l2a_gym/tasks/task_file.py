@@ -6,13 +6,19 @@ import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_origin, get_type_hints
 
 from l2a_gym.errors import UserError, brief, unknown
 from l2a_gym.tasks.formats.disk import SMALL, read_text
 from l2a_gym.tasks.formats.layout import Columns, Layout
-from l2a_gym.tasks.task import Budget
+from l2a_gym.tasks.task import Budget, part_name
 from l2a_gym.wording import CONTROL
+
+Paths = str | list[str]
+"""A path or several, relative to the task file's folder."""
+GIVEN = ("test", "dev", "unlabelled")
+"""The keys that name files of the target besides its domain."""
 
 _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a text in quotes"),
@@ -20,10 +26,12 @@ _TYPES: dict[type, tuple[tuple[type, ...], str]] = {
     float: ((int, float), "a number"),
     list: ((list,), "a list of names in quotes"),
     dict: ((dict,), "a table"),
+    UnionType: ((str, list), "a path or a list of paths"),
 }
 """Type of a key -> what TOML may give for it, and how an error calls that."""
 _RANGES = {
     "noise": (0, 1),
+    "labels_total": (4, 2**63),
     "seed": (0, 2**63),
     "source_limit": (1, 2**63),
     "max_length": (4, 513),
@@ -39,13 +47,17 @@ class TaskFile:
 
     Attributes:
         target: the target domain's name.
-        shots: labelled target texts to train on.
         domains: domain name -> a path or a list of paths, relative to the task file's folder.
+        shots: labelled target texts to train on.
+        labels_total: labelled target texts to train on and for dev and select; 0: no budget.
+        test: the target's test texts; empty: drawn from its domain.
+        dev: the target's dev texts, likewise.
+        unlabelled: more texts of the target, without labels.
         labels: the class names in order; empty: the sorted distinct labels of the data.
         noise: share of source labels, in [0, 1), to flip.
         seed: of the splits, the shots and the flips.
         source_limit: at most this many texts are drawn from each source.
-        max_length: texts are cut at this many tokens; 0: 48, or 96 for pairs.
+        max_length: texts are cut at this many tokens; 0: by the data.
         delimiter: the character between the cells of the CSV files.
         size_limit: megabytes that a data file may have, and its wanted cells in memory.
         columns: the keys of :class:`~l2a_gym.tasks.formats.layout.Columns`.
@@ -53,8 +65,12 @@ class TaskFile:
     """
 
     target: str
-    shots: int
     domains: dict[str, Any]
+    shots: int = 0
+    labels_total: int = 0
+    test: Paths = field(default_factory=list)
+    dev: Paths = field(default_factory=list)
+    unlabelled: Paths = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     noise: float = 0.0
     seed: int = 0
@@ -75,11 +91,12 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     _check_name("the task file", path)
     spec = TaskFile(**_checked(TaskFile, path, _toml(Path(path))))
     columns = Columns(**_checked(Columns, f"{path} [columns]", spec.columns))
-    if len(set(columns.names)) < len(columns.names):
-        raise UserError(f"{path} [columns]: {', '.join(columns.names)} must be different columns")
+    _check_columns(path, columns)
     if len(spec.delimiter) != 1 or spec.delimiter in '"\r\n':
         raise UserError(f'{path}: delimiter = {brief(spec.delimiter)} is not one character between cells, like ";"')
     _check_labels(path, spec.labels)
+    if not spec.shots and not spec.labels_total:
+        raise UserError(f"{path}: the key 'shots' is missing, or 'labels_total'")
     if len(spec.domains) < 2:
         raise UserError(f"{path} [domains]: {len(spec.domains)} given: a task needs the target and at least one source")
     if spec.target not in spec.domains:
@@ -92,29 +109,53 @@ def read_task_file(path: str) -> tuple[TaskFile, Layout, Budget]:
     return spec, Layout(columns, spec.delimiter, spec.size_limit), budget
 
 
+def _check_columns(where: str, columns: Columns) -> None:
+    """A group can be the same column as a text: all rows with the same hypothesis."""
+    for key in ("text", "label"):
+        if not getattr(columns, key):
+            raise UserError(f"{where} [columns]: {key} = '' names no column")
+    others = [*columns.sides, columns.label, *filter(None, [columns.split])]
+    if len(set(others)) < len(others):
+        raise UserError(f"{where} [columns]: {', '.join(others)} must be different columns")
+    if columns.group and columns.group in others[len(columns.sides) :]:
+        raise UserError(f"{where} [columns]: group = {columns.group!r} is the column of labels or splits")
+
+
 def data_files(where: str, spec: TaskFile) -> dict[str, list[Path]]:
-    """The paths of each domain.
+    """The paths of each domain, and of each part of the target that has files of its own, by :func:`part_name`.
 
     Raises:
-        UserError: a value that is no path, or a path that is given twice.
+        UserError: a value that is no path, a path that is given twice, or a domain that is called like such a part.
     """
+    own = {key: getattr(spec, key) for key in GIVEN if getattr(spec, key)}
+    for key in GIVEN:
+        if (taken := part_name(spec.target, key)) in spec.domains:
+            raise UserError(f"{where} [domains]: {taken!r} is the name of the target's own {key} texts: choose another")
+    named = [(f" [domains]: {name}", name, value) for name, value in spec.domains.items()]
+    named += [(f": {key}", part_name(spec.target, key), value) for key, value in own.items()]
     files: dict[str, list[Path]] = {}
     owner: dict[str, str] = {}
-    for name, value in spec.domains.items():
+    for key, name, value in named:
         _check_name(f"{where} [domains]: the domain", name)
-        given = value if isinstance(value, list) else [value]
-        if not given or not all(isinstance(each, str) for each in given):
-            raise UserError(f"{where} [domains]: {name} = {brief(value)} is neither a path nor a list of paths")
-        for each in given:
-            if CONTROL.search(each):
-                raise UserError(f"{where} [domains]: {name} = {each!r} has a control character: {_QUOTES}")
+        files[name] = []
+        for each in _paths(where + key, value):
             file = Path(where).parent / each
             place = os.path.realpath(file)
             if place in owner:
                 raise UserError(f"{where} [domains]: {file} stands in {owner[place]} and again in {name}")
             owner[place] = name
-            files.setdefault(name, []).append(file)
+            files[name].append(file)
     return files
+
+
+def _paths(where: str, value: Any) -> list[str]:
+    given = value if isinstance(value, list) else [value]
+    if not given or not all(isinstance(each, str) for each in given):
+        raise UserError(f"{where} = {brief(value)} is neither a path nor a list of paths")
+    for each in given:
+        if CONTROL.search(each):
+            raise UserError(f"{where} = {each!r} has a control character: {_QUOTES}")
+    return given
 
 
 def _toml(file: Path) -> dict[str, Any]:

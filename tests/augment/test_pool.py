@@ -137,7 +137,7 @@ def test_copies_know_where_they_come_from(vectors: WordVectors, pair: bool) -> N
     pool = make_pool(given, config, vectors, seed=3)
     copies = sides(pool.texts)[35:]
     shots = sides(given.train)
-    assert config.names == ("source", *LEXICAL)
+    assert config.operators(False) == ("source", *LEXICAL)
     assert set(pool.operator[35:]) == {1, 2, 3, 4}
     assert not pool.domain[35:].any()
     for copy, parent, operator, share, label in zip(
@@ -149,7 +149,7 @@ def test_copies_know_where_they_come_from(vectors: WordVectors, pair: bool) -> N
         old, new = changed[0]
         edits = max(1, round(0.2 * len(old)))
         added, lost = Counter(new) - Counter(old), Counter(old) - Counter(new)
-        name = config.names[operator]
+        name = config.operators(False)[operator]
         if name == "swap":
             assert not added
             assert not lost
@@ -226,7 +226,7 @@ def test_sources_alone(vectors: WordVectors, pair: bool) -> None:
         pool = make_pool(task(pair), config, vectors)
         assert len(pool) == 35
         assert (pool.texts.pair is not None) == pair
-    assert POOLS["sources"].names == ("source",)
+    assert POOLS["sources"].operators(False) == ("source",)
 
 
 def test_column_types(vectors: WordVectors) -> None:

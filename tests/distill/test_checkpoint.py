@@ -12,10 +12,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertForSequenceClassification, BertModel, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    ModernBertConfig,
+    ModernBertModel,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from l2a_gym.augment.masked_lm import MaskedLM
-from l2a_gym.distill.checkpoint import check_checkpoint, checkpoint_folder, load_teacher, load_tokenizer
+from l2a_gym.distill.checkpoint import (
+    check_checkpoint,
+    checkpoint_folder,
+    load_teacher,
+    load_tokenizer,
+    readable_tokens,
+)
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
@@ -165,7 +179,16 @@ def test_positions_of_a_roberta_begin_behind_the_padding(checkpoint: Path) -> No
         checkpoint
     )
     check_checkpoint(str(checkpoint), 18)
+    assert readable_tokens(str(checkpoint)) == 18
     assert "reads at most 18 tokens" in message(lambda: check_checkpoint(str(checkpoint), 19))
+
+
+def test_a_model_without_a_table_of_positions_reads_any_number(checkpoint: Path) -> None:
+    special = {f"{name}_token_id": i for i, name in enumerate(("pad", "unk", "cls", "sep", "mask"))}
+    ModernBertModel(ModernBertConfig(vocab_size=105, **SHAPE, **special)).save_pretrained(checkpoint)
+    before = torch.get_rng_state()
+    assert readable_tokens(str(checkpoint)) is None
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_ids_beyond_the_table(checkpoint: Path) -> None:

@@ -17,7 +17,8 @@ from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.encode import encode
 from l2a_gym.distill.finetune import FineTuning, WithVectors, fine_tune, make_teacher
-from l2a_gym.distill.heads import VectorClassifier, head_input, regression
+from l2a_gym.distill.heads import VectorClassifier, head_input
+from l2a_gym.distill.regression import Head, regression
 from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Texts
@@ -120,17 +121,17 @@ def test_seed_is_all_that_chance_depends_on(small: dict[str, Any], texts: tuple[
 
 
 def teacher(small: dict[str, Any], train: WithVectors, dev: WithVectors, config: FineTuning) -> PreTrainedModel:
-    return make_teacher(load_teacher(small["checkpoint"], 2, 0), train, dev, config, seed=0, name="made-up")
+    return make_teacher(load_teacher(small["checkpoint"], 2, 0), train, dev, config, seed=0, name="made-up")[0]
 
 
-def regression_head(train: WithVectors, dev: WithVectors) -> tuple[Tensor, Tensor]:
+def regression_head(train: WithVectors, dev: WithVectors) -> Head:
     inputs, held_out = (head_input(part.vectors.float()) for part in (train, dev))
     return regression(inputs, train.label, held_out, dev.label)
 
 
 def regressed(train: WithVectors, dev: WithVectors) -> Tensor:
     """Logits on dev of the regression that a teacher starts from."""
-    return F.linear(head_input(dev.vectors.float()), *regression_head(train, dev))
+    return regression_head(train, dev)(head_input(dev.vectors.float()))
 
 
 def test_a_teacher_starts_from_the_regression(
@@ -141,7 +142,7 @@ def test_a_teacher_starts_from_the_regression(
     contrary = replace(train, label=1 - train.label)
     start = teacher(small, train, dev, replace(TUNING, updates=0))
     assert isinstance(start, VectorClassifier)
-    scale = start.head.weight.norm() / regression_head(train, dev)[0].norm()
+    scale = start.head.weight.norm() / regression_head(train, dev).weight.norm()
     torch.testing.assert_close(predict(start, dev.tokens) / scale, regressed(train, dev), rtol=1e-2, atol=0.05)
     ruined = teacher(small, train, dev, replace(TUNING, learning_rate=10.0))
     assert equal(ruined, start)
@@ -163,9 +164,11 @@ def test_a_trained_classifier_keeps_its_own_way(
     tuned(small, train, dev, replace(TUNING, patience=50)).save_pretrained(tmp_path)
     model = load_teacher(str(tmp_path), 2, 0)
     before = predict(model, dev.tokens)
-    kept = make_teacher(model, train, dev, replace(TUNING, updates=0), seed=0, name="made-up")
+    kept, head = make_teacher(model, train, dev, replace(TUNING, updates=0), seed=0, name="made-up")
     assert isinstance(kept, BertForSequenceClassification)
     assert torch.equal(predict(kept, dev.tokens), before)
+    logits = head(head_input(dev.vectors.float()))  # its regression is calibrated
+    assert F.cross_entropy(logits, dev.label) <= F.cross_entropy(regressed(train, dev), dev.label)
 
 
 def paired(texts: Texts, same: bool) -> Texts:

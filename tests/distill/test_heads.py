@@ -1,4 +1,4 @@
-"""Heads on sentence vectors: what they read, their fit, and that a saved classifier is the one that was saved."""
+"""Heads on sentence vectors: what they read, and that a saved classifier is the one that was saved."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
-from l2a_gym.distill.heads import (
-    VectorClassifier,
-    calibrate,
-    head_input,
-    regression,
-    side_vectors,
-    split_sides,
-    with_head,
-)
+from l2a_gym.distill.heads import VectorClassifier, head_input, side_vectors, split_sides, with_head
+from l2a_gym.distill.regression import Head
 from l2a_gym.distill.teacher import keep_pieces, predict, sentence_vectors
 from l2a_gym.tasks.task import Texts
 
@@ -51,14 +43,14 @@ def unit_means(encoder: PreTrainedModel, small: dict[str, Any], texts: tuple[str
 
 def test_texts_are_read_as_unit_vectors(small: dict[str, Any], encoder: PreTrainedModel, in_float32: None) -> None:
     weight, bias = torch.randn(3, 32), torch.tensor([0.5, 0.0, -1.0])
-    logits = predict(with_head(encoder, weight, bias), tokens(small, TEXTS))
+    logits = predict(with_head(encoder, Head(weight, bias)), tokens(small, TEXTS))
     torch.testing.assert_close(logits, F.linear(unit_means(encoder, small, TEXTS), weight, bias))
 
 
 def test_sides_of_a_pair_are_read_alone(small: dict[str, Any], encoder: PreTrainedModel, in_float32: None) -> None:
     u, v = (unit_means(encoder, small, texts) for texts in (TEXTS, OTHERS))
     weight, bias = torch.randn(2, 128), torch.tensor([0.5, -1.0])
-    logits = predict(with_head(encoder, weight, bias), tokens(small, TEXTS, OTHERS))
+    logits = predict(with_head(encoder, Head(weight, bias)), tokens(small, TEXTS, OTHERS))
     torch.testing.assert_close(logits, F.linear(torch.cat([u, v, (u - v).abs(), u * v], 1), weight, bias))
 
 
@@ -85,7 +77,7 @@ def test_vectors_of_a_preparation_give_what_the_classifier_reads(
     stored = sentence_vectors(load_teacher(small["checkpoint"], 2, 0), tokens(small, TEXTS))
     with torch.no_grad():
         read = side_vectors(encoder, **tokens(small, TEXTS).inputs())
-    torch.testing.assert_close(head_input(stored.float()[:, None]), head_input(read), rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(head_input(stored.float()), head_input(read), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("sides", [1, 2])
@@ -93,7 +85,7 @@ def test_saved_classifier(small: dict[str, Any], encoder: PreTrainedModel, tmp_p
     """The encoder in it is a standard one, and the head two tensors beside it."""
     head = torch.randn(2, 32 if sides == 1 else 128), torch.randn(2)
     before = torch.get_rng_state()
-    model = with_head(encoder, *head)
+    model = with_head(encoder, Head(*head))
     model.save_pretrained(tmp_path)
     config = AutoConfig.from_pretrained(tmp_path)
     assert (config.num_labels, config.classifier_sides, config.model_type) == (2, sides, "bert")
@@ -108,7 +100,7 @@ def test_saved_classifier(small: dict[str, Any], encoder: PreTrainedModel, tmp_p
 
 
 def test_attention_and_trimming_reach_the_encoder(small: dict[str, Any], encoder: PreTrainedModel) -> None:
-    model = with_head(encoder, torch.randn(2, 32), torch.randn(2))
+    model = with_head(encoder, Head(torch.randn(2, 32), torch.randn(2)))
     for name in ("sdpa", "eager"):
         model.set_attn_implementation(name)
         assert model.base_model.config._attn_implementation == name
@@ -116,36 +108,3 @@ def test_attention_and_trimming_reach_the_encoder(small: dict[str, Any], encoder
     keep_pieces(model, np.arange(len(load_tokenizer(small["checkpoint"]))))
     assert torch.equal(predict(model, tokens(small, TEXTS)), before)
     assert model.base_model.get_input_embeddings().num_embeddings == model.config.vocab_size
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_regression_is_scikit_learns_with_the_penalty_that_dev_prefers(classes: int) -> None:
-    rng = np.random.default_rng(0)
-    centres = F.normalize(torch.from_numpy(rng.normal(size=(classes, 16)))).float()
-
-    def draw(n: int, noise: float) -> tuple[Tensor, Tensor]:
-        label = torch.arange(n) % classes
-        return F.normalize(centres[label] + noise * torch.from_numpy(rng.normal(size=(n, 16))).float()), label
-
-    train, dev = draw(200, 0.4), draw(2000, 0.4)
-    weight, bias = regression(*train, *dev)
-    assert (weight.shape, bias.shape, weight.dtype) == ((classes, 16), (classes,), torch.float32)
-    logits = F.linear(dev[0], weight, bias)
-    fits = [LogisticRegression(C=c, max_iter=1000).fit(*(x.numpy() for x in train)) for c in 10.0 ** np.arange(-2, 4)]
-    accuracy = float((logits.argmax(1) == dev[1]).float().mean())
-    assert accuracy >= max(fit.score(dev[0].numpy(), dev[1].numpy()) for fit in fits) - 0.0051
-    odds = [fit.predict_proba(dev[0].numpy()) for fit in fits]
-    assert min(np.abs(logits.softmax(1).numpy() - each).max() for each in odds) < 1e-3
-
-
-@pytest.mark.parametrize("sureness", [0.05, 1.0, 20.0])
-def test_calibration_undoes_what_a_head_is_too_sure_of(encoder: PreTrainedModel, sureness: float) -> None:
-    """Labels are drawn from the probabilities of true logits; the head is off by a factor."""
-    rng = np.random.default_rng(0)
-    truth = torch.from_numpy(rng.normal(size=(4000, 3))) * 2
-    label = torch.from_numpy(np.array([rng.choice(3, p=p) for p in truth.softmax(1).numpy()]))
-    weight, bias = torch.randn(3, 32), torch.randn(3)
-    model = with_head(encoder, weight.clone(), bias.clone())
-    calibrate(model, truth * sureness, label)
-    torch.testing.assert_close(model.head.weight.detach() * sureness, weight, rtol=0.1, atol=0.0)
-    torch.testing.assert_close(model.head.bias.detach() * sureness, bias, rtol=0.1, atol=0.0)

@@ -18,11 +18,11 @@ from l2a_gym.experiment import ablate as module
 from l2a_gym.experiment.ablate import ablate, read_students, train_students
 from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown, t_interval
 from l2a_gym.experiment.adapter import DistillAdapter, distill
-from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.run import load_run, load_selector
 from l2a_gym.experiment.seeds import ABLATION, EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Ablation, Run
+from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.experiment.train import train
 from l2a_gym.experiment.variants import VARIANTS, Variant
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, distill
-from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
 from l2a_gym.preparation.store import TEACHERS, Prepared
 
 

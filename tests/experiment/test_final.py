@@ -15,11 +15,11 @@ from transformers import AutoTokenizer, pipeline
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.experiment.final import FINAL, best_student, final_student
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 

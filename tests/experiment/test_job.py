@@ -14,17 +14,17 @@ from l2a_agents.registry import selector_class
 from l2a_agents.rollout import training_seeds
 from l2a_agents.selector import MakeEnv, Spaces
 
+from l2a_gym.distill.device import one_thread
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, score_student
-from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.job import Job, attempt, check_options
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
 from l2a_gym.experiment.seeds import ABLATION, EVALUATION, EXPORT, episode_seeds, student_seeds, training_seed
 from l2a_gym.experiment.students import final_students
 from l2a_gym.experiment.suite import SUITES
-from l2a_gym.experiment.training import one_thread
+from l2a_gym.experiment.teachers import score_teacher
 
 PAIR = 2 * (1 + 4 * 3)  # two episodes of the small task: a look at dev, then four steps of two updates and a look
 

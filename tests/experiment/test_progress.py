@@ -138,6 +138,23 @@ def test_a_larger_budget_goes_on_from_a_smaller_one(run: Run, toy: TaskAdapter) 
     assert 0 <= train_selector(replace(run, budget=spent + 1), toy, new_selector(run, toy)) - 8 * EPISODE <= 2
 
 
+@pytest.mark.parametrize("name", ["none", "uniform", "oracle", "random-half"])
+def test_a_selector_that_learns_nothing_shows_no_training(
+    run: Run, toy: TaskAdapter, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = replace(run, algo=name)
+    assert train_selector(run, toy, new_selector(run, toy)) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_one_that_learns_says_how_it_ended(run: Run, toy: TaskAdapter, capsys: pytest.CaptureFixture[str]) -> None:
+    run = replace(run, budget=PAIR)
+    assert train_selector(run, toy, new_selector(run, toy)) > PAIR
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"training pgpe: 100% {PAIR}/{PAIR} [")
+    assert "gain=" in line
+
+
 def test_tensorboard_begins_with_how_episodes_went() -> None:
     """It sorts groups and names by their letters."""
     logged = "theta/length train/approx_kl reward arm/all dev_accuracy selected weight/films gain"

@@ -33,13 +33,13 @@ from l2a_gym.distill.teacher import predict
 from l2a_gym.errors import UserError
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.store import TEACHERS, Prepared, read_candidates, read_teacher
+from l2a_gym.preparation.store import TUNED, Prepared, read_candidates, read_teacher
 from l2a_gym.preparation.write_pool import seen_pieces
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
 CPU = torch.device("cpu")
-STAGES = ["all-data", "answers", "base", "few-shot", "pool", "signals", "student", "tokens"]
+STAGES = ["all-data", "answers", "base", "cross-fitted", "few-shot", "pool", "signals", "student", "tokens"]
 
 
 @pytest.fixture
@@ -449,9 +449,13 @@ def test_student_fits_the_tokens(built: Prepared, task: Task, config: Preparatio
 def test_labels_of_test_and_select_reach_nothing_but_their_own_rows(
     empty: Path, built: Prepared, task: Task, config: Preparation
 ) -> None:
-    blind = {name: replace(getattr(task, name), label=1 - getattr(task, name).label) for name in ("test", "select")}
-    a, b = hashes(built.folder), hashes(prepare(replace(task, **blind), config, CPU).folder)
-    assert {name for name in a if a[name] != b[name]} == {"tokens/label.npy", "manifest.json"}
+    own = {"tokens/label.npy", "manifest.json"}
+    judge = {f"cross-fitted/{name}.npy" for name in ("weight", "bias", "frozen")} | {"answers/cross-fitted.npy"}
+    for split, reached in (("test", own), ("select", own | judge)):
+        texts = getattr(task, split)
+        blind = replace(task, **{split: replace(texts, label=1 - texts.label)})
+        a, b = hashes(built.folder), hashes(prepare(blind, config, CPU).folder)
+        assert {name for name in a if a[name] != b[name]} == reached
 
 
 @pytest.mark.parametrize("policy", ["teacher", "agree"])
@@ -560,7 +564,7 @@ def test_the_all_data_teacher_learns_from_a_part_of_very_many_texts(
     empty: Path, task: Task, config: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Evenly spread over the sources; the labels of what is left out don't matter."""
-    monkeypatch.setattr("l2a_gym.preparation.write_teachers.LEARNT", 40)
+    monkeypatch.setattr("l2a_gym.preparation.regressions.LEARNT", 40)
     size = sum(map(len, task.sources.values()))
     learnt = np.linspace(0, size - 1, 40).round().astype(np.int64)
     label = np.concatenate([texts.label for texts in task.sources.values()])
@@ -580,13 +584,13 @@ def test_both_sides_of_pairs_are_kept_and_read(empty: Path, task: Task, config: 
     parts = {name: paired(getattr(task, name)) for name in ("train", "dev", "select", "test")}
     sources = {name: paired(texts) for name, texts in task.sources.items()}
     prepared = prepare(replace(task, **parts, sources=sources), config, CPU)
-    sides, alone = prepared.array("base/sides"), built.array("base/vectors")
-    assert sides.shape == (len(alone), 2, alone.shape[1])
-    np.testing.assert_allclose(sides[:, 0], alone, atol=2e-3)
-    assert not (built.folder / "base" / "sides.npy").exists()
+    sides, alone = (each.array("base/vectors") for each in (prepared, built))
+    assert sides.shape == (len(alone), 2, alone.shape[2])
+    np.testing.assert_allclose(sides[:, :1], alone, atol=2e-3)
+    assert prepared.array("answers/vectors").shape[1] == 2 * built.array("answers/vectors").shape[1]
     teacher = prepared.teacher("all-data")
     assert isinstance(teacher, VectorClassifier)
-    assert teacher.head.in_features == 4 * alone.shape[1]
+    assert teacher.head.in_features == 4 * alone.shape[2]
     rows = prepared.rows["dev"]
     torch.testing.assert_close(
         predict(teacher, prepared.tokens(rows)), prepared.logits("all-data", rows), rtol=0, atol=0.05
@@ -640,12 +644,20 @@ def test_preparations_share_the_stages_that_they_agree_on(
     with caplog.at_level(logging.INFO, "l2a_gym"):
         second = prepare(task, replace(config, pool=pool), CPU)
         third = prepare(task, replace(config, student="ratio"), CPU)
-    assert shared(second.folder, first.folder) == ["all-data", "base", "few-shot"]
-    assert shared(third.folder, first.folder) == ["all-data", "answers", "base", "few-shot", "pool", "signals"]
+    assert shared(second.folder, first.folder) == ["all-data", "base", "cross-fitted", "few-shot"]
+    assert shared(third.folder, first.folder) == [
+        "all-data",
+        "answers",
+        "base",
+        "cross-fitted",
+        "few-shot",
+        "pool",
+        "signals",
+    ]
     assert f"few-shot, as in {first.folder.name}" in caplog.text
     assert_intact(second)
     sources = sum(map(len, task.sources.values()))
-    for name in TEACHERS:
+    for name in TUNED:
         own, made = (
             second.array(f"{name}/logits"),
             read_candidates(second.folder / "pool").take(range(sources, second.rows["pool"].stop)),
@@ -685,7 +697,7 @@ def test_a_damaged_stage_is_not_shared(cache: Path, task: Task, config: Preparat
     first = prepare(task, config, CPU).folder
     flip_a_byte(first / "few-shot" / "logits.npy")
     second = prepare(task, replace(config, student="ratio"), CPU).folder
-    assert shared(second, first) == ["all-data", "answers", "base", "pool", "signals"]
+    assert shared(second, first) == ["all-data", "answers", "base", "cross-fitted", "pool", "signals"]
     assert (second / "few-shot" / "logits.npy").read_bytes() != (first / "few-shot" / "logits.npy").read_bytes()
 
 
@@ -701,10 +713,10 @@ def test_files_are_copied_where_they_can_have_no_second_name(
     assert shared(second.folder, first.folder) == []
     content = hashes(first.folder)
     same = {name for name, sha in hashes(second.folder).items() if content.get(name) == sha}
-    assert {"all-data", "answers", "base", "few-shot", "pool", "signals"} <= set(stages_of(same))
+    assert {"all-data", "answers", "base", "cross-fitted", "few-shot", "pool", "signals"} <= set(stages_of(same))
 
 
-@pytest.mark.parametrize("name", TEACHERS)
+@pytest.mark.parametrize("name", TUNED)
 def test_the_teachers_that_are_kept_are_those_that_were_asked(built: Prepared, name: str) -> None:
     logits = predict(built.teacher(name), built.tokens(built.rows["dev"]))
     torch.testing.assert_close(logits, built.logits(name, built.rows["dev"]), rtol=0, atol=0.05)  # other batches, bf16

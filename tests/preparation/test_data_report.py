@@ -16,13 +16,13 @@ from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
-from l2a_gym.tasks.fewshot import few_shot_task
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.fewshot import Given, few_shot_task
+from l2a_gym.tasks.task import UNLABELLED, Task, Texts
 
 
 def task_of(target: Texts, source: Texts, shots: int = 4) -> Task:
     domains = {"films": target, "books": source}
-    return few_shot_task("made-up", domains, "films", ("bad", "good"), shots=shots)
+    return replace(few_shot_task("made-up", domains, "films", ("bad", "good"), shots=shots), max_length=48)
 
 
 def texts(name: str, n: int) -> Texts:
@@ -65,6 +65,49 @@ def test_the_report_of_a_small_task(small: dict[str, Any]) -> None:
         "take fewer shots",
     )
     assert str(report) == "\n".join([report.table, *(f"warning: {warning}" for warning in report.warnings)])
+
+
+def test_test_texts_that_are_given_have_a_column_of_their_own(small: dict[str, Any]) -> None:
+    """Two of the target's texts stand in the given test texts."""
+    domains = {"films": texts("film", 24), "books": texts("book", 6)}
+    test = joined(Texts(("the film of 1 was", "the film of 2 was"), np.array([0, 1])), texts("song", 10))
+    task = few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(test=test))
+    lines = report_of(small, task).table.splitlines()
+    assert [line.split() for line in lines[1:7]] == [
+        ["texts", "films", "test", "films", "books"],
+        ["bad", "7", "16", "4"],
+        ["good", "5", "8", "2"],
+        ["in", "all", "12", "24", "6"],
+        ["seen", "before,", "left", "out", "0", "2", "0"],
+        ["with", "another", "label", "0", "1", "0"],
+    ]
+    assert lines[-2].split() == ["texts", "4", "9", "9", "12"]
+
+
+def test_texts_of_groups_that_are_held_out_are_counted(small: dict[str, Any]) -> None:
+    """One of two authors of the source wrote the test texts."""
+    films, books, songs = texts("film", 24), texts("book", 6), texts("song", 10)
+    domains = {"films": replace(films, group=("",) * 24), "books": replace(books, group=tuple("abbbba"))}
+    test = replace(songs, group=("a", *[""] * 9))
+    report = report_of(
+        small, few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(test=test))
+    )
+    assert report.table.splitlines()[7].split() == ["group", "held", "out,", "left", "out", "0", "0", "2"]
+
+
+def test_texts_without_labels_are_counted(small: dict[str, Any]) -> None:
+    domains = {"films": texts("film", 24), "books": texts("book", 6)}
+    bare = replace(texts("song", 11), label=np.full(11, UNLABELLED))
+    task = few_shot_task("made-up", domains, "films", ("bad", "good"), shots=4, given=Given(unlabelled=bare))
+    lines = report_of(small, task).table.splitlines()
+    assert [line.split() for line in lines[1:7]] == [
+        ["texts", "films", "films", "unlabelled", "books"],
+        ["bad", "16", "0", "4"],
+        ["good", "8", "0", "2"],
+        ["in", "all", "24", "11", "6"],
+        ["seen", "before,", "left", "out", "0", "0", "0"],
+        ["with", "another", "label", "0", "0", "0"],
+    ]
 
 
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:

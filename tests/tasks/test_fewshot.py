@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.fewshot import deduplicate, few_shot_task, flip_labels
+from l2a_gym.tasks.duplicates import deduplicate
+from l2a_gym.tasks.fewshot import few_shot_task, flip_labels
 from l2a_gym.tasks.task import Task, Texts
 
 LABELS = ("a", "b", "c")
@@ -29,13 +30,13 @@ def splits_of(task: Task) -> list[set[str]]:
     return [set(split.text) for split in (task.train, task.dev, task.select, task.test)]
 
 
-def test_deduplicate_goes_through_the_target_first() -> None:
+def test_deduplicate_keeps_the_first_in_the_order_of_the_parts() -> None:
     domains = {
         "source": Texts(("Same  text", "only here", "Only HERE "), np.array([0, 1, 0])),
         "target": Texts(("same\ttext", "another", "ANOTHER"), np.array([1, 0, 1])),
         "third": Texts(("only here", "new"), np.array([1, 1])),
     }
-    unique, found = deduplicate(domains, first="target")
+    unique, found = deduplicate({name: domains[name] for name in ("target", "source", "third")})
     assert {name: texts.text for name, texts in unique.items()} == {
         "target": ("same\ttext", "another"),
         "source": ("only here",),
@@ -66,14 +67,14 @@ def test_the_same_text_in_other_bytes_is_dropped() -> None:
     ):
         copies = Texts(tuple(change(text) for text in plain.text), plain.label)
         assert not set(copies.text) & set(plain.text)
-        unique, found = deduplicate({"source": copies, "target": plain}, first="target")
+        unique, found = deduplicate({"target": plain, "source": copies})
         assert (len(unique["target"]), len(unique["source"])) == (60, 0)
         assert (found["source"].repeated, found["source"].contradicting) == (60, ())
 
 
 def test_pairs_are_the_same_only_when_both_sides_are() -> None:
     texts = Texts(("a", "a", "b", "A"), np.array([0, 1, 0, 1]), pair=("x", "y", "x", "X"))
-    unique = deduplicate({"d": texts}, first="d")[0]["d"]
+    unique = deduplicate({"d": texts})[0]["d"]
     assert (unique.text, unique.pair) == (("a", "a", "b"), ("x", "y", "x"))
 
 

@@ -93,7 +93,7 @@ def test_defaults(folder: Path) -> None:
     assert (task.target, task.domains, task.labels) == ("news", ("news", "films"), ("bad", "good"))
     assert [len(part) for part in (task.train, task.dev, task.select)] == [8, 8, 8]
     assert set(all_of(task)) <= set(as_pairs(rows_of("news")))
-    assert (task.budget, task.max_length, dict(task.flipped)) == (Budget(), 48, {})
+    assert (task.budget, task.max_length, dict(task.flipped)) == (Budget(), 0, {})
     assert sorted(task.sources["films"].text) == sorted(str(row["text"]) for row in rows_of("films"))
 
 
@@ -176,7 +176,6 @@ def test_pairs_keep_their_sides_and_labels(folder: Path) -> None:
     write_jsonl(folder / "films.jsonl", [{**row, "a": f"other {row['a']}"} for row in rows])
     columns = '[columns]\ntext = "a"\npair = "b"\nlabel = "same"\n'
     task = task_of(folder, HEADER + DOMAINS.replace(".csv", ".jsonl") + columns)
-    assert task.max_length == 96
     for part in (task.train, task.dev, task.select, task.test, task.sources["films"]):
         assert part.pair is not None
         for text, pair, label in zip(part.text, part.pair, part.label, strict=True):
@@ -368,7 +367,7 @@ def test_real_pairs_from_pan_to_mrpc(tmp_path: Path) -> None:
     toml = f'target = "mrpc"\nshots = 100\nlabels = ["different", "same"]\n[domains]\nmrpc = {listed("mrpc")}\n'
     task = task_of(tmp_path, toml + f'pan = {listed("pan")}\n[columns]\npair = "text_pair"\n')
     assert [len(part) for part in (task.train, task.dev, task.select)] == [100, 512, 256]
-    assert (task.max_length, task.domains, len(task.sources["pan"])) == (96, ("mrpc", "pan"), 4000)
+    assert (task.max_length, task.domains, len(task.sources["pan"])) == (0, ("mrpc", "pan"), 4000)
     true: dict[tuple[str, str], int] = {}
     for part in ("train", "test"):
         for line in (PARAPHRASE / f"mrpc_{part}.jsonl").read_text(encoding="utf-8").splitlines():

@@ -123,6 +123,10 @@ def target_of(task: Task) -> Rows:
     return [row for part in (task.train, task.dev, task.select, task.test) for row in rows_of(task, part)]
 
 
+def splits_of(task: Task) -> list[Texts]:
+    return [task.train, task.dev, task.select, task.test]
+
+
 def message_of(task_id: str, tmp_path: Path) -> str:
     with pytest.raises(UserError) as caught:
         make_task(task_id)
@@ -137,7 +141,7 @@ def test_inference_has_two_classes_and_leaves_out_what_annotators_did_not_agree_
     save("stanfordnlp__snli", [("q0", "i0", 2), ("q1", "i1", -1), ("q2", "i2", 0), ("q3", "i3", 1)])
     task = make_task("hub/scitail-16")
     assert (task.id, task.target, task.labels) == ("hub/scitail-16", "scitail", ("entails", "neutral"))
-    assert (task.domains, task.max_length) == (("scitail", "mnli", "snli"), 96)
+    assert (task.domains, task.max_length) == (("scitail", "mnli", "snli"), 0)
     assert rows_of(task, task.sources["mnli"]) == [
         ("p0", "h0", "entails"),
         ("p1", "h1", "neutral"),
@@ -166,7 +170,6 @@ def test_sentiment_reads_class_names_and_plain_numbers(sentiment: Save) -> None:
     assert rows_of(task, task.sources["sst2"]) == [("a mess", "negative"), ("a gem", "positive")]
     assert rows_of(task, task.sources["mr"]) == [("so dull", "negative"), ("so fine", "positive")]
     assert set(target_of(task)) <= {(text, name) for text, _, name in CR}
-    assert task.max_length == 48
 
 
 def test_splits_are_joined_and_others_are_not_read(sentiment: Save) -> None:
@@ -175,6 +178,25 @@ def test_splits_are_joined_and_others_are_not_read(sentiment: Save) -> None:
     task = make_task("hub/cr-16")
     assert task.sources["mr"].text == ("a", "b", "c")
     assert task.sources["sst2"].text == ("d",)
+
+
+def test_the_test_split_of_the_target_stays_its_test(save: Save) -> None:
+    """What stands in it and in train as well is in the test alone."""
+    save("nyu-mll__glue__qqp", [("how?", "why?", 0), ("left 55", "right 55", 1)])
+    save("nyu-mll__glue__mrpc", train=[*MRPC[:30], *MRPC[55:58]], validation=MRPC[30:40], test=MRPC[40:])
+    task = make_task("hub/mrpc-16")
+    names = ("different", "same")
+    assert rows_of(task, task.test) == [(left, right, names[label]) for left, right, label in MRPC[40:]]
+    others = [*rows_of(task, task.train), *rows_of(task, task.dev), *rows_of(task, task.select)]
+    assert sorted(others) == sorted((left, right, names[label]) for left, right, label in MRPC[:40])
+    assert [len(texts) for texts in (task.train, task.dev, task.select)] == [16, 12, 12]
+    assert {name: found.repeated for name, found in task.found.items()} == {"mrpc test": 0, "mrpc": 3, "qqp": 1}
+
+
+def test_a_target_without_a_test_split_is_split_as_a_whole(sentiment: Save) -> None:
+    assert [len(texts) for texts in splits_of(make_task("hub/cr-16"))] == [16, 11, 11, 19]
+    sentiment("SetFit__CR", train=CR[:40], test=CR[40:])
+    assert [len(texts) for texts in splits_of(make_task("hub/cr-16"))] == [16, 12, 12, 20]
 
 
 def test_set_that_was_saved_without_splits_is_taken_whole(sentiment: Save, tmp_path: Path) -> None:
@@ -313,10 +335,11 @@ def test_without_a_folder_the_hub_is_asked(monkeypatch: pytest.MonkeyPatch) -> N
     def load(path: str, name: str | None) -> datasets.DatasetDict:
         data = dataset_of(f"nyu-mll__glue__{name}", rows[name])
         assert path == "nyu-mll/glue"
-        return datasets.DatasetDict({"train": data, "validation": data.select([]), "test": data.select([])})
+        return datasets.DatasetDict({"train": data, "validation": data.select([]), "test": data.select([0])})
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     task = make_task("hub/mrpc-16")
+    assert rows_of(task, task.test) == [("left 0", "right 0", "different")]
     assert rows_of(task, task.sources["qqp"]) == [("how?", "why?", "different")]
 
 

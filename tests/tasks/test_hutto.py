@@ -62,7 +62,7 @@ def test_sizes_after_deduplication(target: str, size: int, sources: dict[str, in
         "test": size - 512 - 2 * 256,
     }
     assert {name: len(texts) for name, texts in task.sources.items()} == sources
-    assert (task.target, task.labels) == (target, ("negative", "positive"))
+    assert (task.target, task.labels, task.max_length) == (target, ("negative", "positive"), 48)
 
 
 @pytest.mark.parametrize("target", ["nyt", "tweets", "amazon", "movie"])

@@ -13,17 +13,18 @@ from l2a_gym.tasks import hutto
 from l2a_gym.tasks.registry import make_task
 
 
-def test_ids_are_targets_by_shots_by_noise() -> None:
+def test_ids_are_targets_by_sizes_by_noise() -> None:
     ids = hutto.ids()
-    assert len(ids) == len(set(ids)) == 4 * 3 * 2
-    assert {"hutto/nyt-64", "hutto/nyt-64-noise40", "hutto/movie-256"} <= set(ids)
+    assert len(ids) == len(set(ids)) == 4 * (3 + 1) * 2
+    assert {"hutto/nyt-64", "hutto/nyt-64-noise40", "hutto/movie-256", "hutto/nyt-128all-noise40"} <= set(ids)
 
 
 @pytest.mark.parametrize("task_id", hutto.ids())
 def test_every_id_builds_what_it_says(task_id: str) -> None:
     task = make_task(task_id)
-    target, shots, *noise = task_id.split("/")[1].split("-")
-    assert (task.id, task.target, len(task.train)) == (task_id, target, int(shots))
+    target, size, *noise = task_id.split("/")[1].split("-")
+    assert (task.id, task.target, len(task.train)) == (task_id, target, 64 if size == "128all" else int(size))
+    assert task.labels_used == (128 if size == "128all" else int(size) + 512 + 256)
     assert bool(task.flipped) == bool(noise)
     assert set(task.train.label.tolist()) == {0, 1}
 
@@ -34,6 +35,7 @@ def test_every_id_builds_what_it_says(task_id: str) -> None:
         ("hutto/nyt-65", "hutto/nyt-64"),
         ("hutto/movies-256", "hutto/movie-256"),
         ("hutto/nyt-64-noise", "hutto/nyt-64-noise40"),
+        ("hutto/nyt-128", "hutto/nyt-128all"),
         ("hub/scitail-65", "hub/scitail-64"),
         ("hub/amazon-book-64", "hub/amazon-books-64"),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from l2a_gym.errors import UserError, brief
 from l2a_gym.tasks.formats.disk import parse_json
-from l2a_gym.tasks.formats.layout import Layout, Row
+from l2a_gym.tasks.formats.layout import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,16 +23,16 @@ CHUNK = 1000
 """Rows that become Python objects at a time."""
 
 
-def table_rows(part: str, tables: Iterable[pa.Table | pa.RecordBatch], layout: Layout) -> Iterator[Row]:
+def table_rows(part: str, tables: Iterable[pa.Table | pa.RecordBatch]) -> Iterator[Row]:
     """The rows of one file or split, from its checked tables in their order; rows count from 1."""
-    columns, number = layout.columns.names, count(1)
+    number = count(1)
     for table in tables:
-        names = class_names(part, table.schema, layout.columns.label)
+        names = {column: class_names(part, table.schema, column) for column in table.schema.names}
         for start in range(0, table.num_rows, CHUNK):
-            piece = table.slice(start, CHUNK)
-            for *sides, label in zip(*(piece.column(column).to_pylist() for column in columns), strict=True):
-                position = f"row {next(number)}"
-                yield Row(part, position, (*sides, class_name(f"{part} {position}", label, names)))
+            for row in table.slice(start, CHUNK).to_pylist():
+                place = f"{part} {(position := f'row {next(number)}')}"
+                cells = {column: class_name(place, cell, names[column]) for column, cell in row.items()}
+                yield Row(part, position, cells)
 
 
 def class_names(place: str, schema: pa.Schema, column: str) -> Sequence[str]:

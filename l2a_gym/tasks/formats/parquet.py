@@ -19,15 +19,14 @@ def read_parquet(path: Path, layout: Layout) -> Iterator[Row]:
     """The rows of a file; a class number gets its name where the file's metadata hold it."""
     check_file(path, layout.size_limit)
     with damage_named(path, "sound Parquet"):
-        yield from table_rows(str(path), _batches(path, layout), layout)
+        yield from table_rows(str(path), _batches(path, layout))
 
 
 def _batches(path: Path, layout: Layout) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    columns = layout.columns.names
     with pq.ParquetFile(path) as file:
-        check_columns(str(path), columns, file.schema_arrow.names)
+        columns = check_columns(str(path), layout.required, file.schema_arrow.names, layout.optional)
         check_size(path, _unpacked(file.metadata, columns), layout.size_limit)
         for batch in file.iter_batches(CHUNK, columns=columns):
             batch.validate(full=True)

@@ -28,9 +28,11 @@ def read_saved(folder: Path, layout: Layout) -> Iterator[Row]:
     """The rows of all splits, one after the other; class numbers get their names."""
     for split in split_names(folder):
         part = f"{folder} split {split}" if split else str(folder)
-        tables = split_tables(folder, split, layout.columns.names, place=part, limit=layout.size_limit)
+        tables = split_tables(
+            folder, split, layout.required, place=part, limit=layout.size_limit, optional=layout.optional
+        )
         with damage_named(folder, "a sound folder of Dataset.save_to_disk"):
-            yield from table_rows(part, tables, layout)
+            yield from table_rows(part, tables)
 
 
 def split_names(folder: Path) -> list[str]:
@@ -50,7 +52,13 @@ def split_names(folder: Path) -> list[str]:
 
 
 def split_tables(
-    folder: Path, split: str, columns: Sequence[str], *, place: str, limit: int | None
+    folder: Path,
+    split: str,
+    columns: Sequence[str],
+    *,
+    place: str,
+    limit: int | None,
+    optional: Sequence[str] = (),
 ) -> Iterator[pa.Table]:
     """The tables of one split, checked in full, with the wanted columns and the folder's description of them.
 
@@ -60,6 +68,7 @@ def split_tables(
         columns: which columns are wanted.
         place: what errors call the split.
         limit: megabytes that one file of it may have; None: any size.
+        optional: more columns, which may be missing.
 
     Raises:
         UserError: files are missing, damaged or too large, or a column is missing.
@@ -68,17 +77,17 @@ def split_tables(
     for file in files:
         check_file(file, limit)
         with damage_named(file, "a sound file of Dataset.save_to_disk"):
-            table = _table(file, columns, place)
+            table = _table(file, columns, optional, place)
         check_size(file, table.num_rows * ROW, limit)
         yield table.replace_schema_metadata(described) if described else table
 
 
-def _table(file: Path, columns: Sequence[str], place: str) -> pa.Table:
+def _table(file: Path, required: Sequence[str], optional: Sequence[str], place: str) -> pa.Table:
     import pyarrow as pa
 
     with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
-        check_columns(place, columns, stream.schema.names)
-        table = stream.read_all().select(list(columns))
+        columns = check_columns(place, required, stream.schema.names, optional)
+        table = stream.read_all().select(columns)
     table.validate(full=True)
     return table
 

@@ -34,8 +34,8 @@ def read_tsv(path: Path, layout: Layout) -> Iterator[Row]:
 
 
 def _rows(path: Path, layout: Layout, text: str, start: int, delimiter: str, *, quoted: bool) -> Iterator[Row]:
-    columns = layout.columns.names
     header: list[str] = []
+    columns: dict[str, int] = {}
     line = first = 1 + text.count("\n", 0, start)
     file = io.StringIO(text[start:], newline="")
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # csv's own limit of a cell is 131,072 characters
@@ -48,11 +48,12 @@ def _rows(path: Path, layout: Layout, text: str, start: int, delimiter: str, *, 
             if not header:
                 header = cells
                 _check_delimiter(path, header, delimiter, quoted)
-                check_columns(str(path), columns, header)
+                present = check_columns(str(path), layout.required, header, layout.optional)
+                columns = {name: header.index(name) for name in present}
             elif len(cells) != len(header):
                 raise UserError(f"{path} {position} has {len(cells)} cells where the header has {len(header)}")
             else:
-                yield Row(str(path), position, tuple(cells[header.index(name)] for name in columns))
+                yield Row(str(path), position, {name: cells[i] for name, i in columns.items()})
     except csv.Error as error:
         hint = ': a " within a quoted cell is written ""' if "expected after" in str(error) else ""
         raise UserError(f"{path} line {line}: {error}{hint}") from error
