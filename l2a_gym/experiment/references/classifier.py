@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,14 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.experiment.figures import Figures, texts_per_second
 from l2a_gym.tasks.task import Task, Texts
 
 Classes = NDArray[np.int64]
-
-TIMED = 512
-"""Test texts, at most, that a reference is timed on."""
-BYTES = 4
-"""Of a number in single precision."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,6 @@ class Classifier:
         test: (n,) the classes of the test texts.
         labels: labelled target texts that it has read, to learn from or to choose by.
         parameters: numbers that it stores to classify.
-        strings: bytes of the vocabulary that it stores besides.
     """
 
     classify: Callable[[Texts], Classes]
@@ -38,28 +32,6 @@ class Classifier:
     test: Classes
     labels: int
     parameters: int
-    strings: int = 0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What a reference is worth, and what it costs.
-
-    Attributes:
-        test_accuracy: share of the test texts whose class is right; nothing is chosen by it.
-        dev_accuracy: the same of dev, by a model that has not learnt from these texts but may have been chosen by them.
-        labels: labelled target texts that it has read before test.
-        parameters: numbers that it stores to classify.
-        megabytes: its size in single precision.
-        texts_per_second: from raw text to class, on one thread.
-    """
-
-    test_accuracy: float
-    dev_accuracy: float
-    labels: int
-    parameters: int
-    megabytes: float
-    texts_per_second: float
 
 
 def classes_of(logits: Tensor) -> Classes:
@@ -70,19 +42,11 @@ def classes_of(logits: Tensor) -> Classes:
 
 def figures_of(reference: Classifier, task: Task) -> Figures:
     """Measure a reference on its task."""
+    reference.classify(task.test.take([0]))  # what is set up at a first call is not measured
     return Figures(
-        test_accuracy=float((reference.test == task.test.label).mean()),
         dev_accuracy=float((reference.dev == task.dev.label).mean()),
+        test_accuracy=float((reference.test == task.test.label).mean()),
         labels=reference.labels,
         parameters=reference.parameters,
-        megabytes=(BYTES * reference.parameters + reference.strings) / 1e6,
-        texts_per_second=_speed(reference.classify, task.test),
+        texts_per_second=texts_per_second(reference.classify, task.test),
     )
-
-
-def _speed(classify: Callable[[Texts], Classes], texts: Texts) -> float:
-    timed = texts.take(range(min(TIMED, len(texts))))
-    classify(timed.take([0]))  # what is set up at the first call is not counted
-    start = time.perf_counter()
-    classify(timed)
-    return len(timed) / (time.perf_counter() - start)

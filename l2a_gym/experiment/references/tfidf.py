@@ -60,5 +60,4 @@ def tfidf(given: Given) -> Classifier:
         parameters=best.coef_.size
         + best.intercept_.size
         + len(grams.vocabulary),  # each n-gram has a weight of its own
-        strings=sum(len(gram.encode()) for gram in grams.vocabulary),
     )
