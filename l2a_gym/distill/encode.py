@@ -148,12 +148,13 @@ def trim_vocabulary(
 
     WordPiece takes the longest piece that matches, so texts made of kept pieces are cut as before; any other text is
     cut into smaller pieces. Where there is a limit, single characters beyond ASCII have to be in use as well: a word
-    with another one becomes unknown. Other kinds of vocabulary are kept whole.
+    with another one becomes unknown; and the room that is left is filled with other words, in the vocabulary's order,
+    which is that of their frequency for BERT. Other kinds of vocabulary are kept whole.
 
     Args:
         tokenizer: a fast tokenizer.
         count: (V,) >= 0, how often the texts use each id, see :func:`count_pieces`.
-        limit: at most this many pieces are kept, the most frequent; None: all that are used.
+        limit: at most this many pieces are kept, the most frequent first; None: all that are used.
 
     Returns:
         The trimmed tokenizer, and (V,) the old id of each new id, ascending.
@@ -165,9 +166,10 @@ def trim_vocabulary(
     single = {old: piece.removeprefix("##") for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1}
     letters = [old for old, character in single.items() if limit is None or character.isascii() or count[old]]
     always = np.unique(np.array([*tokenizer.all_special_ids, *letters], dtype=np.int64))
-    used = np.setdiff1d(np.flatnonzero(count), always)
+    words = [old for piece, old in vocabulary.items() if limit is not None and piece.removeprefix("##").isalpha()]
+    wanted = np.setdiff1d(np.union1d(np.flatnonzero(count), words), always)
     room = None if limit is None else max(limit - len(always), 0)
-    frequent = used[np.argsort(-count[used], kind="stable")][:room]
+    frequent = wanted[np.argsort(-count[wanted], kind="stable")][:room]
     kept = np.sort(np.concatenate([always, frequent]))
     new = {int(old): position for position, old in enumerate(kept)}
     state["model"]["vocab"] = {piece: new[old] for piece, old in vocabulary.items() if old in new}

@@ -50,6 +50,8 @@ class GeneralDistillation:
 
     Attributes:
         updates: at most this many; 0 for none.
+        mixed: texts, at most, that are made of others by :func:`~l2a_gym.augment.mixed.mixed_texts` and learnt from
+            besides; no more than half of what the updates read.
         passes: at most this many passes over the texts.
         batch: texts in an update.
         learning_rate: the peak.
@@ -58,7 +60,8 @@ class GeneralDistillation:
         UserError: fewer than 0 updates.
     """
 
-    updates: int = 800
+    updates: int = 1200
+    mixed: int = 10_000
     passes: int = 8
     batch: int = 64
     learning_rate: float = 1e-3

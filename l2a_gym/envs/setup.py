@@ -43,7 +43,7 @@ class Arguments(Checked):
     student: Annotated[str, student_names()] = "tiny"
     checkpoint: str = EMBEDDED
     pool: str | Mapping[str, Any] = "lexical"
-    general_updates: int = 800
+    general_updates: int = 1200
     features: list[str] | None = None
     distillation: Mapping[str, Any] | None = None
     steps: int | None = None

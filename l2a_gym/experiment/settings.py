@@ -71,7 +71,7 @@ class Run:
     checkpoint: str = "embedded"
     metric: Literal["nll", "accuracy", "macro_f1"] = "nll"
     pool: str = ""
-    general_updates: int = 800
+    general_updates: int = 1200
     rounds: int = 1
     students: int = 5
     export_student: Student | None = None

@@ -54,7 +54,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     shots = [texts, len(task.labels), task.train.label.tolist(), task.dev.label.tolist()]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
-    tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first"]
+    tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then other words"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
     all_data = [asked, asdict(config.all_data), preference, HEADS]
     cross_fitted = [asked, "labels of train, dev and select"]

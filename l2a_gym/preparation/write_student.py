@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from l2a_gym.augment.mixed import mixed_texts
 from l2a_gym.augment.nearness import nearness
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.cache import write_text
-from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
+from l2a_gym.distill.encode import Tokens, encode, whole_words
 from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.student import (
     distil_generally,
@@ -20,8 +22,9 @@ from l2a_gym.distill.student import (
     shape_student,
     start_student,
 )
+from l2a_gym.distill.teacher import sentence_vectors
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.store import Prepared
+from l2a_gym.preparation.store import Prepared, read_candidates
 from l2a_gym.preparation.texts import save_arrays
 from l2a_gym.tasks.task import Task
 
@@ -54,17 +57,37 @@ def write_student(task: Task, config: Preparation, device: torch.device, folder:
     prepared = Prepared(folder.parent)
     teacher = load_teacher(config.checkpoint, len(task.labels), config.seed)
     size, kept = teacher.num_parameters(), prepared.array("tokens/kept")
-    seen = slice(0, prepared.rows["train"].stop)
-    tokens = prepared.tokens(seen)
+    tokens, vectors = general_texts(task, config, device, prepared)
     shape = shape_student(config.student, teacher, len(kept), len(task.labels), task.max_length, tokens.pad)
     shape.id2label = dict(enumerate(task.labels))
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = start_student(shape, teacher, kept, tokens, config.seed)
-    vectors = torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
-    if tokens.pairs:  # the student reads both sides as one sequence, and learns what a head reads of them
-        vectors = head_input(vectors.float().unflatten(1, (2, -1))).half()
     general = replace(config.general, learning_rate=scaled_rate(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": student.num_parameters()}
     write_text(folder / "parameters.json", json.dumps(counts))
+
+
+def general_texts(
+    task: Task, config: Preparation, device: torch.device, prepared: Prepared
+) -> tuple[Tokens, torch.Tensor]:
+    """What general distillation learns from: texts in the student's pieces, and the vectors to reproduce.
+
+    The texts are the pool, the shots, and mixtures of these with other words. Of a pair, which the student reads as one
+    sequence, the vector is what a head reads of both sides.
+    """
+    seen = slice(0, prepared.rows["train"].stop)
+    tokens, vectors = prepared.tokens(seen), torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
+    if number := min(config.general.mixed, config.general.updates * config.general.batch // 2):
+        tokenizer = prepared.tokenizer()
+        rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0x313]))
+        own = read_candidates(prepared.folder / "pool")
+        mixed = mixed_texts(own, list(whole_words(tokenizer)), number, rng)
+        untuned = torch.nn.Module.to(load_teacher(config.checkpoint, 2, config.seed), device)
+        read = encode(load_tokenizer(config.checkpoint), mixed, task.max_length).to(device)
+        vectors = torch.cat([vectors, sentence_vectors(untuned, read).flatten(1)])
+        tokens = Tokens.cat([tokens, encode(tokenizer, mixed, task.max_length)])
+    if tokens.pairs:
+        vectors = head_input(vectors.float().unflatten(1, (2, -1))).half()
+    return tokens, vectors
