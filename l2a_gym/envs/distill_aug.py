@@ -59,12 +59,15 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         action: ``weights`` or ``mixture``.
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
         baseline: ``uniform`` subtracts the gain of uniform weights, which doubles the updates; None for nothing.
-        teacher: whose logits teach the student: ``few-shot`` or ``all-data``.
+        teacher: whose logits teach the student: ``few-shot``, ``all-data``, ``frozen-few-shot``, ``frozen-all-data``,
+            ``mean`` or ``cross-fitted``; the last has learnt from the labels of dev and select.
         student: ``tiny``, ``ratio``, ``tinybert`` or ``pruned``.
         checkpoint: the teacher's checkpoint: ``embedded``, a hub id or a local folder.
         pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
             :class:`~l2a_gym.augment.config.PoolConfig`.
         general_updates: at most this many updates of general distillation before the first episode; 0 for none.
+        anchors: whose labelled texts of the target join each update: ``shots``, or ``all`` for those of dev and select
+            as well, which suits a last student: rewards are then of texts that it learns from.
         features: names of the candidates' features; None: all but those that are shown only on request.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.

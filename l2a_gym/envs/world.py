@@ -15,6 +15,9 @@ from l2a_gym.envs.context import PoolContext
 from l2a_gym.envs.features import FEATURES, Fixed
 from l2a_gym.preparation.store import Prepared
 
+ANCHORS = {"shots": "train", "all": "select"}
+"""Whose labelled texts join each update -> the split that ends with the last of them."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -22,10 +25,10 @@ class World:
 
     Attributes:
         prepared: where it all comes from.
-        teacher: which of the two teaches.
-        texts: the candidates, then the target's shots, with the teacher's logits.
+        teacher: which one teaches.
+        texts: the candidates, then the anchors, with the teacher's logits.
         dev: the target's dev split.
-        candidates: n, rows from there on are shots.
+        candidates: n, rows from there on are anchors.
         usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
@@ -54,10 +57,16 @@ class World:
 
 
 def load_world(
-    prepared: Prepared, teacher: str, features: Sequence[str], domains: int, operators: int, device: torch.device
+    prepared: Prepared,
+    teacher: str,
+    features: Sequence[str],
+    domains: int,
+    operators: int,
+    device: torch.device,
+    anchors: str = "shots",
 ) -> World:
-    """Put a prepared task on a device. The test and select splits stay on disk."""
-    rows = slice(0, prepared.rows["train"].stop)
+    """Put a prepared task on a device. The test split stays on disk, and select unless all labels are anchors."""
+    rows = slice(0, prepared.rows[ANCHORS[anchors]].stop)
     pool = prepared.rows["pool"]
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
     usable = np.flatnonzero(prepared.array("signals/usable"))

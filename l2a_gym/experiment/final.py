@@ -45,6 +45,7 @@ def final_student(
     seed: int | None = None,
     teacher: str | None = None,
     distillation: Mapping[str, float] = {},
+    anchors: str = "shots",
 ) -> tuple[DistillAugEnv, dict[str, Any]]:
     """Train a student of the kind ``run.export_student`` for ``run.export_steps`` steps under the selector.
 
@@ -53,8 +54,9 @@ def final_student(
         adapter: of its task.
         selector: plays its deterministic actions.
         seed: of the episode; None: that of the run's exported student.
-        teacher: whose logits teach; None: the teacher that is better on ``select``.
+        teacher: whose logits teach; None: the teacher that is best on ``select``.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
+        anchors: whose labelled texts join each update, as the environment takes it.
 
     Returns:
         The environment that holds the student, and its teacher, size, accuracies and updates.
@@ -64,7 +66,7 @@ def final_student(
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
-    long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final}
+    long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final, "anchors": anchors}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
     steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
     *_, last = progress_bar(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
@@ -90,7 +92,7 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
         As of :func:`final_student`, and ``policy``, the name of what chose.
     """
     found = []
-    for name, policy in {run.algo: selector, UNIFORM: adapter.selector(UNIFORM)}.items():
+    for name, policy in policies(run, adapter, selector).items():
         env, scores = final_student(run, adapter, policy)
         metric = score_student(env, "select").value(run.metric)
         found.append((metric, env, env.save_state(), {**scores, "policy": name}))
@@ -99,17 +101,28 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
     return env, scores
 
 
+def policies(run: Run, adapter: DistillAdapter, selector: Selector) -> dict[str, Selector]:
+    """What may choose for the exported student: name -> selector."""
+    return {run.algo: selector, UNIFORM: adapter.selector(UNIFORM)}
+
+
 def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder: Path) -> dict[str, Any]:
     """Train the best student and write it as a Hugging Face folder.
 
+    Who chooses is decided by students that learn from the shots alone. The exported one then learns from all labels of
+    the target, as nothing is left to choose.
+
     Returns:
-        Its teacher, policy and number of updates; its size and its scores on dev and test, which are the folder's own.
+        Its teacher, policy and number of updates; its size, its speed and its score on test, which are the folder's
+        own; and the score on dev of the student that decided, which has not learnt from dev.
 
     Raises:
         UserError: something else than an exported student stands at ``folder``, or it can't be written.
     """
     check_export(folder)
-    env, scores = best_student(run, adapter, selector)
+    _, held_out = best_student(run, adapter, selector)
+    env, scores = final_student(run, adapter, policies(run, adapter, selector)[held_out["policy"]], anchors="all")
+    scores |= {name: held_out[name] for name in ("policy", "dev_accuracy")}
     prepared, task = env.world.prepared, adapter.task
 
     def finish(written: Path) -> None:
@@ -141,10 +154,10 @@ def export_once(run: Run, adapter: DistillAdapter, selector: Selector, sources: 
 
 
 def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, Any]:
-    """Size and speed of an exported student, and its accuracy on dev and test, asked as its users ask it.
+    """Size and speed of an exported student, and its accuracy on test, asked as its users ask it.
 
     Returns:
-        ``parameters``, ``texts_per_second``, ``dev_accuracy`` and ``test_accuracy``.
+        ``parameters``, ``texts_per_second`` and ``test_accuracy``.
     """
     classify = pipeline("text-classification", str(folder), device=device, trust_remote_code=False)
 
@@ -153,10 +166,10 @@ def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, An
         answers: list[dict[str, Any]] = classify(pairs or list(texts.text), batch_size=BATCH)
         return answers
 
-    def accuracy(texts: Texts) -> float:
-        answers = zip(ask(texts), texts.label, strict=True)
-        return float(np.mean([answer["label"] == task.labels[code] for answer, code in answers]))
-
-    scores = {f"{name}_accuracy": accuracy(texts) for name, texts in (("dev", task.dev), ("test", task.test))}
+    right = [answer["label"] == task.labels[c] for answer, c in zip(ask(task.test), task.test.label, strict=True)]
     speed = texts_per_second(ask, task.test)
-    return {"parameters": classify.model.num_parameters(), "texts_per_second": speed, **scores}
+    return {
+        "parameters": classify.model.num_parameters(),
+        "texts_per_second": speed,
+        "test_accuracy": float(np.mean(right)),
+    }
