@@ -103,5 +103,5 @@ def _classifier(given: Given, head: Head, dev: Tensor, labels: int) -> Classifie
         dev=classes_of(dev),
         test=classes_of(head(given.inputs(given.rows["test"]))),
         labels=labels,
-        parameters=given.encoder.base_model.num_parameters() + head.weight.numel() + head.bias.numel(),
+        parameters=given.encoder_size + head.weight.numel() + head.bias.numel(),
     )

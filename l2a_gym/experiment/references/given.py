@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -74,6 +75,11 @@ class Given:
     def encoder(self) -> PreTrainedModel:
         """The checkpoint before any fine-tuning, on the CPU."""
         return load_teacher(self.checkpoint, len(self.task.labels), self.seed)
+
+    @property
+    def encoder_size(self) -> int:
+        """Parameters of the checkpoint without its head."""
+        return cast(PreTrainedModel, self.encoder.base_model).num_parameters()
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
