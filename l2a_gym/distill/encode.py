@@ -166,10 +166,12 @@ def trim_vocabulary(
     single = {old: piece.removeprefix("##") for piece, old in vocabulary.items() if len(piece.removeprefix("##")) == 1}
     letters = [old for old, character in single.items() if limit is None or character.isascii() or count[old]]
     always = np.unique(np.array([*tokenizer.all_special_ids, *letters], dtype=np.int64))
-    words = [old for piece, old in vocabulary.items() if limit is not None and piece.removeprefix("##").isalpha()]
-    wanted = np.setdiff1d(np.union1d(np.flatnonzero(count), words), always)
+    wanted = count > 0
+    if limit is not None:
+        wanted[[old for piece, old in vocabulary.items() if piece.removeprefix("##").isalpha()]] = True
+    used = np.setdiff1d(np.flatnonzero(wanted), always)
     room = None if limit is None else max(limit - len(always), 0)
-    frequent = wanted[np.argsort(-count[wanted], kind="stable")][:room]
+    frequent = used[np.argsort(-count[used], kind="stable")][:room]
     kept = np.sort(np.concatenate([always, frequent]))
     new = {int(old): position for position, old in enumerate(kept)}
     state["model"]["vocab"] = {piece: new[old] for piece, old in vocabulary.items() if old in new}
