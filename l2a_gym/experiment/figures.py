@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import sqrt
 
+from l2a_gym.cache import cache_dir, locked
+from l2a_gym.checked import digest_of, read_json, write_json
 from l2a_gym.distill.device import one_thread
+from l2a_gym.errors import UserError
+from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.task import Texts
+
+log = logging.getLogger(__name__)
 
 TIMED = 256
 """Texts, at most, by which speed is measured."""
@@ -52,3 +59,26 @@ def texts_per_second(classify: Callable[[Texts], object], texts: Texts) -> float
     start = time.perf_counter()
     classify(timed)
     return len(timed) / (time.perf_counter() - start)
+
+
+def kept(prepared: Prepared, name: str, compute: Callable[[], Figures]) -> Figures:
+    """Figures in the cache; computed where they are missing or damaged, and written if that is possible.
+
+    Args:
+        prepared: what they are of; other files have figures of their own.
+        name: of the classifier.
+        compute: its figures.
+    """
+    manifest = prepared.manifest()
+    file = cache_dir() / "figures" / digest_of([manifest["stages"], manifest["files"]])[:16] / f"{name}.json"
+    with locked(file):
+        if values := read_json(file):
+            return Figures(**values)
+        if file.exists():
+            log.warning("%s is damaged: computing it again", file)
+        figures = compute()
+        try:
+            write_json(file, asdict(figures))
+        except UserError as error:
+            log.warning("%s", error)
+        return figures

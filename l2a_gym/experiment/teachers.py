@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.best import Best
@@ -14,10 +15,10 @@ from l2a_gym.distill.encode import encode
 from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.envs.episode import Scores
 from l2a_gym.envs.reward import score
-from l2a_gym.experiment.figures import Figures, texts_per_second
+from l2a_gym.experiment.figures import Figures, kept, texts_per_second
 from l2a_gym.preparation.regressions import read_head
 from l2a_gym.preparation.store import FROZEN, MEAN, TEACHERS, TUNED, Prepared, read_teacher
-from l2a_gym.tasks.task import Task
+from l2a_gym.tasks.task import Task, Texts
 
 
 def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
@@ -37,33 +38,39 @@ def chosen_teacher(prepared: Prepared) -> str:
 
 
 def teacher_figures(task: Task, prepared: Prepared, device: torch.device) -> dict[str, Figures]:
-    """Name -> figures, of all teachers."""
+    """Name -> figures, of all teachers; what was measured once is in the cache."""
+    return {
+        name: kept(prepared, f"{name} teacher", partial(_figures, name, task, prepared, device)) for name in TEACHERS
+    }
+
+
+def _figures(name: str, task: Task, prepared: Prepared, device: torch.device) -> Figures:
+    parameters, speed = _cost(name, task, prepared, device)
+    return Figures(
+        dev_accuracy=score_teacher(prepared, name, "dev").accuracy,
+        test_accuracy=score_teacher(prepared, name, "test").accuracy,
+        labels=task.labels_used if name == "cross-fitted" else len(task.train) + len(task.dev),
+        parameters=parameters,
+        texts_per_second=speed,
+    )
+
+
+def _cost(name: str, task: Task, prepared: Prepared, device: torch.device) -> tuple[int, float]:
+    """A teacher's parameters, and the texts that it classifies in a second."""
+    if name == MEAN:
+        sizes, speeds = zip(*(_cost(each, task, prepared, device) for each in TUNED), strict=True)
+        return sum(sizes), 1 / sum(1 / speed for speed in speeds)
     checkpoint = prepared.manifest()["config"]["checkpoint"]
     tokenizer = load_tokenizer(checkpoint)
+    tuned = name in TUNED
+    model = read_teacher(prepared.folder / name) if tuned else load_teacher(checkpoint, 2, 0)
+    torch.nn.Module.to(model, device)
 
-    def speed(model: PreTrainedModel, ask: Callable[..., object]) -> float:
-        torch.nn.Module.to(model, device)
-        return texts_per_second(
-            lambda texts: ask(model, encode(tokenizer, texts, task.max_length).to(device)), task.test
-        )
+    def ask(texts: Texts) -> Tensor:
+        return (predict if tuned else sentence_vectors)(model, encode(tokenizer, texts, task.max_length).to(device))
 
-    cost = {}
-    for name in TUNED:
-        model = read_teacher(prepared.folder / name)
-        cost[name] = model.num_parameters(), speed(model, predict)
-    untuned = load_teacher(checkpoint, 2, 0)
-    speed_of_vectors, encoder = speed(untuned, sentence_vectors), cast(PreTrainedModel, untuned.base_model)
-    for name, owner in FROZEN.items():
-        head = read_head(prepared.folder / owner)
-        cost[name] = encoder.num_parameters() + head.weight.numel() + head.bias.numel(), speed_of_vectors
-    cost[MEAN] = sum(cost[name][0] for name in TUNED), 1 / sum(1 / cost[name][1] for name in TUNED)
-    return {
-        name: Figures(
-            dev_accuracy=score_teacher(prepared, name, "dev").accuracy,
-            test_accuracy=score_teacher(prepared, name, "test").accuracy,
-            labels=task.labels_used if name == "cross-fitted" else len(task.train) + len(task.dev),
-            parameters=parameters,
-            texts_per_second=rate,
-        )
-        for name, (parameters, rate) in cost.items()
-    }
+    speed = texts_per_second(ask, task.test)
+    if tuned:
+        return model.num_parameters(), speed
+    head, encoder = read_head(prepared.folder / FROZEN[name]), cast(PreTrainedModel, model.base_model)
+    return encoder.num_parameters() + head.weight.numel() + head.bias.numel(), speed

@@ -142,15 +142,20 @@ def test_the_full_methods_student_is_the_one_that_a_run_exports(
     exported = train(run)["exported"]
     assert (run.folder / "record.jsonl").read_text() == (plan.folder / "full" / "record.jsonl").read_text()
     selector = load_selector(run, adapter)
-    assert exported == export_student(run, adapter, selector, plan.folder.parent / "student")
+    exported.pop("texts_per_second")
+    again = export_student(run, adapter, selector, plan.folder.parent / "student")
+    assert exported.items() <= again.items()
     policy = exported.pop("policy")
     assert json.loads((plan.folder / "full" / "policy.json").read_text())["policy"] == policy
     selector = selector if policy == run.algo else adapter.selector(policy)
     seed = episode_seeds(EXPORT, 1, run.seed)[0]
-    _, again = final_student(run, adapter, selector, seed=seed, teacher=exported["teacher"])
-    longer = exported.pop("parameters")["student"]  # an exported student reads texts of any length
-    assert longer > again.pop("parameters")["student"]
-    assert again == exported
+    scores = [
+        final_student(run, adapter, selector, seed=seed, teacher=exported["teacher"], anchors=anchors)[1]
+        for anchors in ("shots", "all")
+    ]
+    assert scores[0]["dev_accuracy"] == exported["dev_accuracy"]
+    assert scores[1]["test_accuracy"] == exported["test_accuracy"]
+    assert scores[1]["parameters"] < exported["parameters"]  # an exported student reads texts of any length
     prepared = adapter.prepared
     for student in [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]:
         _, scores = final_student(run, adapter, selector, seed=student.seed)

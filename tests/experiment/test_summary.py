@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter
+from l2a_gym.experiment.figures import standard_error
+from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.rows import Row, Student
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.summary import summarise, table, table_over_seeds
-from l2a_gym.preparation.store import Prepared
+from l2a_gym.preparation.store import TEACHERS, Prepared
 
 ACCURACIES = {  # on dev and test, of two students
     "none": ((0.5, 0.4), (0.6, 0.5)),
@@ -54,28 +56,52 @@ def test_without_flips_the_oracle_is_null_and_not_in_the_table(
     assert "oracle" not in table_over_seeds(run, [summary])
 
 
-def test_the_table_shows_per_cent_and_range(
+def cells(line: str) -> list[str]:
+    return [cell for cell in line[38:].replace(" ± ", "±").split() if cell != ".."]
+
+
+def test_the_table_shows_per_cent_errors_and_range(
     run: Run, adapter: DistillAdapter, prepared: Prepared, rows: list[Row]
 ) -> None:
-    lines = table(run, summarise(adapter, "similarity", rows)).splitlines()
+    summary = summarise(adapter, "similarity", rows)
+    lines = table(run, summary).splitlines()
     assert lines[0] == f"task {run.task}"
-    titles = ["few shot teacher", "all data teacher", "none", "uniform", "oracle", "selector (similarity)"]
-    assert [line[:22].strip() for line in lines[2:8]] == titles
-    assert lines[1].split() == ["dev", "%", "test", "%", "range", "updates", "seconds"]
-    assert lines[7].split()[2:] == ["70.0", "70.2", "70.0", "..", "70.3", "8", "1.5"]
-    assert lines[5].split()[1:] == ["62.0", "61.3", "60.0", "..", "62.5", "8", "1.5"]
-    size = prepared.manifest()["parameters"]
-    assert lines[-1].startswith(f"student: {size['student']:,} parameters, ")
-    assert f"{size['student'] / size['teacher']:.1%} of the teacher's" in lines[-1]
-    assert len({len(line) for line in lines[1:2] + lines[4:8]}) == 1
+    titles = [
+        *(f"{name} teacher" for name in TEACHERS),
+        *names_of(adapter.task),
+        *("none", "uniform", "oracle", "selector (similarity)"),
+    ]
+    assert [line[:38].strip() for line in lines[2 : 2 + len(titles)]] == titles
+    assert lines[1].split() == ["dev", "%", "test", "%", "range", "labels", "parameters", "texts/s"]
+    size, labels = prepared.manifest()["parameters"], len(adapter.task.train) + len(adapter.task.dev)
+    errors = [100 * standard_error(p, len(adapter.task.test)) for p in (0.6125, 0.7015)]
+    uniform, selector = (lines[2 + titles.index(name)] for name in ("uniform", "selector (similarity)"))
+    assert cells(uniform)[1:] == [f"61.3±{errors[0]:.1f}", "60.0", "62.5", str(labels), f"{size['student']:,}"]
+    assert cells(selector)[1:4] == [f"70.2±{errors[1]:.1f}", "70.0", "70.3"]
+    teacher = summary["teachers"]["few-shot"]
+    assert cells(lines[2])[2:4] == [str(labels), f"{teacher['parameters']:,}"]
+    assert lines[-1] == "8 updates a student; seconds: none 1.5, uniform 1.5, oracle 1.5, selector 1.5"
+    assert lines[-2].startswith(f"student: {size['student']:,} parameters, ")
+    assert f"{size['student'] / size['teacher']:.1%} of the teacher's" in lines[-2]
 
 
 def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter, rows: list[Row]) -> None:
-    size = {"student": 1200, "teacher": 10_000}
-    exported = {"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": size, "policy": "uniform"}
-    lines = table(run, summarise(adapter, "similarity", rows) | {"exported": exported}).splitlines()
-    assert lines[8].split() == ["exported", "student", "81.2", "79.8", "480"]
-    assert lines[9] == "exported: 1,200 parameters, 12.0% of the teacher's, weights by uniform"
+    summary = summarise(adapter, "similarity", rows)
+    exported = {
+        **{"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": 1200, "labels": 99},
+        **{"policy": "uniform", "teacher": "mean", "texts_per_second": 1234.5},
+    }
+    whole = summary["parameters"]["teacher"]
+    lines = table(run, summary | {"exported": exported}).splitlines()
+    assert lines[-4].startswith("exported student ")
+    assert cells(lines[-4])[2:] == ["99", "1,200", "1,234"]
+    share = f"{1200 / whole:.1%} of the teacher's"
+    assert lines[-3] == f"exported: 1,200 parameters, {share}, weights by uniform, taught by the mean teacher"
+
+
+@pytest.mark.parametrize(("accuracy", "texts", "error"), [(0.5, 100, 0.05), (0.9, 400, 0.015), (1.0, 98, 0.0100)])
+def test_standard_errors(accuracy: float, texts: int, error: float) -> None:
+    assert standard_error(accuracy, texts) == pytest.approx(error, rel=0.01)
 
 
 def test_the_table_over_training_seeds_shows_means_of_runs(run: Run, rows: list[Row]) -> None:
@@ -83,7 +109,7 @@ def test_the_table_over_training_seeds_shows_means_of_runs(run: Run, rows: list[
     lines = table_over_seeds(run, [one, two]).splitlines()
     assert lines[0] == f"task {run.task}, training seeds"
     assert lines[1].split() == ["test", "%", "range", "seeds"]
-    found: dict[str, Any] = {line[:22].strip(): line[22:].split() for line in lines[2:]}
+    found: dict[str, Any] = {line[:38].strip(): line[38:].split() for line in lines[2:]}
     assert list(found) == ["none", "uniform", "oracle", "selector (similarity)"]  # the toy has no teachers
     assert found["selector (similarity)"] == ["72.8", "70.2", "..", "75.5", "2"]
     assert found["uniform"] == ["61.3", "61.3", "..", "61.3", "2"]

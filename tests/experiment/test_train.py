@@ -21,6 +21,7 @@ from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.compare import compare
 from l2a_gym.experiment.job import Job, attempt
 from l2a_gym.experiment.progress import train_selector
+from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.rows import Failure, Row, read_rows
 from l2a_gym.experiment.run import load_run, load_selector, new_selector
 from l2a_gym.experiment.settings import Run
@@ -65,16 +66,24 @@ def job_of(run: Run, selector: str) -> Job:
 # The summary and the rows
 
 
-def test_the_summary_has_the_numbers_of_the_contract(run: Run, summary: dict[str, Any]) -> None:
+def test_the_summary_has_the_numbers_of_the_contract(
+    run: Run, summary: dict[str, Any], adapter: DistillAdapter
+) -> None:
     assert json.loads((run.folder / "summary.json").read_text()) == summary
-    names = ["few_shot_teacher", "all_data_teacher", "none", "uniform", "oracle", "selector"]
+    names = ["none", "uniform", "oracle", "selector"]
     assert list(summary["test_accuracy"]) == list(summary["dev_accuracy"]) == names
     for name, accuracy in summary["test_accuracy"].items():
         assert set(accuracy) == {"mean", "per_seed"}
         assert accuracy["mean"] == pytest.approx(np.mean(accuracy["per_seed"]))
-        assert len(accuracy["per_seed"]) == (1 if name.endswith("teacher") else 2)
+        assert len(accuracy["per_seed"]) == 2, name
         assert all(0 <= value <= 1 for value in accuracy["per_seed"])
     assert set(summary["parameters"]) == {"teacher", "student"}
+    figures = ["dev_accuracy", "test_accuracy", "labels", "parameters", "texts_per_second"]
+    for kind, names in (("teachers", TEACHERS), ("references", names_of(adapter.task))):
+        assert list(summary[kind]) == list(names)
+        assert all(list(each) == figures for each in summary[kind].values())
+    assert summary["chosen_teacher"] == summary["exported"]["teacher"] in TEACHERS
+    assert set(figures) <= set(summary["exported"])
     assert set(summary["seconds"]) == {"prepare", "train", "evaluate", "export"}
     assert summary["updates"] == 4 * 2
 
@@ -84,7 +93,7 @@ def test_parameters_are_those_of_the_models(run: Run, summary: dict[str, Any], a
     teacher = AutoModelForSequenceClassification.from_pretrained(run.checkpoint)
     sizes = [model.num_parameters() for model in (adapter.prepared.student(), teacher, exported)]
     assert [summary["parameters"]["student"], summary["parameters"]["teacher"]] == sizes[:2]
-    assert summary["exported"]["parameters"] == {"student": sizes[2], "teacher": sizes[1]}
+    assert summary["exported"]["parameters"] == sizes[2]
 
 
 def test_a_run_and_jobs_of_a_benchmark_give_the_same_rows(run: Run, summary: dict[str, Any]) -> None:
@@ -181,7 +190,7 @@ def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any], caps
     for name in ("none", "uniform", "selector"):
         assert evaluation["test_accuracy"][name]["per_seed"][:2] != summary["test_accuracy"][name]["per_seed"]
     assert json.loads((run.folder / "evaluation.json").read_text()) == evaluation
-    assert evaluation["test_accuracy"]["few_shot_teacher"] == summary["test_accuracy"]["few_shot_teacher"]
+    assert evaluation["teachers"] == summary["teachers"]
     assert "selector (pgpe)" in capsys.readouterr().out
 
 

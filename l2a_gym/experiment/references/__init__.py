@@ -5,19 +5,14 @@ Each is computed once and kept in the cache.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from l2a_gym.cache import cache_dir, locked
-from l2a_gym.checked import digest_of, read_json, write_json
 from l2a_gym.distill.device import one_thread
-from l2a_gym.errors import UserError
-from l2a_gym.experiment.figures import Figures
+from l2a_gym.experiment.figures import Figures, kept
 from l2a_gym.experiment.references.classifier import Classifier, figures_of
 from l2a_gym.experiment.references.frozen import on_all_labels, on_cleaned_sources, on_shots, on_sources
 from l2a_gym.experiment.references.given import Given
@@ -27,8 +22,6 @@ from l2a_gym.experiment.references.tfidf import tfidf
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task
-
-log = logging.getLogger(__name__)
 
 REFERENCES = "1"
 """Changes whenever the same preparation gives other figures."""
@@ -49,12 +42,11 @@ def references(task: Task, prepared: Prepared) -> dict[str, Figures]:
 
     SetFit is among them where its package is installed and texts are single.
     """
-    given, folder = Given(task, prepared), _folder(prepared)
-    figures = {}
-    with locked(folder), progress_bar(names_of(task), leave=False) as bar:
+    given, figures = Given(task, prepared), {}
+    with progress_bar(names_of(task), leave=False) as bar:
         for name in bar:
             bar.set_description(name)
-            figures[name] = _kept(folder / f"{name}.json", name, given)
+            figures[name] = kept(prepared, f"{name}, {REFERENCES}", partial(compute, name, given))
     return figures
 
 
@@ -68,22 +60,3 @@ def compute(name: str, given: Given) -> Figures:
     """A reference's figures, on one thread."""
     with one_thread(), threadpool_limits(1):
         return figures_of(LEARN[name](given), given.task)
-
-
-def _folder(prepared: Prepared) -> Path:
-    manifest = prepared.manifest()
-    return cache_dir() / "references" / digest_of([REFERENCES, manifest["stages"], manifest["files"]])[:16]
-
-
-def _kept(file: Path, name: str, given: Given) -> Figures:
-    """The figures in a file; where it is missing or damaged, they are computed, and written if that is possible."""
-    if values := read_json(file):
-        return Figures(**values)
-    if file.exists():
-        log.warning("%s is damaged: computing it again", file)
-    figures = compute(name, given)
-    try:
-        write_json(file, asdict(figures))
-    except UserError as error:
-        log.warning("%s", error)
-    return figures
