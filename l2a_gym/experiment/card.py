@@ -53,7 +53,8 @@ A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-
 
 The vocabulary is trimmed to pieces of the candidates, train and dev, and to frequent words; others are cut into smaller
 pieces. The test accuracy is that of this folder in a `text-classification` pipeline. The folder has learnt from the
-texts of dev, too, so the dev accuracy is that of a student that has not. Expect other seeds to differ by a point or two.
+texts of dev, too, so the dev accuracy is that of a student that has not. Expect other seeds to differ by one or two
+points.
 
 The student was taught with texts of up to {length} tokens. Of a longer one, the tokenizer leaves the beginning.
 """

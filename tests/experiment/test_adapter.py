@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, distill
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds

@@ -26,6 +26,7 @@ from l2a_gym.experiment.rows import Failure, Row, read_rows
 from l2a_gym.experiment.run import load_run, load_selector, new_selector
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.train import evaluate_run, export_run, train, train_seeds
+from l2a_gym.preparation.store import TEACHERS
 
 PAIR = 2 * (1 + 4 * (2 + 1))  # episodes of the small task: a dev pass, then four steps of two updates and a dev pass
 SPENT = [PAIR + 1, 2 * PAIR + 1]  # at the reports: the next pair has begun with its dev pass
