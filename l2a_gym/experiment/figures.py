@@ -17,6 +17,8 @@ from l2a_gym.tasks.task import Texts
 
 log = logging.getLogger(__name__)
 
+FIGURES = "1"
+"""Changes whenever the same preparation gives other figures."""
 TIMED = 256
 """Texts, at most, by which speed is measured."""
 
@@ -70,7 +72,7 @@ def kept(prepared: Prepared, name: str, compute: Callable[[], Figures]) -> Figur
         compute: its figures.
     """
     manifest = prepared.manifest()
-    file = cache_dir() / "figures" / digest_of([manifest["stages"], manifest["files"]])[:16] / f"{name}.json"
+    file = cache_dir() / "figures" / digest_of([FIGURES, manifest["stages"], manifest["files"]])[:16] / f"{name}.json"
     with locked(file):
         if values := read_json(file):
             return Figures(**values)

@@ -67,7 +67,7 @@ def _mean(values: list[float]) -> dict[str, Any]:
 def table(run: Run, summary: Mapping[str, Any]) -> str:
     """The summary as lines of text: accuracies in per cent with their standard errors, labels read, size and speed."""
     lines = [
-        f"{'':38}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
+        f"{'':40}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
         *_classifiers(summary, "teachers", "teacher"),
         *_classifiers(summary, "references", ""),
         *_students(run, summary),
@@ -105,7 +105,7 @@ def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], spr
     accuracies = [_accuracy_of(figures[f"{split}_accuracy"], summary.get("texts", {}).get(split)) for split in SPLITS]
     size, speed = figures["parameters"], figures.get("texts_per_second")
     numbers = f"{figures['labels']:>8}{size if size == '' else f'{size:,}':>12}{f'{speed:,.0f}' if speed else '':>9}"
-    return f"{name:38}{accuracies[0]:>12}{accuracies[1]:>12}{spread:>14}{numbers}".rstrip()
+    return f"{name:40}{accuracies[0]:>12}{accuracies[1]:>12}{spread:>14}{numbers}".rstrip()
 
 
 def _accuracy_of(accuracy: float, texts: int | None) -> str:
@@ -121,13 +121,13 @@ def title(run: Run, name: str) -> str:
 def table_over_seeds(run: Run, summaries: Sequence[Mapping[str, Any]]) -> str:
     """Each line of the runs' tables over their training seeds: mean test accuracy in per cent, and range."""
     first = summaries[0]
-    lines = [f"{'':38}{'test %':>8}{'range':>14}{'seeds':>7}"]
+    lines = [f"{'':40}{'test %':>8}{'range':>14}{'seeds':>7}"]
     for kind in ("teachers", "references"):
         for name, figures in first.get(kind, {}).items():
-            lines.append(f"{name:38}{100 * figures['test_accuracy']:8.1f}")
+            lines.append(f"{name:40}{100 * figures['test_accuracy']:8.1f}")
     for name in (name for name, test in first["test_accuracy"].items() if test is not None):
         means = [summary["test_accuracy"][name]["mean"] for summary in summaries]
-        lines.append(f"{title(run, name):38}{100 * float(np.mean(means)):8.1f}{_range(means):>14}{len(means):7d}")
+        lines.append(f"{title(run, name):40}{100 * float(np.mean(means)):8.1f}{_range(means):>14}{len(means):7d}")
     return "\n".join([f"task {printable(run.task)}, training seeds", *lines])
 
 

@@ -57,7 +57,7 @@ def test_without_flips_the_oracle_is_null_and_not_in_the_table(
 
 
 def cells(line: str) -> list[str]:
-    return [cell for cell in line[38:].replace(" ± ", "±").split() if cell != ".."]
+    return [cell for cell in line[40:].replace(" ± ", "±").split() if cell != ".."]
 
 
 def test_the_table_shows_per_cent_errors_and_range(
@@ -71,7 +71,7 @@ def test_the_table_shows_per_cent_errors_and_range(
         *names_of(adapter.task),
         *("none", "uniform", "oracle", "selector (similarity)"),
     ]
-    assert [line[:38].strip() for line in lines[2 : 2 + len(titles)]] == titles
+    assert [line[:40].strip() for line in lines[2 : 2 + len(titles)]] == titles
     assert lines[1].split() == ["dev", "%", "test", "%", "range", "labels", "parameters", "texts/s"]
     size, labels = prepared.manifest()["parameters"], len(adapter.task.train) + len(adapter.task.dev)
     errors = [100 * standard_error(p, len(adapter.task.test)) for p in (0.6125, 0.7015)]
@@ -109,7 +109,7 @@ def test_the_table_over_training_seeds_shows_means_of_runs(run: Run, rows: list[
     lines = table_over_seeds(run, [one, two]).splitlines()
     assert lines[0] == f"task {run.task}, training seeds"
     assert lines[1].split() == ["test", "%", "range", "seeds"]
-    found: dict[str, Any] = {line[:38].strip(): line[38:].split() for line in lines[2:]}
+    found: dict[str, Any] = {line[:40].strip(): line[40:].split() for line in lines[2:]}
     assert list(found) == ["none", "uniform", "oracle", "selector (similarity)"]  # the toy has no teachers
     assert found["selector (similarity)"] == ["72.8", "70.2", "..", "75.5", "2"]
     assert found["uniform"] == ["61.3", "61.3", "..", "61.3", "2"]

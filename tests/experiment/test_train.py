@@ -170,7 +170,8 @@ def test_a_link_in_the_place_of_the_student_is_followed(run: Run, summary: dict[
     student.rename(far)
     student.symlink_to(far, target_is_directory=True)
     (far / "config.json").write_text("{")
-    assert train(run)["exported"] == summary["exported"]
+    again, before = ({**each, "texts_per_second": 0} for each in (train(run)["exported"], summary["exported"]))
+    assert again == before
     assert student.is_symlink()
     assert own_folder(far)
     assert damaged(far) == []

@@ -23,8 +23,6 @@ from l2a_gym.preparation.store import Prepared
 from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task
 
-REFERENCES = "1"
-"""Changes whenever the same preparation gives other figures."""
 LEARN: dict[str, Callable[[Given], Classifier]] = {
     "TF-IDF": tfidf,
     "static vectors": static_vectors,
@@ -46,7 +44,7 @@ def references(task: Task, prepared: Prepared) -> dict[str, Figures]:
     with progress_bar(names_of(task), leave=False) as bar:
         for name in bar:
             bar.set_description(name)
-            figures[name] = kept(prepared, f"{name}, {REFERENCES}", partial(compute, name, given))
+            figures[name] = kept(prepared, name, partial(compute, name, given))
     return figures
 
 
