@@ -56,7 +56,7 @@ def relabelled(given: Given, split: str, label: Numbers) -> Given:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Our own warnings."""
-    return [each.getMessage() for each in caplog.records if each.name == references.__module__]
+    return [each.getMessage() for each in caplog.records if each.name == "l2a_gym.experiment.figures"]
 
 
 def weights(given: Given, n: int) -> NDArray[np.float64]:
