@@ -11,7 +11,7 @@ from torch import Tensor
 
 from l2a_gym.distill.best import Best
 from l2a_gym.distill.heads import head_input
-from l2a_gym.distill.regression import Head, cross_fit, temperature
+from l2a_gym.distill.regression import Head, cross_fit, regression, temperature
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.texts import own_labels, own_rows, save_arrays
 from l2a_gym.tasks.task import Task
@@ -37,14 +37,21 @@ def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDA
     """Which source texts a teacher should learn from: all of them, or those whose label a regression confirms.
 
     A regression that has not learnt from a text predicts its label. Where sources are labelled as the target is, it is
-    about as often right on them as on dev; if it is worse by :data:`DOUBT`, then many labels are wrong, or mean another
-    thing there.
+    about as often right on them as on dev. If it is worse by :data:`DOUBT`, then many labels are wrong, or mean another
+    thing there; the unconfirmed texts are left out if a regression without them is better on dev.
     """
     rows, label = own_rows(task), torch.from_numpy(own_labels(task))
     vectors = read_vectors(stage)
 
     def inputs(which: Rows) -> Tensor:
-        return head_input(torch.from_numpy(vectors[which]).float())
+        return inputs_of(vectors[which])
+
+    def right_on_dev(head: Head) -> float:
+        return float((head(inputs(rows["dev"])).argmax(1) == label[rows["dev"]]).float().mean())
+
+    def learnt_from(which: Rows) -> float:
+        learnt = np.concatenate([which, np.tile(rows["train"], SHOT_COPIES)])
+        return right_on_dev(regression(inputs(learnt), label[learnt], inputs(rows["dev"]), label[rows["dev"]]))
 
     learnt = np.concatenate([sources, rows["train"]])
     copies = np.repeat([1, SHOT_COPIES], [len(sources), len(rows["train"])])
@@ -57,9 +64,11 @@ def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDA
         penalties=PENALTIES,
         seed=config.seed,
     )
-    confirmed = (logits.argmax(1) == label[learnt]).numpy()[: len(sources)]
-    on_dev = float((head(inputs(rows["dev"])).argmax(1) == label[rows["dev"]]).float().mean())
-    return confirmed if confirmed.mean() < on_dev - DOUBT else np.ones(len(sources), dtype=np.bool_)
+    confirmed: NDArray[np.bool_] = (logits.argmax(1) == label[learnt]).numpy()[: len(sources)]
+    doubtful = confirmed.mean() < right_on_dev(head) - DOUBT
+    if doubtful and learnt_from(sources[confirmed]) > learnt_from(sources):
+        return confirmed
+    return np.ones(len(sources), dtype=np.bool_)
 
 
 def write_cross_fitted(task: Task, config: Preparation, folder: Path) -> None:
@@ -77,7 +86,7 @@ def write_cross_fitted(task: Task, config: Preparation, folder: Path) -> None:
         weight = torch.ones(len(learnt), dtype=torch.float64)
         weight[len(sources) :] = max(1.0, len(sources) / len(target))
         logits, head = cross_fit(
-            head_input(torch.from_numpy(vectors[learnt]).float()),
+            inputs_of(vectors[learnt]),
             label[learnt],
             weight,
             torch.arange(len(sources), len(learnt)),
@@ -97,8 +106,13 @@ def write_cross_fitted(task: Task, config: Preparation, folder: Path) -> None:
 def predict_all(head: Head, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
     """A head's logits (n, C) on sentence vectors (n, S, H), which may lie on disk."""
     starts = range(0, len(vectors), LEARNT)
-    parts = [head(head_input(torch.from_numpy(vectors[a : a + LEARNT]).float())).numpy() for a in starts]
+    parts = [head(inputs_of(vectors[a : a + LEARNT])).numpy() for a in starts]
     return np.concatenate([np.empty((0, len(head.bias)), dtype=np.float32), *parts])
+
+
+def inputs_of(vectors: NDArray[np.float16]) -> Tensor:
+    """What a head reads (n, F) of sentence vectors (n, S, H)."""
+    return head_input(torch.from_numpy(vectors.astype(np.float32)))
 
 
 def arrays_of(head: Head) -> dict[str, NDArray[np.float32]]:

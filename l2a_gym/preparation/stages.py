@@ -26,7 +26,7 @@ from l2a_gym.tasks.task import Task
 
 FORMAT = 7
 """Rises whenever the same configuration gives other files."""
-HEADS = "heads on mean vectors, gain 0.03, credible sources"
+HEADS = "heads on mean vectors, gain 0.03, sources that are credible and help"
 """Changes whenever the same settings make other teachers."""
 
 
