@@ -38,7 +38,7 @@ def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDA
 
     A regression that has not learnt from a text predicts its label. Where sources are labelled as the target is, it is
     about as often right on them as on dev. If it is worse by :data:`DOUBT`, then many labels are wrong, or mean another
-    thing there; the unconfirmed texts are left out if a regression without them is better on dev.
+    thing there; the unconfirmed texts are left out if a regression without them is no worse on dev.
     """
     rows, label = own_rows(task), torch.from_numpy(own_labels(task))
     vectors = read_vectors(stage)
@@ -66,7 +66,7 @@ def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDA
     )
     confirmed: NDArray[np.bool_] = (logits.argmax(1) == label[learnt]).numpy()[: len(sources)]
     doubtful = confirmed.mean() < right_on_dev(head) - DOUBT
-    if doubtful and learnt_from(sources[confirmed]) > learnt_from(sources):
+    if doubtful and learnt_from(sources[confirmed]) >= learnt_from(sources):
         return confirmed
     return np.ones(len(sources), dtype=np.bool_)
 
