@@ -10,6 +10,7 @@ from sklearn.pipeline import FeatureUnion
 
 from l2a_gym.experiment.references.classifier import Classes, Classifier
 from l2a_gym.experiment.references.given import Given
+from l2a_gym.preparation.regressions import SHOT_COPIES
 from l2a_gym.tasks.task import Texts
 
 PENALTIES = (1.0, 10.0, 100.0)
@@ -42,11 +43,11 @@ class Grams:
 
 def tfidf(given: Given) -> Classifier:
     """TF-IDF, from source texts and shots."""
-    task, learnt = given.task, given.with_shots(given.rows["sources"])
-    grams = Grams(given.texts.take(np.unique(learnt)))
-    texts, dev = given.texts.take(learnt), grams(task.dev)
-    inputs = grams(texts)
-    fitted = [LogisticRegression(C=c, max_iter=1000).fit(inputs, texts.label) for c in PENALTIES]
+    task, (sources, shots) = given.task, (given.rows[part] for part in ("sources", "train"))
+    texts, weight = given.texts.take([*sources, *shots]), np.repeat([1, SHOT_COPIES], [len(sources), len(shots)])
+    grams = Grams(texts)
+    inputs, dev = grams(texts), grams(task.dev)
+    fitted = [LogisticRegression(C=c, max_iter=1000).fit(inputs, texts.label, weight) for c in PENALTIES]
     best = max(fitted, key=lambda each: each.score(dev, task.dev.label))
 
     def classify(asked: Texts) -> Classes:
