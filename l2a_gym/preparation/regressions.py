@@ -97,7 +97,7 @@ def write_cross_fitted(task: Task, config: Preparation, folder: Path) -> None:
 def predict_all(head: Head, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
     """A head's logits (n, C) on sentence vectors (n, S, H), which may lie on disk."""
     starts = range(0, len(vectors), LEARNT)
-    parts = [head(head_input(torch.from_numpy(vectors[a : a + LEARNT]).float())).numpy() for a in starts]
+    parts = [head(head_input(torch.from_numpy(vectors[a : a + LEARNT].astype(np.float32)))).numpy() for a in starts]
     return np.concatenate([np.empty((0, len(head.bias)), dtype=np.float32), *parts])
 
 
