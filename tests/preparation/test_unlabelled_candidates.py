@@ -1,4 +1,4 @@
-"""Texts of the target without labels: where they stand in a prepared folder, who labels them, and what they serve for."""
+"""Texts of the target without labels: their place in a prepared folder, who labels them, and what they serve for."""
 
 from __future__ import annotations
 
