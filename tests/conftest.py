@@ -77,18 +77,38 @@ def small(common: Path) -> dict[str, Any]:
     return {"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"}
 
 
+@pytest.fixture(scope="session")
+def unlabelled(small: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments for the same task with texts of the target that have no label."""
+    return {**small, "task": str(Path(small["task"]).with_name("unlabelled.toml"))}
+
+
+@pytest.fixture(scope="session")
+def budgeted(small: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments for a task of the same data with a budget of labels."""
+    return {**small, "task": str(Path(small["task"]).with_name("budget.toml"))}
+
+
 def _small_task(folder: Path) -> None:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name, n in {"films": 240, "books": 160, "songs": 120}.items():
         lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "task.toml").write_text(
-        'target = "films"\nshots = 16\nnoise = 0.4\nmax_length = 16\n'
-        '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
-        "[budget]\nsteps = 4\ncandidates = 24\nupdates = 2\n",
-        encoding="utf-8",
-    )
+    more = [text.replace("the", "a", 1) for text, _ in reviews(rng, 60)]
+    (folder / "more.csv").write_text("\n".join(["text", *more]), encoding="utf-8")
+    first = {
+        "task": "shots = 16",
+        "unlabelled": "shots = 16\nunlabelled = 'more.csv'",
+        "budget": "labels_total = 64\nlabels = ['negative', 'positive']",
+    }
+    for name, keys in first.items():
+        (folder / f"{name}.toml").write_text(
+            f'target = "films"\n{keys}\nnoise = 0.4\nmax_length = 16\n'
+            '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
+            "[budget]\nsteps = 4\ncandidates = 24\nupdates = 2\n",
+            encoding="utf-8",
+        )
     _random_checkpoint(folder / "teacher")
 
 

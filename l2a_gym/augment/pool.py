@@ -27,8 +27,9 @@ class CandidatePool:
         texts: the texts with their given labels, -1 where there is none; made ones have the labels of the texts they
             were made from.
         domain: (n,) int64, index into the task's ``domains``.
-        operator: (n,) int64, index into ``PoolConfig.operators``.
-        parent: (n,) int64, the row of the text it was made from: in its source's texts, or in the target's shots.
+        operator: (n,) int64, index into what ``PoolConfig.operators`` gives.
+        parent: (n,) int64, the row of the text it was made from: in its source's texts, or in the target's shots; of a
+            text that is taken as it is, its own row.
         edit_share: (n,) float32 in [0, 1], 1 - similarity ratio of its operator's units to its parent's.
         flipped: (n,) bool, the given label is known to be wrong. For the oracle control only.
     """

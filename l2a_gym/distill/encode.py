@@ -148,8 +148,8 @@ def trim_vocabulary(
 
     WordPiece takes the longest piece that matches, so texts made of kept pieces are cut as before; any other text is
     cut into smaller pieces. Where there is a limit, single characters beyond ASCII have to be in use as well: a word
-    with another one becomes unknown; and the room that is left is filled with other words, in the vocabulary's order,
-    which is that of their frequency for BERT. Other kinds of vocabulary are kept whole.
+    with another one becomes unknown; and the room that is left is filled with the vocabulary's other words and parts of
+    words, in its order, which for BERT is that of their frequency. Other kinds of vocabulary are kept whole.
 
     Args:
         tokenizer: a fast tokenizer.
@@ -168,7 +168,8 @@ def trim_vocabulary(
     always = np.unique(np.array([*tokenizer.all_special_ids, *letters], dtype=np.int64))
     wanted = count > 0
     if limit is not None:
-        wanted[[old for piece, old in vocabulary.items() if piece.removeprefix("##").isalpha()]] = True
+        words = [old for piece, old in vocabulary.items() if piece.removeprefix("##").isalpha() and old not in single]
+        wanted[words] = True
     used = np.setdiff1d(np.flatnonzero(wanted), always)
     room = None if limit is None else max(limit - len(always), 0)
     frequent = used[np.argsort(-count[used], kind="stable")][:room]

@@ -51,7 +51,7 @@ class GeneralDistillation:
     Attributes:
         updates: at most this many; 0 for none.
         mixed: texts, at most, that are made of others by :func:`~l2a_gym.augment.mixed.mixed_texts` and learnt from
-            besides; no more than half of what the updates read.
+            besides; no more than there are candidates, and no more than half of the texts that the updates read.
         passes: at most this many passes over the texts.
         batch: texts in an update.
         learning_rate: the peak.

@@ -105,7 +105,7 @@ class Judges:
 
     def log_odds(self, texts: Texts) -> NDArray[np.float64]:
         """Log-odds (n,) of the target."""
-        vectors = sentence_vectors(self.base, self._tokens(self.whole, texts)).float().numpy()
+        vectors = sentence_vectors(self.base, self._tokens(self.whole, texts)).flatten(1).float().numpy()
         odds: NDArray[np.float64] = self.domains.decision_function(vectors).astype(np.float64)
         return odds
 

@@ -85,7 +85,7 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["tokens of the longest", *(f"{read[name].longest:,}" for name in found)],
         ]
     )
-    sizes = {name: len(texts) for name, texts in splits(task).items()}
+    sizes = _sizes(task)
     errors = ["", *(f"{100 * standard_error(size):.1f}" for name, size in sizes.items() if name != "train")]
     yield from _aligned(
         [
@@ -94,6 +94,11 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
             ["  standard error of accuracy, at most, in points", *errors],
         ]
     )
+
+
+def _sizes(task: Task) -> dict[str, int]:
+    """The number of texts in each split; ``select`` is left out where it is ``dev``."""
+    return {name: len(texts) for name, texts in splits(task).items() if len(texts)}
 
 
 def _aligned(rows: list[list[str]]) -> Iterator[str]:
@@ -114,7 +119,7 @@ def _contradictions(task: Task) -> Iterator[str]:
 
 
 def _small_splits(task: Task) -> Iterator[str]:
-    measured = {name: len(texts) for name, texts in splits(task).items() if name != "train"}
+    measured = {name: size for name, size in _sizes(task).items() if name != "train"}
     if small := {name: size for name, size in measured.items() if standard_error(size) > LARGE_ERROR}:
         sizes = ", ".join(f"{name} has {n} texts (± {100 * standard_error(n):.0f} points)" for name, n in small.items())
         yield (

@@ -54,12 +54,13 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     shots = [texts, len(task.labels), task.train.label.tolist(), task.dev.label.tolist()]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
-    tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then other words"]
+    tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then words"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
     all_data = [asked, asdict(config.all_data), preference, HEADS]
     cross_fitted = [asked, "labels of train, dev and select"]
     answers = [pool, few_shot, all_data, cross_fitted]
     signals = [answers, "by sources as they are, up to FITTED"]
+    student = [tokens, answers, asdict(config.general), "no more mixed texts than candidates"]
     return {
         "pool": Stage(partial(write_pool, task, config, device), _key("pool", pool)),
         "tokens": Stage(partial(write_tokens, task, config), _key("tokens", tokens)),
@@ -69,9 +70,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
         "cross-fitted": Stage(partial(write_cross_fitted, task, config), _key("cross-fitted", cross_fitted)),
         "answers": Stage(partial(write_answers, task, config, device), _key("answers", answers)),
         "signals": Stage(partial(write_signals, config), _key("signals", signals)),
-        "student": Stage(
-            partial(write_student, task, config, device), _key("student", [tokens, answers, asdict(config.general)])
-        ),
+        "student": Stage(partial(write_student, task, config, device), _key("student", student)),
     }
 
 

@@ -13,19 +13,15 @@ from l2a_gym.augment.mixed import mixed_texts
 from l2a_gym.augment.nearness import nearness
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.cache import write_text
-from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
+from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.encode import Tokens, encode, whole_words
 from l2a_gym.distill.heads import head_input
-from l2a_gym.distill.student import (
-    distil_generally,
-    scaled_rate,
-    shape_student,
-    start_student,
-)
+from l2a_gym.distill.student import distil_generally, scaled_rate, shape_student, start_student
 from l2a_gym.distill.teacher import sentence_vectors
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import Prepared, read_candidates
 from l2a_gym.preparation.texts import save_arrays
+from l2a_gym.preparation.write_teachers import encode_whole, untuned
 from l2a_gym.tasks.task import Task
 
 
@@ -74,19 +70,18 @@ def general_texts(
 ) -> tuple[Tokens, torch.Tensor]:
     """What general distillation learns from: texts in the student's pieces, and the vectors to reproduce.
 
-    The texts are the pool, the shots, and mixtures of these with other words. Of a pair, which the student reads as one
-    sequence, the vector is what a head reads of both sides.
+    The texts are the pool, the shots, and mixtures of the pool's texts with other words, which are at most half of what
+    the updates read. Of a pair, which the student reads as one sequence, the vector is what a head reads of both sides.
     """
     seen = slice(0, prepared.rows["train"].stop)
     tokens, vectors = prepared.tokens(seen), torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
-    if number := min(config.general.mixed, config.general.updates * config.general.batch // 2):
+    own, general = read_candidates(prepared.folder / "pool"), config.general
+    if number := min(general.mixed, len(own), general.updates * general.batch // 2):
         tokenizer = prepared.tokenizer()
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0x313]))
-        own = read_candidates(prepared.folder / "pool")
         mixed = mixed_texts(own, list(whole_words(tokenizer)), number, rng)
-        untuned = torch.nn.Module.to(load_teacher(config.checkpoint, 2, config.seed), device)
-        read = encode(load_tokenizer(config.checkpoint), mixed, task.max_length).to(device)
-        vectors = torch.cat([vectors, sentence_vectors(untuned, read).flatten(1)])
+        read = encode_whole(task, config, [mixed]).to(device)
+        vectors = torch.cat([vectors, sentence_vectors(untuned(config, device), read).flatten(1)])
         tokens = Tokens.cat([tokens, encode(tokenizer, mixed, task.max_length)])
     if tokens.pairs:
         vectors = head_input(vectors.float().unflatten(1, (2, -1))).half()

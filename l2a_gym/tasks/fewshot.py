@@ -105,6 +105,8 @@ def few_shot_task(
             reason = " or shares a group with its splits" if len(unique[name]) else ""
             place = f"{target} or in an earlier source{reason}"
             raise UserError(f"{task_id}: every text of the source {name} stands in {place}")
+    if bare in unique and not len(unique[bare]):
+        raise UserError(f"{task_id}: every text of {bare} stands in {target}, its test and dev included")
     sources, flipped = _draw_sources(kept, source_limit, noise, len(labels), streams[3:])
     after = unique | apart | kept
     return Task(

@@ -21,7 +21,7 @@ from l2a_gym.augment.pool import CandidatePool, draw_starts
 from l2a_gym.augment.pool import make_pool as pool_of
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.errors import UserError
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.task import UNLABELLED, Task, Texts
 
 WORDS = [
     "good",
@@ -261,6 +261,40 @@ def test_starts_are_drawn_in_proportion() -> None:
     assert (rows == np.sort(rows)).all()
     assert np.bincount(rows) / 6000 == pytest.approx([0.25, 0, 0.75], abs=0.02)
     assert np.array_equal(draw_starts(3, 2, np.zeros(3), rng(0)), [0, 0, 1, 1, 2, 2])
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_texts_without_labels_stand_as_they_are_between_sources_and_copies(vectors: WordVectors, pair: bool) -> None:
+    bare = replace(texts(3, 5, pair), label=np.full(3, UNLABELLED))
+    given, config = replace(task(pair), unlabelled=bare), PoolConfig(copies=copies_of(2, "swap", "insert"))
+    assert config.operators(unlabelled=True) == ("source", "swap", "insert", "unlabelled")
+    pool = make_pool(given, config, vectors)
+    assert sides(pool.texts)[35:38] == sides(bare)
+    assert pool.texts.label[35:38].tolist() == [UNLABELLED] * 3
+    assert (pool.domain[35:38].tolist(), pool.operator[35:38].tolist()) == ([0] * 3, [3] * 3)
+    assert (pool.parent[35:38].tolist(), pool.edit_share[35:38].tolist()) == ([0, 1, 2], [0.0] * 3)
+    assert not pool.flipped[35:38].any()
+    assert same(pool.take(np.r_[:35, 38 : len(pool)]), make_pool(task(pair), config, vectors))
+
+
+def test_no_copy_has_the_words_of_a_text_without_a_label() -> None:
+    """The only swap of a shot of two words is such a text."""
+    given = replace(task(), train=Texts(("good great",), np.array([1])))
+    plane = WordVectors(["good", "great"], np.eye(2, dtype=np.float32), 1)
+    config = PoolConfig(copies=copies_of(20, "swap"))
+    assert make_pool(given, config, plane).texts.text[35:] == ("great good",)
+    bare = Texts(("great  good",), np.array([UNLABELLED]))
+    assert make_pool(replace(given, unlabelled=bare), config, plane).texts.text[35:] == ("great  good",)
+
+
+def test_a_preference_has_no_weight_for_texts_without_labels(vectors: WordVectors) -> None:
+    given = replace(task(), unlabelled=replace(texts(3, 5), label=np.full(3, UNLABELLED)))
+    weight = np.zeros(47)
+    weight[35 + 2] = 1
+    pool = make_pool(given, PoolConfig(copies=copies_of(3, "insert")), vectors, preference=weight)
+    assert set(pool.parent[38:].tolist()) == {2}
+    with pytest.raises(UserError, match="the preference has 50 weights: valid is one for each text to start from, 47"):
+        make_pool(given, PoolConfig(), vectors, preference=np.ones(50))
 
 
 def test_what_is_made_of_a_flipped_text_is_flipped() -> None:

@@ -129,6 +129,7 @@ def test_the_most_frequent_pieces_stay_where_there_is_a_limit(full: PreTrainedTo
     stay = np.intersect1d(others, kept)
     assert (len(kept), len(stay)) == (always + 500, 500)
     assert count[stay].min() >= count[np.setdiff1d(others, kept)].max()
+    assert (count[stay] > 0).all()
     lost = {piece for row in pieces(tokenizer, encode(tokenizer, real, 200)) for piece in row}
     assert ("[UNK]" in lost) is bool(count[full.unk_token_id])
     whole = trim_vocabulary(full, count, len(full))[1]
@@ -144,6 +145,26 @@ def test_with_a_limit_characters_stay_that_are_in_use_or_ascii(full: PreTrainedT
         ["[CLS]", "日", "a", "##b", "[UNK]", "[SEP]"],
         ["[CLS]", "g", "##o", "##o", "##d", "[SEP]"],
     ]
+
+
+def test_room_that_is_left_goes_to_other_words_in_the_vocabularys_order(full: PreTrainedTokenizerFast) -> None:
+    count = count_pieces(full, texts("日 the zebra crossing"), 8)
+    needed = trim_vocabulary(full, count, 0)[1], np.flatnonzero(count)
+    before = len(np.union1d(*needed))
+    tokenizer, kept = trim_vocabulary(full, count, before + 300)
+    added = np.setdiff1d(kept, np.concatenate(needed))
+    names = full.convert_ids_to_tokens(range(len(full)))
+    bare = [piece.removeprefix("##") for piece in names]
+    others = [old for old, piece in enumerate(bare) if len(piece) > 1 and piece.isalpha() and not count[old]]
+    assert added.tolist() == others[:300]
+    assert {"of", "and", "in"} <= {names[old] for old in added}
+    assert pieces(tokenizer, encode(tokenizer, texts("people of the world"), 8)) == [
+        ["[CLS]", "people", "of", "the", "world", "[SEP]"]
+    ]
+    assert pieces(tokenizer, encode(tokenizer, texts("山"), 8)) == [["[CLS]", "[UNK]", "[SEP]"]]
+    whole = trim_vocabulary(full, count, len(full))[1]
+    assert np.setdiff1d(whole, np.concatenate(needed)).tolist() == others
+    assert not np.intersect1d(trim_vocabulary(full, count)[1], others).size
 
 
 def test_an_added_word_that_no_text_has_goes() -> None:

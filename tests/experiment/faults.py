@@ -1,4 +1,4 @@
-"""Does trainings and preparations in forks of one process, which spares their starts, and copies what kills would leave.
+"""Does trainings and preparations in forks of one process, to spare their starts, and copies what kills would leave.
 
 A line of JSON in, one out: ``{"do": "train", "out": ..., "every": 7, "copies": ...}`` copies the run's folder before
 each 7th change of the disk.
@@ -99,7 +99,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     warnings, error = Warnings(), ""
     logging.getLogger("l2a_gym").addHandler(warnings)
     if "every" in request:
-        Changes(Path(request["out" if request["do"] == "train" else "cache"]), Path(request["copies"]), request["every"])
+        Changes(
+            Path(request["out" if request["do"] == "train" else "cache"]), Path(request["copies"]), request["every"]
+        )
     try:
         DO[request["do"]](request)
     except UserError as mistake:

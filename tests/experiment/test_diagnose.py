@@ -221,8 +221,9 @@ def test_the_rows_are_both_walks_then_the_references(written: tuple[list[Row], P
     assert np.isfinite(numbers).all()
 
 
+@pytest.mark.parametrize("kind", ["small", "unlabelled"])
 def test_no_walk_starts_from_a_text_that_the_classifier_of_domains_saw(
-    small: dict[str, Any], task: Task, config: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, task: Task, config: Preparation, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, Any] = {}
 
@@ -236,7 +237,8 @@ def test_no_walk_starts_from_a_text_that_the_classifier_of_domains_saw(
 
     monkeypatch.setattr("l2a_gym.experiment.diagnose.load_judges", judges_of)
     monkeypatch.setattr("l2a_gym.experiment.diagnose.walk_from", walks)
-    diagnose(small["task"], config, "cpu", N, 1, 0)
+    rows = diagnose(request.getfixturevalue(kind)["task"], config, "cpu", N, 1, 0)
+    assert all(0 <= row.labels_kept <= 1 for row in rows if row.origin != SELECT)
     assert len(seen[SOURCES]) == N
     assert not seen[SOURCES] & seen["fitted"]
     assert seen[SOURCES] | seen["fitted"] == {text for part in task.sources.values() for text in part.text}

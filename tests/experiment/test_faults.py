@@ -1,4 +1,4 @@
-"""What processes leave that are killed at a change of the disk, and damaged files: no result is lost, and none wrong."""
+"""Processes killed at a change of the disk, and damaged files: no result is lost, and none is wrong."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_agents.selector import Action, Fixed, Observation, Spaces
 from safetensors.numpy import load_file
 
 from l2a_gym.augment.config import PoolConfig
@@ -94,6 +95,40 @@ def test_a_selector_that_weights_all_alike_changes_nothing(run: Run, tmp_path: P
     preferred = pool.preferred()
     assert preferred is not None
     assert preferred == pytest.approx(np.ones(len(preferred)))
+
+
+class Unlabelled(Fixed):
+    """Gives all weight to texts without labels."""
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        return observation["candidates"][:, self.spaces.column("operator=unlabelled")]
+
+
+def test_weight_of_texts_without_labels_renews_nothing(unlabelled: dict[str, Any], tmp_path: Path) -> None:
+    """They are no texts to start from, so that nothing that is made is preferred."""
+    run = Run(algo="uniform", **unlabelled, general_updates=20, out=tmp_path)
+    adapter = DistillAdapter(run.task, run.environment)
+    renew_pool(run, adapter, Unlabelled(Spaces.from_env(adapter.env())), tmp_path)
+    pool = PoolConfig.from_setting(str(tmp_path / "pool.json"))
+    assert pool.copies == PoolConfig().copies
+    preferred = pool.preferred()
+    assert preferred is not None
+    assert preferred.tolist() == [1] * (adapter.prepared.pool()["operator"].count(0) + 16)
+
+
+def test_rounds_keep_texts_without_labels(unlabelled: dict[str, Any], tmp_path: Path) -> None:
+    settings = {"budget": 8 * EPISODE, "num_envs": 1, "students": 1, "export_steps": 6, "rounds": 2}
+    run = Run(algo="pgpe", **unlabelled, **settings, general_updates=20, out=tmp_path / "run")
+    summary = train(run)
+    last = rounds_of(run)[-1]
+    prepared = DistillAdapter(last.task, last.environment).prepared
+    operator = np.array(prepared.manifest()["operators"])[np.array(prepared.pool()["operator"])]
+    assert (operator == "unlabelled").sum() == 60
+    preferred = PoolConfig.from_setting(last.pool).preferred()
+    assert preferred is not None
+    assert len(preferred) == (operator == "source").sum() + 16
+    assert preferred.std() > 0
+    assert summary["spent"] == read_rows(run.folder / "rows.jsonl")[-1].spent >= 8 * EPISODE
 
 
 def test_the_evaluation_is_on_the_last_pool(run: Run, summary: dict[str, Any]) -> None:

@@ -26,7 +26,6 @@ from l2a_gym.augment.settings import MaskedTraining
 from l2a_gym.cache import SEAL, sha256_of
 from l2a_gym.distill.checkpoint import load_tokenizer
 from l2a_gym.distill.encode import Tokens, encode
-from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.distill.teacher import predict
@@ -67,14 +66,6 @@ def cache(empty: Path, built: Prepared) -> Path:
 @pytest.fixture(scope="module")
 def task(small: dict[str, Any]) -> Task:
     return make_task(small["task"])
-
-
-@pytest.fixture(scope="module")
-def config(small: dict[str, Any]) -> Preparation:
-    """So little training that a preparation takes a second."""
-    tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
-    general = GeneralDistillation(updates=4, batch=16)
-    return Preparation(checkpoint=small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)
 
 
 def times(folder: Path) -> dict[str, int]:

@@ -17,6 +17,7 @@ from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
 from l2a_gym.tasks.fewshot import Given, few_shot_task
+from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import UNLABELLED, Task, Texts
 
 
@@ -108,6 +109,16 @@ def test_texts_without_labels_are_counted(small: dict[str, Any]) -> None:
         ["seen", "before,", "left", "out", "0", "0", "0"],
         ["with", "another", "label", "0", "0", "0"],
     ]
+
+
+def test_a_select_that_is_dev_is_not_counted_twice(small: dict[str, Any], budgeted: dict[str, Any]) -> None:
+    report = report_of(small, make_task(budgeted["task"]))
+    assert report.table.splitlines()[-3:] == [
+        "split of films                                    train  dev  test",
+        "  texts                                              32   32   176",
+        "  standard error of accuracy, at most, in points         8.8   3.8",
+    ]
+    assert "dev has 32 texts (± 9 points); label" in report.warnings[-1]
 
 
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:

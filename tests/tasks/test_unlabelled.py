@@ -93,6 +93,13 @@ def test_fingerprints_see_them(shop: OwnTask) -> None:
         assert len({hash_of(task) for task in (one, other, none)}) == 3
 
 
+def test_all_of_them_have_a_label_elsewhere(shop: OwnTask) -> None:
+    shop.write("more.csv", "text\nVISIT 3\nvisit 4")
+    toml = f"target = 'clinic'\nshots = 4\n{KEY}\n[domains]\nclinic = 'clinic.csv'\nshop = 'shop.csv'\n"
+    message = "every text of clinic unlabelled stands in clinic, its test and dev included"
+    assert shop.message_of(toml).endswith(message)
+
+
 def test_a_text_that_is_empty(shop: OwnTask) -> None:
     shop.write("more.csv", 'text\none\n"\u200b"')
     toml = f"target = 'clinic'\nshots = 4\n{KEY}\n[domains]\nclinic = 'clinic.csv'\nshop = 'shop.csv'\n"
