@@ -21,8 +21,11 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.episode import Scores
 from l2a_gym.envs.reward import score
 from l2a_gym.envs.toy import ToyEnv
+from l2a_gym.experiment.figures import Figures
+from l2a_gym.experiment.references import references
+from l2a_gym.experiment.rows import ClassifierFigures
 from l2a_gym.experiment.suite import TOY
-from l2a_gym.experiment.teachers import score_teacher
+from l2a_gym.experiment.teachers import score_teacher, teacher_figures
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.task import Task
@@ -77,6 +80,10 @@ class TaskAdapter(ABC):
     @abstractmethod
     def reference_score(self, seeds: Sequence[int]) -> float:
         """The score that counts as 1 where students have these seeds."""
+
+    def classifiers(self) -> dict[str, ClassifierFigures]:
+        """Name -> figures of the task's teachers, then of its references."""
+        return {}
 
     def fingerprint(self) -> str:
         """A hash of the prepared files' content, which are made where they are missing; empty where there are none."""
@@ -141,6 +148,25 @@ class DistillAdapter(TaskAdapter):
     def reference_score(self, seeds: Sequence[int]) -> float:
         """Test accuracy of the all-data teacher, whatever the seeds."""
         return score_teacher(self.prepared, "all-data", "test").accuracy
+
+    @cached_property
+    def teachers(self) -> dict[str, Figures]:
+        """Name -> figures of each teacher."""
+        return teacher_figures(self.task, self.prepared, self.device)
+
+    @cached_property
+    def references(self) -> dict[str, Figures]:
+        """Name -> figures of each reference."""
+        return references(self.task, self.prepared)
+
+    def classifiers(self) -> dict[str, ClassifierFigures]:
+        """The figures that are the same wherever they are measured: all but speed."""
+        named = {f"{name} teacher": each for name, each in self.teachers.items()} | self.references
+        texts = len(self.task.test)
+        return {
+            name: ClassifierFigures(each.test_accuracy, texts, each.labels, each.parameters)
+            for name, each in named.items()
+        }
 
     def fingerprint(self) -> str:
         """Hash of the prepared files' hashes."""

@@ -105,11 +105,14 @@ def forget_failures(file: Path, jobs: list[Job]) -> None:
 
 
 def results(benchmark: Benchmark, jobs: list[Job]) -> Generator[Row | Failure, None, None]:
-    """What comes of jobs; their tasks are prepared first, one after another, and one that can't be fails its jobs."""
+    """What comes of jobs; their tasks are prepared and their classifiers scored first, one task after another.
+
+    A task for which that fails fails its jobs.
+    """
     unprepared: dict[str, str] = {}
     for task in dict.fromkeys(job.task for job in jobs):
         try:
-            adapter_of(task, benchmark.environment).fingerprint()
+            adapter_of(task, benchmark.environment).classifiers()
         except UserError as error:
             unprepared[task] = str(error)
         except Exception as error:

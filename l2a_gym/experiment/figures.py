@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import sqrt
 
 from l2a_gym.cache import cache_dir, locked
 from l2a_gym.checked import digest_of, read_json, write_json
@@ -46,12 +45,6 @@ class Figures:
     def megabytes(self) -> float:
         """Size of the parameters in float32."""
         return 4 * self.parameters / 1e6
-
-
-def standard_error(accuracy: float, texts: int) -> float:
-    """Of an accuracy on so many texts, sqrt(p (1 - p) / n); p is kept a text away from 0 and 1."""
-    p = min(max(accuracy, 1 / (texts + 2)), 1 - 1 / (texts + 2))
-    return sqrt(p * (1 - p) / texts)
 
 
 @one_thread()

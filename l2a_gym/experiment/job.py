@@ -139,6 +139,7 @@ def row_of(
         versions=versions(),
         machine=machine(adapter.device),
         seconds=round(time.perf_counter() - start, 1),
+        classifiers=adapter.classifiers(),  # behind the seconds: all rows of a task have them in common
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import gymnasium as gym
 import numpy as np
@@ -13,7 +13,8 @@ from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import Env, TaskAdapter, adapter_of
 from l2a_gym.experiment.job import Job
-from l2a_gym.experiment.rows import Row, Student, unpack
+from l2a_gym.experiment.references import LEARN
+from l2a_gym.experiment.rows import ClassifierFigures, Row, Student, unpack
 from l2a_gym.experiment.students import Played, final_student, mean_return, mean_shares
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.tasks.registry import outline
@@ -69,7 +70,7 @@ def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:
 
 
 def replay_row(row: Row, tolerance: float) -> Finding:
-    """Play a row's students again."""
+    """Play a row's students again, and score its task's teachers and references where the row has them."""
     if row.task != TOY:
         outline(row.task)  # a task that is not there is no forgery
     try:
@@ -78,8 +79,14 @@ def replay_row(row: Row, tolerance: float) -> Finding:
     except UserError as error:
         return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
-    mismatches, found = [], {"reference score": adapter.reference_score(seeds)}
+    again = adapter.classifiers() if row.classifiers else {}
+    absent = [name for name in row.classifiers if name not in again]
+    mismatches = [f"there is no classifier {name}" for name in absent if name not in LEARN]
+    notes = [f"{name} can't be computed here" for name in absent if name in LEARN]
+    found = {"reference score": adapter.reference_score(seeds)}
+    found |= _numbers({name: figures for name, figures in again.items() if name in row.classifiers})
     said = {"reference score": row.reference_score, "curve's end": row.curve[-1].episode_return}
+    said |= _numbers(row.classifiers)
     played = []
     for number, (student, seed) in enumerate(zip(row.students, seeds, strict=True), start=1):
         if student.seed != seed:
@@ -95,14 +102,14 @@ def replay_row(row: Row, tolerance: float) -> Finding:
     if len(played) == len(row.students):
         found["curve's end"] = mean_return(played)
         for table, shares in (("domains", row.domain_share), ("operators", row.operator_share)):
-            again = mean_shares(played, table, env.get_wrapper_attr(table))
-            said[f"share of {table}"], found[f"share of {table}"] = 0.0, _largest_difference(shares, again)
+            here = mean_shares(played, table, env.get_wrapper_attr(table))
+            said[f"share of {table}"], found[f"share of {table}"] = 0.0, _largest_difference(shares, here)
     apart = {name: abs(found[name] - said[name]) for name in found}
     wrong = [name for name in found if not apart[name] <= tolerance]
     mismatches += [f"{name} is {found[name]!r}, not {said[name]!r}" for name in wrong]
-    here = adapter.fingerprint()
-    note = "" if here == row.prepared else f"its prepared files were others ({row.prepared}, here {here})"
-    return Finding(row, tuple(mismatches), max(apart.values()), note)
+    if (prepared := adapter.fingerprint()) != row.prepared:
+        notes.append(f"its prepared files were others ({row.prepared}, here {prepared})")
+    return Finding(row, tuple(mismatches), max(apart.values()), "; ".join(notes))
 
 
 def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:
@@ -124,6 +131,11 @@ def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:
     if next(recorded, None) is not None:
         raise ValueError(f"its episode ends before the {len(actions)} recorded steps")
     return played
+
+
+def _numbers(classifiers: Mapping[str, ClassifierFigures]) -> dict[str, float]:
+    """Every figure by its name."""
+    return {f"{name}'s {key}": value for name, each in classifiers.items() for key, value in asdict(each).items()}
 
 
 def _largest_difference(said: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> float:

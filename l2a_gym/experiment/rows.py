@@ -56,6 +56,23 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class ClassifierFigures:
+    """What a teacher or a reference is worth on a task.
+
+    Attributes:
+        test_accuracy: share of the test texts that it classifies as they are labelled.
+        texts: number of test texts.
+        labels: labelled texts of the target that it was made with, those that chose its settings included.
+        parameters: stored numbers that it classifies with.
+    """
+
+    test_accuracy: float
+    texts: int
+    labels: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One selector, trained once on one task.
 
@@ -77,6 +94,7 @@ class Row:
         machine: the processor or GPU that made the row.
         seconds: wall-clock time it took.
         hyper: values of the selector's hyper-parameters that differ from their defaults.
+        classifiers: name -> figures of the task's teachers, then of its references; older rows and the toy's have none.
     """
 
     task: str
@@ -96,6 +114,7 @@ class Row:
     machine: str
     seconds: float
     hyper: Mapping[str, Any] = field(default_factory=dict)
+    classifiers: Mapping[str, ClassifierFigures] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -123,15 +142,19 @@ class Row:
         Raises:
             KeyError: a value is missing.
             TypeError: one is of another type.
-            ValueError: there are no students, or nothing was found of them.
+            ValueError: there are no students, nothing was found of them, or a number can't be what it stands for.
         """
         students = tuple(checked(Student, each) for each in values["students"])
         curve = tuple(checked(Checkpoint, each) for each in values["curve"])
         if not students or not curve:
             raise ValueError("students or curve are empty")
-        row = checked(Row, {**values, "students": students, "curve": curve})
+        named = dict(values.get("classifiers", {}))
+        classifiers = {name: checked(ClassifierFigures, each) for name, each in named.items()}
+        row = checked(Row, {**values, "students": students, "curve": curve, "classifiers": classifiers})
         if row.budget < 1 or not all([*row.domain_share.values(), *row.operator_share.values()]):
             raise ValueError("budget is 0, or a list of shares is empty")
+        if any(each.texts < 1 for each in classifiers.values()):
+            raise ValueError("a classifier has no test texts")
         return row
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
-from l2a_gym.experiment.figures import standard_error
-from l2a_gym.experiment.references import references
+from l2a_gym.experiment.report.statistics import standard_error
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
-from l2a_gym.experiment.teachers import chosen_teacher, teacher_figures
+from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.wording import printable
 
 SPLITS = ("dev", "test")
@@ -49,8 +48,8 @@ def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
         "texts": {split: len(getattr(task, split)) for split in SPLITS},
         "labels": len(task.train) + len(task.dev),
         "parameters": prepared.manifest()["parameters"],
-        "teachers": {name: asdict(each) for name, each in teacher_figures(task, prepared, adapter.device).items()},
-        "references": {name: asdict(each) for name, each in references(task, prepared).items()},
+        "teachers": {name: asdict(each) for name, each in adapter.teachers.items()},
+        "references": {name: asdict(each) for name, each in adapter.references.items()},
         "chosen_teacher": chosen_teacher(prepared),
     }
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, distill
+from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.teachers import chosen_teacher, score_teacher
@@ -63,6 +64,18 @@ def test_teachers_are_scored_by_their_logits(adapter: DistillAdapter, prepared: 
     torch.testing.assert_close(prepared.logits("mean", rows).exp(), (few + every) / 2)
 
 
+def test_classifiers_are_teachers_then_references(adapter: DistillAdapter, prepared: Prepared) -> None:
+    found, task = adapter.classifiers(), adapter.task
+    assert list(found) == [*(f"{name} teacher" for name in TEACHERS), *names_of(task)]
+    shots, every = len(task.train), len(task.train) + len(task.dev)
+    assert [found[name].labels for name in ("frozen vectors, shots", "TF-IDF", "few-shot teacher")] == [
+        *(shots, every, every)
+    ]
+    assert {figures.texts for figures in found.values()} == {len(task.test)}
+    for name in TEACHERS:
+        assert found[f"{name} teacher"].test_accuracy == score_teacher(prepared, name, "test").accuracy
+
+
 def test_the_oracle_drops_exactly_the_flipped(adapter: DistillAdapter) -> None:
     env, oracle = distill(adapter.env(features=["clean"])), adapter.selector("oracle")
     observation, _ = env.reset(seed=0)
@@ -78,4 +91,4 @@ def test_the_toy_is_scored_by_its_own_formulas() -> None:
     seeds = episode_seeds(EXPORT, 2, 0)
     env: Any = toy.env().unwrapped
     assert toy.reference_score(seeds) == pytest.approx(np.mean([(1 + env.optimal_return(seed)) / 2 for seed in seeds]))
-    assert (toy.fingerprint(), toy.metrics(env), toy.has_noise()) == ("", {}, True)
+    assert (toy.fingerprint(), toy.metrics(env), toy.classifiers(), toy.has_noise()) == ("", {}, {}, True)

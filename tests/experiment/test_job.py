@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,17 +14,20 @@ from l2a_agents.registry import selector_class
 from l2a_agents.rollout import training_seeds
 from l2a_agents.selector import MakeEnv, Spaces
 
+from l2a_gym.cache import cache_dir
 from l2a_gym.distill.device import one_thread
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, score_student
 from l2a_gym.experiment.job import Job, attempt, check_options
+from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.rows import Failure, Row, rounded, unpack
 from l2a_gym.experiment.seeds import ABLATION, EVALUATION, EXPORT, episode_seeds, student_seeds, training_seed
 from l2a_gym.experiment.students import final_students
 from l2a_gym.experiment.suite import SUITES
 from l2a_gym.experiment.teachers import score_teacher
+from l2a_gym.preparation.store import TEACHERS
 
 PAIR = 2 * (1 + 4 * 3)  # two episodes of the small task: a look at dev, then four steps of two updates and a look
 
@@ -75,6 +78,24 @@ def test_a_row_holds_what_the_environment_gives(small: dict[str, Any], small_job
     assert sum(last) == pytest.approx(1, abs=1e-3)
     assert len(uniform.students) == 2
     assert observation["domains"].shape[0] == len(last)
+
+
+def test_a_row_holds_what_teachers_and_references_are_worth(adapter: DistillAdapter, small_rows: list[Row]) -> None:
+    expected = {f"{name} teacher": each for name, each in adapter.teachers.items()} | adapter.references
+    for row in small_rows:
+        assert list(row.classifiers) == [*(f"{name} teacher" for name in TEACHERS), *names_of(adapter.task)]
+        for name, figures in row.classifiers.items():
+            found, known = asdict(figures), asdict(expected[name])
+            assert found.pop("texts") == len(adapter.task.test)
+            assert found == {key: known[key] for key in ("test_accuracy", "labels", "parameters")}
+        assert row.classifiers["all-data teacher"].test_accuracy == row.reference_score
+
+
+def test_classifiers_of_a_task_are_scored_once(small_job: Job, small_rows: list[Row]) -> None:
+    written = {file: file.stat().st_mtime_ns for file in (cache_dir() / "figures").rglob("*.json")}
+    again = timeless(attempt(replace(small_job, selector="none")))
+    assert again.classifiers == small_rows[0].classifiers
+    assert {file: file.stat().st_mtime_ns for file in (cache_dir() / "figures").rglob("*.json")} == written != {}
 
 
 def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job: Job, small_rows: list[Row]) -> None:
@@ -151,7 +172,7 @@ def test_the_toys_row_has_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
     assert toy_row.reference_score == pytest.approx(np.mean(expected))
     for student in toy_row.students:
         assert student.score == pytest.approx((1 + student.episode_return) / 2)
-    assert (toy_row.prepared, toy_row.students[0].metrics) == ("", {})
+    assert (toy_row.prepared, toy_row.students[0].metrics, toy_row.classifiers) == ("", {}, {})
 
 
 def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

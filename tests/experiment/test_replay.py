@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,21 @@ def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) 
     assert str(findings[-1]) == "confirmed: pgpe on toy, seed 0: exactly"
 
 
+def test_rows_from_before_classifiers_were_recorded_are_confirmed(small_rows: list[Row]) -> None:
+    (finding,) = replay([replace(small_rows[0], classifiers={})])
+    assert (finding.confirmed, finding.largest_difference, finding.note) == (True, 0.0, "")
+
+
+def test_a_reference_whose_package_is_missing_is_not_compared(
+    small_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "setfit", None)  # as if it were not installed
+    row = small_rows[0]
+    set_fit = {"SetFit": replace(row.classifiers["TF-IDF"], test_accuracy=0.99)}
+    (finding,) = replay([replace(row, classifiers={**row.classifiers, **set_fit})])
+    assert (finding.confirmed, finding.note) == (True, "SetFit can't be computed here")
+
+
 class Short(Uniform):
     env_options: ClassVar[dict[str, Any]] = {"steps": 3}
 
@@ -39,6 +55,12 @@ def test_a_selector_that_asks_for_other_episodes_is_replayed_in_those() -> None:
 def forged(row: Row, **changes: Any) -> Row:
     """The row with something changed about its second student."""
     return replace(row, students=(row.students[0], replace(row.students[1], **changes)))
+
+
+def forged_classifier(row: Row, name: str, **changes: Any) -> Row:
+    """The row with something changed about a teacher or a reference; one that it does not have is made of TF-IDF."""
+    figures = row.classifiers.get(name, row.classifiers["TF-IDF"])
+    return replace(row, classifiers={**row.classifiers, name: replace(figures, **changes)})
 
 
 def other_actions(student: Student, change: slice) -> str:
@@ -68,6 +90,11 @@ def other_actions(student: Student, change: slice) -> str:
         (lambda row: replace(row, reference_score=row.reference_score - 0.01), "reference score is"),
         (lambda row: replace(row, curve=(replace(row.curve[-1], episode_return=9.0),)), "curve's end is"),
         (lambda row: replace(row, domain_share={**row.domain_share, "films": [0.9] * 4}), "share of domains is"),
+        (lambda row: forged_classifier(row, "TF-IDF", test_accuracy=0.01), "TF-IDF's test_accuracy is"),
+        (lambda row: forged_classifier(row, "mean teacher", labels=1), "mean teacher's labels is"),
+        (lambda row: forged_classifier(row, "static vectors", parameters=7), "static vectors's parameters is"),
+        (lambda row: forged_classifier(row, "few-shot teacher", texts=10**6), "few-shot teacher's texts is"),
+        (lambda row: forged_classifier(row, "Magic"), "there is no classifier Magic"),
         (lambda row: replace(row, operator_share={"source": [1.0] * 4}), "share of operators is"),
     ],
 )

@@ -12,7 +12,20 @@ import pytest
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.json_lines import append
-from l2a_gym.experiment.rows import LEVELS, Failure, Row, pack, read_failures, read_rows, rounded, unpack
+from l2a_gym.experiment.rows import (
+    LEVELS,
+    ClassifierFigures,
+    Failure,
+    Row,
+    pack,
+    read_failures,
+    read_rows,
+    rounded,
+    unpack,
+)
+
+ROOT = Path(__file__).parents[2]
+TFIDF = {"test_accuracy": 0.75, "texts": 80, "labels": 32, "parameters": 900}
 
 
 def test_actions_are_rounded_to_levels_and_none_is_below_zero() -> None:
@@ -40,6 +53,25 @@ def test_a_row_survives_its_line(toy_row: Row, tmp_path: Path) -> None:
         append(file, toy_row.as_json())
     assert [row.as_json() for row in read_rows(file)] == [toy_row.as_json()] * 2
     assert read_rows(file)[0].key == ("toy", "pgpe", 0)
+
+
+def test_figures_of_classifiers_survive_their_line_and_keep_their_order(toy_row: Row, tmp_path: Path) -> None:
+    names = ("few-shot teacher", "TF-IDF", "SetFit")
+    row = replace(toy_row, classifiers={name: ClassifierFigures(**TFIDF) for name in names})
+    append(tmp_path / "rows.jsonl", row.as_json())
+    (again,) = read_rows(tmp_path / "rows.jsonl")
+    assert again.classifiers == row.classifiers
+    assert list(again.classifiers) == list(names)
+    assert json.loads(again.as_json())["classifiers"]["TF-IDF"] == TFIDF
+
+
+def test_older_rows_have_no_classifiers() -> None:
+    file = ROOT / "docs" / "benchmark" / "core" / "rows.jsonl"
+    lines, rows = file.read_text(encoding="utf-8").splitlines(), read_rows(file)
+    assert len(rows) == len(lines) == 288
+    for line, row in zip(lines, rows, strict=True):
+        values = json.loads(line)
+        assert (row.key, row.classifiers) == ((values["task"], values["selector"], values["seed"]), {})
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_overwritten(toy_row: Row, tmp_path: Path) -> None:
@@ -80,6 +112,10 @@ def test_a_row_in_another_encoding_is_named(toy_row: Row, tmp_path: Path) -> Non
         ({"domain_share": {"books": "all"}}, "domain_share: value of key 'books'"),
         ({"operator_share": {"source": []}}, "a list of shares is empty"),
         ({"budget": 0}, "budget is 0"),
+        ({"classifiers": 5}, "'int' object is not iterable"),
+        ({"classifiers": {"TF-IDF": {"test_accuracy": 0.9}}}, "missing 3 required positional arguments"),
+        ({"classifiers": {"TF-IDF": {**TFIDF, "labels": 1.5}}}, "labels: float is not"),
+        ({"classifiers": {"TF-IDF": {**TFIDF, "texts": 0}}}, "a classifier has no test texts"),
         ({"note": 1}, "unexpected keyword argument 'note'"),
     ],
 )

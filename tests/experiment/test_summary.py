@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter
-from l2a_gym.experiment.figures import standard_error
 from l2a_gym.experiment.references import names_of
+from l2a_gym.experiment.report.statistics import standard_error
 from l2a_gym.experiment.rows import Row, Student
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.summary import summarise, table, table_over_seeds

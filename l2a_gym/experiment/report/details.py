@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from l2a_gym.experiment.report.scores import Scored
-from l2a_gym.experiment.report.statistics import anytime
+from l2a_gym.experiment.report.statistics import anytime, standard_error
 from l2a_gym.experiment.report.wording import at_seeds, listed
-from l2a_gym.experiment.rows import Row
+from l2a_gym.experiment.rows import ClassifierFigures, Row
 
 TOLERANCE = 1.1
 """Times the budget that a training may spend: its last episode is played to the end."""
@@ -51,11 +51,43 @@ class Choice:
     operators: Shares
 
 
+@dataclass(frozen=True)
+class Classifier:
+    """A teacher or a reference on a task; of preparations that differ, the mean of both accuracy and error.
+
+    Attributes:
+        accuracy: on test, in [0, 1].
+        error: its standard error.
+        labels: labelled texts of the target, once for each number that occurs.
+        parameters: the same.
+    """
+
+    accuracy: float
+    error: float
+    labels: tuple[int, ...]
+    parameters: tuple[int, ...]
+
+
 def cell(rows: Sequence[Row]) -> Cell:
     """Mean score of one selector's rows on one task, with a t-interval over the seeds."""
     scores, n = np.array([row.score for row in rows]), len(rows)
     half = stats.t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return Cell(float(scores.mean()), float(half), n)
+
+
+def classifiers(rows: Sequence[Row]) -> dict[str, Classifier]:
+    """Name -> figures of the teachers and references that rows of one task have, in the order of the rows."""
+    names = dict.fromkeys(name for row in rows for name in row.classifiers)
+    return {name: _classifier([row.classifiers[name] for row in rows if name in row.classifiers]) for name in names}
+
+
+def _classifier(found: Sequence[ClassifierFigures]) -> Classifier:
+    return Classifier(
+        accuracy=float(np.mean([each.test_accuracy for each in found])),
+        error=float(np.mean([standard_error(each.test_accuracy, each.texts) for each in found])),
+        labels=tuple(dict.fromkeys(each.labels for each in found)),
+        parameters=tuple(dict.fromkeys(each.parameters for each in found)),
+    )
 
 
 def curve(scored: Scored, selector: str, shares: Curve) -> Curve:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from l2a_gym.experiment.report.leaderboard import Leaderboard
-from l2a_gym.experiment.report.wording import keys, listed
+from l2a_gym.experiment.report.wording import either, keys, listed
 from l2a_gym.experiment.rows import Failure, Row
 
 KINDS = {"learner": "learns", "control": "control", "bound": "bound", "baseline": ""}
@@ -19,6 +19,10 @@ LEADERBOARD = (
     "Holm's adjustment. Chance to beat uniform: probability that a run scores above one of uniform on the same task."
 )
 CELLS = "Test accuracy in %, mean over seeds ± half of a 95 % t-interval. Last row: the teacher, which counts as 1."
+CLASSIFIERS = (
+    "Test accuracy in % ± its standard error of each teacher, then of each reference, which is what a person would try "
+    "first, on the same splits; labels counts the target's labelled texts that it learnt from or was chosen by."
+)
 PROFILES = (
     "Share of a selector's runs, on all tasks, that score above each normalised score: from left to right, 0 is none "
     "and 1 the all-data teacher. A curve further to the right is better. Thin broken line: uniform; dotted: "
@@ -54,6 +58,7 @@ TEXTS = {
     "score": SCORE,
     "leaderboard": LEADERBOARD,
     "cells": CELLS,
+    "classifiers": CLASSIFIERS,
     "profiles": PROFILES,
     "anytime": ANYTIME,
     "choices": CHOICES,
@@ -74,16 +79,20 @@ def facts(found: Leaderboard) -> dict[str, str]:
 
 def made(rows: Sequence[Row], found: Leaderboard) -> dict[str, str]:
     """What a repetition has to keep alike, and what it costs."""
-    versions = {name: _all(row.versions.get(name, "") for row in rows) for name in _names(row.versions for row in rows)}
-    settings = {name: _all(row.settings.get(name, "") for row in rows) for name in _names(row.settings for row in rows)}
+    versions = {
+        name: either(row.versions.get(name, "") for row in rows) for name in _names(row.versions for row in rows)
+    }
+    settings = {
+        name: either(row.settings.get(name, "") for row in rows) for name in _names(row.settings for row in rows)
+    }
     return {
         "tasks": listed(found.tasks),
         "budget": f"{found.budget:,} units a training (student updates and passes over dev)",
         "seeds": listed(found.seeds),
-        "final students": f"{_all(len(row.students) for row in rows)} a training",
+        "final students": f"{either(len(row.students) for row in rows)} a training",
         **({"settings": listed(f"{name} = {value}" for name, value in settings.items())} if settings else {}),
         "versions": listed(f"{name} {value}" for name, value in versions.items()),
-        "machine": _all(row.machine for row in rows),
+        "machine": either(row.machine for row in rows),
         "time": _time(sum(row.seconds for row in rows)),
     }
 
@@ -96,11 +105,6 @@ def _time(seconds: float) -> str:
 
 def _names(tables: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(name for table in tables for name in table))
-
-
-def _all(values: Iterable[object]) -> str:
-    """The value that all have, or those that some have."""
-    return " or ".join(dict.fromkeys(str(value) for value in values))
 
 
 def problems(found: Leaderboard, failures: Sequence[Failure]) -> dict[str, list[str]]:

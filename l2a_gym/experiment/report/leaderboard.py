@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2a_gym.experiment.report.compared import Entry, compare
-from l2a_gym.experiment.report.details import Cell, Choice, Curve, cell, choice, curve, warnings
+from l2a_gym.experiment.report.details import (
+    Cell,
+    Choice,
+    Classifier,
+    Curve,
+    cell,
+    choice,
+    classifiers,
+    curve,
+    warnings,
+)
 from l2a_gym.experiment.report.scores import Scored, score_rows
 from l2a_gym.experiment.report.statistics import performance_profile
 from l2a_gym.experiment.report.verdicts import Verdict, controls, verdicts
@@ -35,6 +45,7 @@ class Leaderboard:
         incomplete: sentences on selectors that lack rows; those without a seed on all tasks are in no comparison.
         cells: selector -> task -> its mean score, at all the seeds that it has there; the best selector first.
         teacher: task -> score of the all-data teacher.
+        classifiers: task -> name -> figures of each teacher, then of each reference; only tasks whose rows have them.
         thresholds: (K,) normalised scores.
         profiles: selector -> (K,) share of its runs that score above each threshold.
         shares: (G,) shares of the budget.
@@ -54,6 +65,7 @@ class Leaderboard:
     incomplete: tuple[str, ...]
     cells: Mapping[str, Mapping[str, Cell]]
     teacher: Mapping[str, float]
+    classifiers: Mapping[str, Mapping[str, Classifier]]
     thresholds: Curve
     profiles: Mapping[str, Curve]
     shares: Curve
@@ -76,6 +88,7 @@ def leaderboard(rows: Sequence[Row]) -> Leaderboard:
     ranked = [each.selector for each in found]
     everyone = [*ranked, *(name for name in scored.selectors if name not in ranked)]
     thresholds = _thresholds(scored, ranked)
+    on_task = {task: [row for row in scored.rows.values() if row.task == task] for task in scored.tasks}
     return Leaderboard(
         tasks=scored.tasks,
         seeds=scored.seeds,
@@ -84,10 +97,8 @@ def leaderboard(rows: Sequence[Row]) -> Leaderboard:
         entries=tuple(found),
         incomplete=tuple(_incomplete(scored, everyone)),
         cells={name: {t: cell(part) for t in scored.tasks if (part := scored.rows_of(name, t))} for name in everyone},
-        teacher={
-            task: float(np.mean([row.reference_score for row in scored.rows.values() if row.task == task]))
-            for task in scored.tasks
-        },
+        teacher={task: float(np.mean([row.reference_score for row in rows])) for task, rows in on_task.items()},
+        classifiers={task: shown for task, rows in on_task.items() if (shown := classifiers(rows))},
         thresholds=thresholds,
         profiles={each.selector: performance_profile(_matrix(scored, each.selector), thresholds) for each in found},
         shares=SHARES,

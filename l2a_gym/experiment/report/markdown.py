@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from l2a_gym.experiment.report import explained
 from l2a_gym.experiment.report.compared import REFERENCES, Entry
-from l2a_gym.experiment.report.details import Cell
+from l2a_gym.experiment.report.details import Cell, Classifier
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, number, p_value
+from l2a_gym.experiment.report.wording import between, either, number, p_value
 from l2a_gym.wording import plain
 
 MARK = "<!-- generator: L2A-Gym -->"
@@ -26,6 +26,7 @@ def as_markdown(report: Report) -> str:
             [explained.SCORE, _leaderboard(found), explained.LEADERBOARD, *map(plain, found.incomplete)]
         ),
         "Task by task": f"{explained.CELLS}\n\n{_cells(found)}",
+        **({"Teachers and references": _classifiers(found)} if found.classifiers else {}),
         "Controls": _items(found.controls) or "None was run.",
         "How it was made": "\n\n".join([_made(report.made, report.commands), *explained.STATISTICS]),
         "Missing and failed": "\n\n".join(f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items())
@@ -80,6 +81,20 @@ def _cell(cell: Cell | None, seeds: int) -> str:
         return ""
     half = f" ± {number(100 * cell.half, 1)}" if cell.half == cell.half else ""
     return number(100 * cell.mean, 1) + half + (f" (n = {cell.seeds})" if cell.seeds < seeds else "")
+
+
+def _classifiers(found: Leaderboard) -> str:
+    head = ["name", "labels", "parameters", "test accuracy"]
+    tables = (
+        f"### {plain(task)}\n\n{table(head, (_classifier(name, each) for name, each in by_name.items()))}"
+        for task, by_name in found.classifiers.items()
+    )
+    return "\n\n".join([explained.CLASSIFIERS, *tables])
+
+
+def _classifier(name: str, found: Classifier) -> list[str]:
+    accuracy = f"{number(100 * found.accuracy, 1)} ± {number(100 * found.error, 1)}"
+    return [plain(name), either(found.labels), either(f"{n:,}" for n in found.parameters), accuracy]
 
 
 def _made(made: Mapping[str, str], commands: Mapping[str, str]) -> str:

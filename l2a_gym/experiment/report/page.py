@@ -14,7 +14,7 @@ from l2a_gym.experiment.report.geometry import areas, scale
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, listed, number, p_value
+from l2a_gym.experiment.report.wording import between, either, listed, number, p_value
 
 MARKS = {"report.html": '<meta name="generator" content="L2A-Gym">', "report.md": MARK}
 """A report's files -> what stands in each that is ours."""
@@ -99,5 +99,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"number": number, "between": between, "p_value": p_value, "listed": listed}
+    environment.filters |= {
+        **{"number": number, "between": between, "p_value": p_value},
+        **{"listed": listed, "either": either},
+    }
     return environment

@@ -59,7 +59,7 @@ def _shown(row: Row) -> Row:
     """A row whose names can be shown anywhere."""
     names = (
         *("task", "selector", "domain_share", "operator_share"),
-        *("settings", "options", "hyper", "prepared", "versions", "machine"),
+        *("settings", "options", "hyper", "prepared", "versions", "machine", "classifiers"),
     )
     return replace(row, **{name: _printable(getattr(row, name)) for name in names})
 

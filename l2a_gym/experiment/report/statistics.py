@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,12 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def standard_error(accuracy: float, texts: int) -> float:
+    """Of an accuracy on so many texts, sqrt(p (1 - p) / n); p is kept a text away from 0 and 1."""
+    p = min(max(accuracy, 1 / (texts + 2)), 1 - 1 / (texts + 2))
+    return sqrt(p * (1 - p) / texts)
 
 
 def interquartile_mean(scores: Scores) -> float:

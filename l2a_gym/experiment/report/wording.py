@@ -38,6 +38,11 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(map(str, names))
 
 
+def either(values: Iterable[object]) -> str:
+    """The value that all have, or those that some have: ``16 or 32``."""
+    return " or ".join(dict.fromkeys(map(str, values)))
+
+
 def at_seeds(seeds: Iterable[int]) -> str:
     """``seed 1``, ``seeds 1, 2``."""
     numbers = list(seeds)

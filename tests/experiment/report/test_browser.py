@@ -11,7 +11,7 @@ import pytest
 
 from l2a_gym.experiment.report.page import write_report
 from l2a_gym.experiment.report.report import report_on
-from l2a_gym.experiment.rows import Failure, Row
+from l2a_gym.experiment.rows import ClassifierFigures, Failure, Row
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
@@ -53,7 +53,9 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def file(make_rows: Callable[..., list[Row]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks = [f"hutto/{name}-64-noise40" for name in ("nyt", "tweets", "amazon", "movie")]
-    rows = make_rows("none", {task: [0.5, 0.51] for task in tasks})
+    names = ("few-shot teacher", "TF-IDF", "frozen vectors, cleaned sources + shots")
+    classifiers = {name: ClassifierFigures(0.81, 400, 112, 11_170_562) for name in names}
+    rows = make_rows("none", {task: [0.5, 0.51] for task in tasks}, classifiers=classifiers)
     rows += make_rows("uniform", {task: [0.6, 0.605] for task in tasks})
     rows += make_rows("random-search", {task: [0.64, 0.61] for task in tasks}, learns=True)
     rows += make_rows("my_package.my_module:ASelectorOfALongName", {task: [0.55, 0.66] for task in tasks}, learns=True)
@@ -152,7 +154,7 @@ def test_only_tables_are_wider_than_the_screen(page: Any, width: int) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     boxes = page.eval_on_selector_all(".box", "(all) => all.map((e) => [e.scrollWidth, e.clientWidth, e.tabIndex])")
-    assert len(boxes) == 2
+    assert len(boxes) == 2 + 4  # one for the classifiers of each task
     assert all(focusable == 0 for *_, focusable in boxes)
     assert width > 400 or all(inner > outer for inner, outer, _ in boxes)
 
@@ -190,7 +192,7 @@ def test_it_is_all_there_without_scripts(browser: Any, file: Path) -> None:
     assert plain.locator("#cells tbody tr").count() == 6
     headings = plain.locator("h2").all_inner_texts()
     assert headings == [
-        *("What was found", "Leaderboard", "Task by task", "Performance profiles", "While the budget is spent"),
-        *("What was chosen", "Controls", "How it was made", "Missing and failed"),
+        *("What was found", "Leaderboard", "Task by task", "Teachers and references", "Performance profiles"),
+        *("While the budget is spent", "What was chosen", "Controls", "How it was made", "Missing and failed"),
     ]
     context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.report.leaderboard import Leaderboard, leaderboard
 from l2a_gym.experiment.report.terminal import as_text
-from l2a_gym.experiment.rows import Checkpoint, Key, Row
+from l2a_gym.experiment.rows import Checkpoint, ClassifierFigures, Key, Row
 
 MakeRow = Callable[..., Row]
 MakeRows = Callable[..., list[Row]]
@@ -50,6 +51,21 @@ def test_scores_are_normalised_task_by_task(make_rows: MakeRows) -> None:
     assert by_name(found)["none"].improvement == pytest.approx((0 + 0.5 * 2 / 4) / 2)
     assert [each.selector for each in found.entries] == ["uniform", "none"]
     assert (found.tasks, found.seeds, found.budget, found.rows) == (("a", "b"), (0, 1), 1000, 8)
+
+
+def test_classifiers_are_means_over_rows_that_have_them(make_rows: MakeRows, make_row: MakeRow) -> None:
+    rows = make_rows("none", {"a": [0.4, 0.6], "b": [0.7, 0.7]})
+    few, tfidf = ClassifierFigures(0.8, 100, 32, 5000), ClassifierFigures(0.5, 100, 32, 900)
+    rows += [
+        make_row("a", "uniform", 0, 0.7, classifiers={"few-shot teacher": few, "TF-IDF": tfidf}),
+        make_row("a", "uniform", 1, 0.7, classifiers={"few-shot teacher": replace(few, test_accuracy=0.9, labels=48)}),
+    ]
+    found = leaderboard(rows).classifiers
+    assert {task: list(each) for task, each in found.items()} == {"a": ["few-shot teacher", "TF-IDF"]}
+    teacher, reference = found["a"].values()
+    assert (teacher.accuracy, teacher.error) == pytest.approx((0.85, (0.04 + 0.03) / 2))  # 0.8 * 0.2 = 16 * 0.01
+    assert (teacher.labels, teacher.parameters) == ((32, 48), (5000,))
+    assert (reference.accuracy, reference.error) == pytest.approx((0.5, 0.05))
 
 
 def test_a_row_is_normalised_by_its_own_top(make_row: MakeRow) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.errors import UserError
+from l2a_gym.experiment.report.explained import CLASSIFIERS
 from l2a_gym.experiment.report.leaderboard import leaderboard
-from l2a_gym.experiment.report.markdown import MARK
-from l2a_gym.experiment.report.page import write_report
+from l2a_gym.experiment.report.markdown import MARK, as_markdown
+from l2a_gym.experiment.report.page import as_html, write_report
 from l2a_gym.experiment.report.report import read_report, report_on
 from l2a_gym.experiment.report.terminal import as_text
 from l2a_gym.experiment.report.wording import between, number
-from l2a_gym.experiment.rows import Failure, Row
+from l2a_gym.experiment.rows import ClassifierFigures, Failure, Row
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "report.py"
 HOSTILE = "<script>alert(1)</script>|`x`&amp;"
@@ -68,6 +69,48 @@ def test_markdown_and_page_have_the_numbers_of_the_standings(rows: list[Row], tm
     for verdict in found.verdicts:
         assert verdict.text in page
         assert re.sub(r"\\(.)", r"\1", text).count(verdict.text) == 1
+
+
+def test_each_task_has_a_table_of_its_teachers_and_references(rows: list[Row], tmp_path: Path) -> None:
+    found = {
+        "few-shot teacher": ClassifierFigures(0.9, 400, 112, 11_170_562),  # its standard error is 0.3 / 20
+        "TF-IDF": ClassifierFigures(0.5, 100, 64, 900),
+    }
+    rows = [replace(row, classifiers=found) if row.task == "b/2" else row for row in rows]
+    rows[-1] = replace(rows[-1], classifiers={"TF-IDF": replace(found["TF-IDF"], parameters=1900)})
+    html, markdown = write_report(report_on(rows), tmp_path)
+    text = markdown.read_text(encoding="utf-8")
+    section = text.partition("\n## Teachers and references\n\n")[2].partition("\n\n## ")[0]
+    assert section == "\n".join(
+        [
+            *(CLASSIFIERS, "", "### b/2", ""),
+            "| name | labels | parameters | test accuracy |",
+            "| --- | ---: | ---: | ---: |",
+            "| few-shot teacher | 112 | 11,170,562 | 90.0 ± 1.5 |",
+            "| TF-IDF | 64 | 900 or 1,900 | 50.0 ± 5.0 |",
+        ]
+    )
+    page = html.read_text(encoding="utf-8")
+    table = page.partition('<table class="classifiers">')[2].partition("</table>")[0]
+    cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", table.partition("<tbody>")[2])
+    assert [Page(cell).text for cell in cells] == [
+        *("few-shot teacher", "112", "11,170,562", "90.0 ± 1.5"),
+        *("TF-IDF", "64", "900 or 1,900", "50.0 ± 5.0"),
+    ]
+    assert page.count('<table class="classifiers">') == page.count(CLASSIFIERS.replace("'", "&#39;")) == 1
+
+
+def test_rows_without_classifiers_show_no_table_of_them(rows: list[Row], tmp_path: Path) -> None:
+    for file in write_report(report_on(rows), tmp_path):
+        assert "Teachers and references" not in file.read_text(encoding="utf-8")
+
+
+def test_the_published_report_is_that_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SCRIPT.parents[1])
+    folder = Path("docs/benchmark/core")
+    report = read_report([folder / "rows.jsonl"], folder)
+    assert as_markdown(report) == (folder / "report.md").read_text(encoding="utf-8")
+    assert as_html(report) == (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_missing_or_failed_is_listed(rows: list[Row], tmp_path: Path) -> None:
@@ -200,6 +243,7 @@ def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path
     rows = [*make_rows("none", {nasty: [0.5, 0.55]}), *make_rows("uniform", {nasty: [0.6, 0.62]})]
     rows += make_rows(f"mine:{nasty}", {nasty: [0.7, 0.72]}, learns=True, settings={nasty: nasty}, machine=nasty)
     rows[-1] = replace(rows[-1], domain_share={nasty: [0.5]}, operator_share={nasty: [0.5]}, versions={nasty: nasty})
+    rows[-1] = replace(rows[-1], classifiers={nasty: ClassifierFigures(0.9, 100, 16, 900)})
     failure = Failure(nasty, nasty, 0, f"ValueError: {nasty}".replace("\n", " "))
     report = report_on(rows, [failure], nasty, {"repeat": nasty})
     html, markdown = write_report(report, tmp_path)
