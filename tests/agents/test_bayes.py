@@ -30,13 +30,13 @@ def trained(spaces: Spaces, make: MakeEnv, episodes: int, seed: int = 0, num_env
 
 def test_it_finds_good_rules_in_few_noisy_episodes(spaces: Spaces, share: Any) -> None:
     assert share(Bayes(spaces)) < 0.1
-    for seed in range(3):
-        assert share(trained(spaces, NOISY, 60, seed)) > 0.85
+    for seed in range(2):
+        assert share(trained(spaces, NOISY, 40, seed)) > 0.85
 
 
 def test_the_rewards_are_paired_with_the_uniform_rule_on_each_seed(make_toy: MakeEnv, spaces: Spaces) -> None:
     """Half of the seeds for a rule that does not beat the best, all of them for one that does."""
-    selector = trained(spaces, make_toy, 60)
+    selector = trained(spaces, make_toy, 40)
     plain = RuleEpisodes(make_toy, spaces, 0, num_envs=1 + len(selector.trials))
     plain.reset()
     rules = np.array([[0.0] * 6, *(trial["theta"] for trial in selector.trials)])
@@ -87,12 +87,12 @@ def test_the_model_finds_the_peak_of_a_noisy_parabola() -> None:
 def test_every_unit_is_reported(make_toy: MakeEnv, spaces: Spaces, num_envs: int) -> None:
     """A round is two episodes of each environment; the first two rounds bring the controls of their seeds."""
     spent: list[int] = []
-    Bayes(spaces).train(make_toy, EPISODE * 40, 0, lambda units, _: spent.append(units), num_envs)
+    Bayes(spaces).train(make_toy, EPISODE * 24, 0, lambda units, _: spent.append(units), num_envs)
     controls = {1: [2, 2], 3: [3, 3]}[num_envs]
     costs = [EPISODE * (EPISODES * num_envs + extra) for extra in controls]
     costs += [EPISODE * EPISODES * num_envs] * (len(spent) - 2)
     assert spent == np.cumsum(costs).tolist()
-    assert spent[-2] < EPISODE * 40 <= spent[-1]
+    assert spent[-2] < EPISODE * 24 <= spent[-1]
 
 
 def test_the_seed_alone_decides_and_nothing_global_is_touched(spaces: Spaces) -> None:
@@ -102,7 +102,7 @@ def test_the_seed_alone_decides_and_nothing_global_is_touched(spaces: Spaces) ->
         np.random.seed(state)  # noqa: NPY002
         random.seed(state)
         verbosity = optuna.logging.get_verbosity()
-        found.append(trained(spaces, NOISY, 40, seed).trials)
+        found.append(trained(spaces, NOISY, 30, seed).trials)
         drawn = torch.rand(1).item(), np.random.random(), random.random()  # noqa: NPY002
         torch.manual_seed(state)
         np.random.seed(state)  # noqa: NPY002
@@ -117,7 +117,7 @@ def test_the_seed_alone_decides_and_nothing_global_is_touched(spaces: Spaces) ->
 def test_training_goes_on_with_the_saved_trials(
     make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path
 ) -> None:
-    selector, again = trained(spaces, make_toy, 40), Bayes(spaces)
+    selector, again = trained(spaces, make_toy, 24), Bayes(spaces)
     selector.save(tmp_path)
     again.load(tmp_path)
     assert again.trials == selector.trials

@@ -12,11 +12,13 @@ import pytest
 from l2a_agents.registry import SELECTORS
 from l2a_agents.selector import Fixed
 
-from l2a_gym.experiment.conformance import SelectorConformance
+from l2a_gym.experiment.conformance import EPISODE, SelectorConformance
 
 
 @pytest.mark.parametrize("name", SELECTORS)
 class TestEverySelector(SelectorConformance):
+    budget = 20 * EPISODE
+
     @pytest.fixture(autouse=True)
     def _named(self, name: str, can_be_had: Callable[[str], None]) -> None:
         can_be_had(name)

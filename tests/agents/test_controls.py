@@ -14,7 +14,7 @@ from l2a_agents.selector import MakeEnv, Spaces
 
 from l2a_gym.envs.toy import ToyEnv
 
-BUDGET = 60 * 21
+BUDGET = 30 * 21
 SPACES = Spaces.from_env(ToyEnv())
 
 

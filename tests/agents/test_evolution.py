@@ -21,7 +21,7 @@ def test_a_generation_fills_the_environments() -> None:
 def test_it_finds_a_good_rule(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
     selector = CMAES(spaces)
     before = share(selector)
-    selector.train(make_toy, EPISODE * 400, 0, lambda *_: None)
+    selector.train(make_toy, EPISODE * 150, 0, lambda *_: None)
     assert share(selector) > max(0.9, before + 0.2)
 
 

@@ -98,7 +98,7 @@ def test_theta_turns_towards_usefulness(make_toy: MakeEnv, spaces: Spaces) -> No
 def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
     selector = PGPE(spaces)
     assert share(selector) < 0.1
-    selector.train(make_toy, EPISODE * 300, 0, Log())
+    selector.train(make_toy, EPISODE * 150, 0, Log())
     assert share(selector) >= 0.95
 
 

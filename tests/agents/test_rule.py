@@ -94,7 +94,7 @@ def test_every_selector_treats_candidates_alike(
     """A rule's means are sums in another order, which may move float32's last digit."""
     can_be_had(name)
     selector = selector_class(name)(spaces)
-    selector.train(make_toy, 21 * 20, 0, lambda *_: None)
+    selector.train(make_toy, 21 * 14, 0, lambda *_: None)
     plain = [selector.act(seen) for seen in (start, observation)]
     if name in LEARNERS:
         assert all(len(np.unique(action)) > 2 for action in plain)
@@ -110,13 +110,14 @@ def test_the_seed_alone_decides_what_is_learnt(
     spaces: Spaces, make_toy: MakeEnv, name: str, can_be_had: Callable[[str], None]
 ) -> None:
     can_be_had(name)
+    episodes = 24 if name == "bayes" else 14  # its model proposes rules after those that are drawn
     actions = []
     for seed, state in ((0, 1), (0, 2), (1, 1)):
         random.seed(state)
         np.random.seed(state)  # noqa: NPY002 - what no selector may depend on
         torch.manual_seed(state)
         selector = make_selector(name, spaces)
-        selector.train(make_toy, 21 * 30, seed, lambda *_: None)
+        selector.train(make_toy, 21 * episodes, seed, lambda *_: None)
         actions.append([step.action for step in rollout(ToyEnv(), selector.act, 9)])
     assert np.array_equal(actions[0], actions[1])
     assert not np.array_equal(actions[0], actions[2])

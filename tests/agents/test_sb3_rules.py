@@ -22,7 +22,7 @@ EPISODE = 1 + 10 * 2
 @pytest.fixture(scope="module")
 def trained(make_toy: MakeEnv, spaces: Spaces) -> tuple[PPOSelector, list[int]]:
     selector, spent = PPOSelector(spaces), []
-    selector.train(make_toy, EPISODE * 1200, 0, lambda units, _: spent.append(units))
+    selector.train(make_toy, EPISODE * 300, 0, lambda units, _: spent.append(units))
     return selector, spent
 
 
@@ -86,7 +86,7 @@ def test_the_budget_is_spent_and_reported_to_the_last_episode(
     """The first episode from each seed brings its control."""
     spent = trained[1]
     assert spent == sorted(spent)
-    assert EPISODE * 1200 <= spent[-1] < EPISODE * 1201
+    assert EPISODE * 300 <= spent[-1] < EPISODE * 301
     assert spent[0] == EPISODE * (Config().rollout + TRAINING_SEEDS)
     for budget in (1, EPISODE * 20 + 1):
         units: list[int] = []

@@ -40,7 +40,7 @@ def test_the_uniform_rule_is_tried_first(make_toy: MakeEnv, spaces: Spaces) -> N
 
 def test_more_budget_finds_better_rules(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
     shares = []
-    for rules in (5, 100):
+    for rules in (5, 40):
         selector = RandomSearch(spaces)
         selector.train(make_toy, RULE * rules, 0, lambda *_: None)
         shares.append(share(selector))
