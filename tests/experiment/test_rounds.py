@@ -135,7 +135,7 @@ def test_the_evaluation_is_on_the_last_pool(run: Run, summary: dict[str, Any]) -
     assert load_run(run.folder).pool == run.pool
     again = evaluate_run(run.folder, 1)
     assert again["parameters"] == summary["parameters"]
-    assert again["test_accuracy"]["all_data_teacher"] == summary["test_accuracy"]["all_data_teacher"]
+    assert again["teachers"] == summary["teachers"]
 
 
 STAGES = ["round-1/selector", "round-1/pool", "selector", "comparison.json", "exported.json"]
@@ -150,7 +150,8 @@ def test_killed_after_each_stage_it_ends_with_the_same_student(
     for file in STAGES:
         start_and_kill(forks, killed, killed.folder / file)
     again = train(killed)
-    assert again["exported"] == summary["exported"]
+    found, expected = ({**each["exported"], "texts_per_second": 0} for each in (again, summary))
+    assert found == expected
     assert timeless(killed) == timeless(run)
     student, whole = (load_file(each.folder / "student" / "model.safetensors") for each in (killed, run))
     assert student.keys() == whole.keys()
