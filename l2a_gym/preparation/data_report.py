@@ -62,7 +62,7 @@ def data_report(task: Task, checkpoint: str) -> DataReport:
     return DataReport("\n".join(_table(task, read)), warnings)
 
 
-def standard_error(texts: int) -> float:
+def largest_error(texts: int) -> float:
     """The standard error of an accuracy on this many texts, where it is largest: at one half."""
     return sqrt(0.25 / texts)
 
@@ -86,7 +86,7 @@ def _table(task: Task, read: Mapping[str, Coverage]) -> Iterator[str]:
         ]
     )
     sizes = _sizes(task)
-    errors = ["", *(f"{100 * standard_error(size):.1f}" for name, size in sizes.items() if name != "train")]
+    errors = ["", *(f"{100 * largest_error(size):.1f}" for name, size in sizes.items() if name != "train")]
     yield from _aligned(
         [
             [f"split of {task.target}", *sizes],
@@ -120,8 +120,8 @@ def _contradictions(task: Task) -> Iterator[str]:
 
 def _small_splits(task: Task) -> Iterator[str]:
     measured = {name: size for name, size in _sizes(task).items() if name != "train"}
-    if small := {name: size for name, size in measured.items() if standard_error(size) > LARGE_ERROR}:
-        sizes = ", ".join(f"{name} has {n} texts (± {100 * standard_error(n):.0f} points)" for name, n in small.items())
+    if small := {name: size for name, size in measured.items() if largest_error(size) > LARGE_ERROR}:
+        sizes = ", ".join(f"{name} has {n} texts (± {100 * largest_error(n):.0f} points)" for name, n in small.items())
         yield (
             f"{task.target} is too small to tell students apart by accuracy, whose standard error is large: {sizes}; "
             "label more of its texts, or take fewer shots"

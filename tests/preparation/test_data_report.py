@@ -15,7 +15,7 @@ from l2a_gym.distill.finetune import FineTuning
 from l2a_gym.distill.student import GeneralDistillation
 from l2a_gym.preparation.build import prepare
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.data_report import DataReport, data_report, standard_error
+from l2a_gym.preparation.data_report import DataReport, data_report, largest_error
 from l2a_gym.tasks.fewshot import Given, few_shot_task
 from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import UNLABELLED, Task, Texts
@@ -129,7 +129,7 @@ def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:
 
 def test_nothing_to_warn_of(small: dict[str, Any]) -> None:
     assert report_of(small, task_of(texts("film", 404), texts("book", 9))).warnings == ()
-    assert (standard_error(100), standard_error(400)) == (0.05, 0.025)
+    assert (largest_error(100), largest_error(400)) == (0.05, 0.025)
 
 
 def test_words_that_the_vocabulary_cannot_spell(small: dict[str, Any]) -> None:
