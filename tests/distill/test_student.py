@@ -235,7 +235,7 @@ def assert_same(one: BertForSequenceClassification, two: BertForSequenceClassifi
 
 def test_the_environments_student_can_start_without_it(small: dict[str, Any]) -> None:
     """With 0 updates it starts from the principal components alone; with others from somewhere else, each its own."""
-    prepared = {n: DistillAugEnv(**small, general_updates=n).world.prepared for n in (0, 2, 800)}
+    prepared = {n: DistillAugEnv(**small, general_updates=n).world.prepared for n in (0, 2, 1200)}
     bare = prepared[0].student()
     teacher = load_teacher(small["checkpoint"], 2, 0)
     table = embedding_table(teacher)[torch.from_numpy(prepared[0].array("tokens/kept").copy())]
@@ -244,7 +244,7 @@ def test_the_environments_student_can_start_without_it(small: dict[str, Any]) ->
     starts = [each.student().state_dict()[key] for each in prepared.values()]
     assert not any(torch.equal(one, two) for i, one in enumerate(starts) for two in starts[:i])
     default = DistillAugEnv(**small).world.prepared
-    assert default.folder == prepared[800].folder
+    assert default.folder == prepared[1200].folder
 
 
 @pytest.mark.parametrize("updates", [-1, -800])
