@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,10 @@ def final_student(
     distillation: Mapping[str, float] = {},
     anchors: str = "shots",
 ) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train a student of the kind ``run.export_student`` for ``run.export_steps`` steps under the selector.
+    """Train a student of the kind ``run.export_student`` in a long episode under the selector.
 
     Args:
-        run: its student and steps.
+        run: its student and steps; without steps they follow from the classes.
         adapter: of its task.
         selector: plays its deterministic actions.
         seed: of the episode; None: that of the run's exported student.
@@ -66,7 +67,12 @@ def final_student(
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
-    long = {"steps": run.export_steps, "dev_every": DEV_EVERY, "distillation": final, "anchors": anchors}
+    long = {
+        "steps": run.export_steps or steps_for(len(adapter.task.labels)),
+        "dev_every": DEV_EVERY,
+        "distillation": final,
+        "anchors": anchors,
+    }
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
     steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
     *_, last = progress_bar(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
@@ -81,6 +87,11 @@ def final_student(
         "test_accuracy": score_student(env, "test").accuracy,
         "updates": info["updates"],
     }
+
+
+def steps_for(classes: int) -> int:
+    """Steps of a long episode: 100 for two classes, and 50 more for each doubling of the classes."""
+    return round(50 * (1 + log2(classes)))
 
 
 def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple[DistillAugEnv, dict[str, Any]]:

@@ -18,10 +18,10 @@ Student = Literal["tiny", "ratio", "tinybert", "pruned"]
 Teacher = Literal["few-shot", "all-data", "frozen-few-shot", "frozen-all-data", "cross-fitted", "mean"]
 
 METHOD: dict[str, dict[str, Any]] = {
-    "l2a": {"pool": "generated", "export_student": "pruned", "export_steps": 200},
+    "l2a": {"pool": "generated", "export_student": "pruned"},
 }
-"""Presets: the whole method teaches a better start for longer, on more texts."""
-USUAL: dict[str, Any] = {"pool": "lexical", "export_steps": 100}
+"""Presets: the whole method teaches a better start, on more texts."""
+USUAL: dict[str, Any] = {"pool": "lexical"}
 """What other selectors get."""
 SHAPING = (
     *("algo", "selector", "task", "seed", "teacher", "student", "checkpoint", "metric", "pool"),
@@ -55,7 +55,8 @@ class Run:
             teacher tuned again, from the texts that the selector prefers.
         students: final students by which each selector is scored.
         export_student: the exported one; by default pruned for l2a, and for the others as student.
-        export_steps: steps of the episode that trains it; by default 200 for l2a and 100 for the others.
+        export_steps: steps of the episode that trains it; by default 100 for two classes, and 50 more for each doubling
+            of the classes.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
         selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
@@ -85,8 +86,10 @@ class Run:
                 object.__setattr__(self, name, value)
         if self.export_student is None:
             object.__setattr__(self, "export_student", self.student)
-        for name in ("budget", "num_envs", "rounds", "students", "export_steps"):
+        for name in ("budget", "num_envs", "rounds", "students"):
             check_least(name, getattr(self, name))
+        if self.export_steps is not None:
+            check_least("export_steps", self.export_steps)
         check_least("general_updates", self.general_updates, 0)
         check_seed(self.seed)
 

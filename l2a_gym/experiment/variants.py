@@ -34,7 +34,6 @@ VARIANTS = (
     Variant("without generator", SOURCES),
     Variant("without selector", UNIFORM),
     Variant("without both", {**SOURCES, **UNIFORM}),
-    Variant("without both, short", {**SOURCES, **UNIFORM, "export_steps": 100}),
     Variant("without general distillation", {"general_updates": 0}),
     Variant("hard labels only", distillation={"alpha": 0.0}),
     Variant("soft labels only", distillation={"alpha": 1.0}),

@@ -66,7 +66,6 @@ def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
         "without generator": {"pool": "sources"},
         "without selector": {"algo": "uniform"},
         "without both": both,
-        "without both, short": {**both, "export_steps": 100},
         "without general distillation": {"general_updates": 0},
     }
     assert {name: dict(variant(name).distillation) for name in NAMES if variant(name).distillation} == {

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, pipeline
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.final import FINAL, best_student, final_student
+from l2a_gym.experiment.final import FINAL, best_student, final_student, steps_for
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
 from l2a_gym.experiment.settings import Run
@@ -32,6 +32,11 @@ def run(whole_run: Run) -> Run:
 @pytest.fixture
 def summary(whole_summary: dict[str, Any]) -> dict[str, Any]:
     return whole_summary
+
+
+@pytest.mark.parametrize(("classes", "steps"), [(2, 100), (4, 150), (15, 245), (77, 363)])
+def test_more_classes_are_taught_for_longer(classes: int, steps: int) -> None:
+    assert steps_for(classes) == steps
 
 
 def test_the_student_folder_predicts_as_the_final_student(
