@@ -147,7 +147,7 @@ def write_folder(path: Path, fill: Callable[[Path], object], key: str = "") -> N
             beside.mkdir()
             fill(beside)
             _seal(beside, key)
-            _replace(path, beside)
+            replace_folder(path, beside)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
@@ -162,7 +162,8 @@ def _seal(folder: Path, key: str) -> None:
         _sync(path)
 
 
-def _replace(path: Path, beside: Path) -> None:
+def replace_folder(path: Path, beside: Path) -> None:
+    """Rename the folder ``beside``, on the same disk, to ``path``; a folder of ours that stood there goes."""
     old = path.with_name(f".{path.name}.l2a-old")
     if path.exists():
         path.rename(old)

@@ -136,12 +136,27 @@ def prepare(
     print(OpenTask(task).prepared(config, resolve_device(device)).folder)
 
 
-def benchmark(settings: Annotated[Benchmark, FLAT]) -> None:
-    """Compare selectors on a suite of tasks at equal budgets; the same command again goes on where it was."""
-    check_names([task for task in settings.tasks if "@" not in task], settings.selectors, settings.device)
-    from l2a_gym.experiment.benchmark import run_benchmark
+def benchmark(
+    settings: Annotated[Benchmark, FLAT], export_prepared: Path | None = None, import_prepared: Path | None = None
+) -> None:
+    """Compare selectors on a suite of tasks at equal budgets; the same command again goes on where it was.
 
-    run_benchmark(settings)
+    Args:
+        settings: the benchmark.
+        export_prepared: write the prepared files of all tasks into this file, and stop.
+        import_prepared: first put the prepared files of this file into the cache, so that rows made with them can be
+            replayed, and more can be added.
+    """
+    check_names([task for task in settings.tasks if "@" not in task], settings.selectors, settings.device)
+    from l2a_gym.experiment.benchmark import export_tasks, run_benchmark
+    from l2a_gym.preparation.parcel import import_prepared as import_folders
+
+    if import_prepared:
+        log.info("imported %s", ", ".join(import_folders(import_prepared)))
+    if export_prepared:
+        print(f"{export_prepared}: SHA-256 {export_tasks(settings, export_prepared)}")
+    else:
+        run_benchmark(settings)
 
 
 def report(files: Folders, out: Path = Path("report")) -> None:
@@ -161,7 +176,9 @@ def report(files: Folders, out: Path = Path("report")) -> None:
 
 
 def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: int = 0, tolerance: float = 0.0) -> None:
-    """Play the recorded actions of a benchmark's rows again; exits with 1 where a row is refuted.
+    """Play the recorded actions of a benchmark's rows again.
+
+    Exits with 1 where a row is refuted, else with 3 where one is not comparable, as the prepared files here are others.
 
     Args:
         file: rows of a benchmark, such as runs/benchmark-core/rows.jsonl.
@@ -174,19 +191,19 @@ def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: i
     check_seed(seed)
     import numpy as np
 
-    from l2a_gym.experiment.replay import replay
+    from l2a_gym.experiment.replay import Verdict, replay
     from l2a_gym.experiment.rows import read_rows
 
     rows = read_rows(file)
     if 0 < sample < len(rows):
         drawn = np.random.default_rng(seed).choice(len(rows), sample, replace=False)
         rows = [rows[i] for i in sorted(drawn)]
-    confirmed = 0
+    found = []
     for number, finding in enumerate(replay(rows, tolerance), start=1):
-        confirmed += finding.confirmed
+        found.append(finding.verdict)
         print(f"{number}/{len(rows)} {finding}", flush=True)
-    print(f"{confirmed} of {len(rows)} rows confirmed")
-    sys.exit(0 if confirmed == len(rows) else 1)
+    print(f"{found.count(Verdict.CONFIRMED)} of {len(rows)} rows confirmed")
+    sys.exit(1 if Verdict.REFUTED in found else 3 if Verdict.NOT_COMPARABLE in found else 0)
 
 
 def ablate(settings: Annotated[Ablation, FLAT]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +16,7 @@ import torch
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
+from l2a_gym.checked import digest_of
 from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
@@ -88,6 +90,10 @@ class TaskAdapter(ABC):
     def fingerprint(self) -> str:
         """A hash of the prepared files' content, which are made where they are missing; empty where there are none."""
         return ""
+
+    def stages(self) -> dict[str, str]:
+        """Stage of the preparation -> a hash of its files; none where there are no prepared files."""
+        return {}
 
     def has_noise(self) -> bool:
         """Whether some labels are wrong on purpose, so that there is something for the oracle to know."""
@@ -170,8 +176,14 @@ class DistillAdapter(TaskAdapter):
 
     def fingerprint(self) -> str:
         """Hash of the prepared files' hashes."""
+        return digest_of(self.prepared.manifest()["files"])[:16]
+
+    def stages(self) -> dict[str, str]:
+        """Hashes of the hashes of each stage's files."""
         files: Mapping[str, str] = self.prepared.manifest()["files"]
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+        stage = itemgetter(0)
+        parts = groupby(sorted((*name.split("/", 1), sha) for name, sha in files.items()), key=stage)
+        return {name: digest_of([each[1:] for each in part])[:16] for name, part in parts}
 
     def has_noise(self) -> bool:
         """Whether labels of candidates were flipped."""

@@ -16,7 +16,7 @@ from l2a_agents.selector import Fixed
 
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.adapter import adapter_of
+from l2a_gym.experiment.adapter import DistillAdapter, adapter_of
 from l2a_gym.experiment.executors import EXECUTORS
 from l2a_gym.experiment.job import Job, check_options
 from l2a_gym.experiment.json_lines import append
@@ -29,6 +29,7 @@ from l2a_gym.experiment.selectors import load_class
 from l2a_gym.experiment.settings import METHOD, Benchmark
 from l2a_gym.experiment.suite import BASELINES
 from l2a_gym.experiment.training import LOOKS
+from l2a_gym.preparation.parcel import export_prepared
 from l2a_gym.progress import progress_bar
 from l2a_gym.wording import printable
 
@@ -84,6 +85,17 @@ def run_benchmark(benchmark: Benchmark) -> list[Row]:
     print(as_text(report.found))
     print(f"report: {printable(page)}")
     return rows
+
+
+def export_tasks(benchmark: Benchmark, to: Path) -> str:
+    """Write the prepared files that a benchmark's rows need into one file; returns its SHA-256.
+
+    Raises:
+        UserError: a task or a selector that is not valid, or a file that can't be written.
+    """
+    adapters = {(job.task, str(job.settings)): adapter_of(job.task, job.settings) for job in jobs_of(benchmark)}
+    folders = [each.prepared.folder for each in adapters.values() if isinstance(each, DistillAdapter)]
+    return export_prepared(list(dict.fromkeys(folders)), to)
 
 
 def write_config(benchmark: Benchmark) -> None:

@@ -136,6 +136,7 @@ def row_of(
         options=selector.env_options,
         hyper=job.hyper,
         prepared=adapter.fingerprint(),
+        stages=adapter.stages(),
         versions=versions(),
         machine=machine(adapter.device),
         seconds=round(time.perf_counter() - start, 1),

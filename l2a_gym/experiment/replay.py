@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import Enum
 
 import gymnasium as gym
 import numpy as np
@@ -21,6 +22,14 @@ from l2a_gym.tasks.registry import outline
 from l2a_gym.wording import printable
 
 
+class Verdict(Enum):
+    """What a replay finds; the value is the word for it."""
+
+    CONFIRMED = "confirmed"
+    NOT_COMPARABLE = "not comparable"
+    REFUTED = "REFUTED"
+
+
 @dataclass(frozen=True)
 class Finding:
     """What a replay says of a row.
@@ -30,24 +39,27 @@ class Finding:
         mismatches: what does not hold; none where the row is confirmed.
         largest_difference: of a number from the row's.
         note: what else a reader should know.
+        comparable: whether other numbers refute the row; they don't where the prepared files are others.
     """
 
     row: Row
     mismatches: tuple[str, ...]
     largest_difference: float
     note: str = ""
+    comparable: bool = True
 
     @property
-    def confirmed(self) -> bool:
-        """Whether the row holds."""
-        return not self.mismatches
+    def verdict(self) -> Verdict:
+        """Whether the row holds, does not, or can't be judged here."""
+        if not self.mismatches:
+            return Verdict.CONFIRMED
+        return Verdict.REFUTED if self.comparable else Verdict.NOT_COMPARABLE
 
     def __str__(self) -> str:
         task, selector, seed = self.row.key
-        word = "confirmed" if self.confirmed else "REFUTED"
         agrees = "exactly" if self.largest_difference == 0 else f"differences of at most {self.largest_difference:.2g}"
-        says = "; ".join([*(self.mismatches or [agrees]), *([self.note] if self.note else [])])
-        return printable(f"{word}: {selector} on {task}, seed {seed}: {says}")
+        says = "; ".join([*([self.note] if self.note else []), *(self.mismatches or [agrees])])
+        return printable(f"{self.verdict.value}: {selector} on {task}, seed {seed}: {says}")
 
 
 def replay(rows: Sequence[Row], tolerance: float = 0.0) -> Iterator[Finding]:
@@ -106,10 +118,20 @@ def replay_row(row: Row, tolerance: float) -> Finding:
             said[f"share of {table}"], found[f"share of {table}"] = 0.0, _largest_difference(shares, here)
     apart = {name: abs(found[name] - said[name]) for name in found}
     wrong = [name for name in found if not apart[name] <= tolerance]
+    same_files = adapter.fingerprint() == row.prepared
+    comparable = same_files or len(mismatches) > 0  # these have nothing to do with the files
     mismatches += [f"{name} is {found[name]!r}, not {said[name]!r}" for name in wrong]
-    if (prepared := adapter.fingerprint()) != row.prepared:
-        notes.append(f"its prepared files were others ({row.prepared}, here {prepared})")
-    return Finding(row, tuple(mismatches), max(apart.values()), "; ".join(notes))
+    if not same_files:
+        notes.append(_other_files(row, adapter))
+    return Finding(row, tuple(mismatches), max(apart.values()), "; ".join(notes), comparable)
+
+
+def _other_files(row: Row, adapter: TaskAdapter) -> str:
+    """The sentence on a row whose prepared files are not those that are here."""
+    here = adapter.stages()
+    other = [name for name in here if here[name] != row.stages.get(name)] if row.stages else []
+    which = f", first in the stage {other[0]}" if other else ""
+    return f"its prepared files were others{which} ({row.prepared}, here {adapter.fingerprint()})"
 
 
 def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:

@@ -90,6 +90,7 @@ class Row:
         settings: arguments of the environment, but for those that the selector asked for.
         options: arguments that it asked for.
         prepared: names the prepared files by a hash of their content; empty for the toy.
+        stages: stage of the preparation -> the same of its files; older rows and the toy's have none.
         versions: of the packages.
         machine: the processor or GPU that made the row.
         seconds: wall-clock time it took.
@@ -115,6 +116,7 @@ class Row:
     seconds: float
     hyper: Mapping[str, Any] = field(default_factory=dict)
     classifiers: Mapping[str, ClassifierFigures] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:

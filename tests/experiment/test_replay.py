@@ -14,21 +14,23 @@ from l2a_agents.selector import Spaces
 
 from l2a_gym.experiment.adapter import adapter_of
 from l2a_gym.experiment.job import Job, row_of
-from l2a_gym.experiment.replay import replay
+from l2a_gym.experiment.replay import Verdict, replay
 from l2a_gym.experiment.rows import Row, Student, pack, unpack
+from l2a_gym.wording import printable
+
+CONFIRMED, REFUTED = Verdict.CONFIRMED, Verdict.REFUTED
 
 
 def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) -> None:
     findings = list(replay([*small_rows, toy_row]))
-    assert [(finding.confirmed, finding.largest_difference, finding.note) for finding in findings] == [
-        (True, 0.0, "")
-    ] * 4
+    found = [(finding.verdict, finding.largest_difference, finding.note) for finding in findings]
+    assert found == [(CONFIRMED, 0.0, "")] * 4
     assert str(findings[-1]) == "confirmed: pgpe on toy, seed 0: exactly"
 
 
 def test_rows_from_before_classifiers_were_recorded_are_confirmed(small_rows: list[Row]) -> None:
     (finding,) = replay([replace(small_rows[0], classifiers={})])
-    assert (finding.confirmed, finding.largest_difference, finding.note) == (True, 0.0, "")
+    assert (finding.verdict, finding.largest_difference, finding.note) == (CONFIRMED, 0.0, "")
 
 
 def test_a_reference_whose_package_is_missing_is_not_compared(
@@ -38,7 +40,7 @@ def test_a_reference_whose_package_is_missing_is_not_compared(
     row = small_rows[0]
     set_fit = {"SetFit": replace(row.classifiers["TF-IDF"], test_accuracy=0.99)}
     (finding,) = replay([replace(row, classifiers={**row.classifiers, **set_fit})])
-    assert (finding.confirmed, finding.note) == (True, "SetFit can't be computed here")
+    assert (finding.verdict, finding.note) == (CONFIRMED, "SetFit can't be computed here")
 
 
 class Short(Uniform):
@@ -49,7 +51,7 @@ def test_a_selector_that_asks_for_other_episodes_is_replayed_in_those() -> None:
     adapter, job = adapter_of("toy", {}), Job("toy", "short", seed=0, budget=100, students=2)
     selector = Short(Spaces.from_env(adapter.env(steps=3)))
     (finding,) = replay([row_of(job, adapter, selector, job.seeds, start=0.0)])
-    assert finding.confirmed
+    assert finding.verdict is CONFIRMED
 
 
 def forged(row: Row, **changes: Any) -> Row:
@@ -100,19 +102,33 @@ def other_actions(student: Student, change: slice) -> str:
 )
 def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, mismatch: str) -> None:
     (finding,) = replay([forge(small_rows[-1])])
-    assert not finding.confirmed
+    assert finding.verdict is REFUTED
     assert any(mismatch in each for each in finding.mismatches), finding.mismatches
     assert str(finding).startswith("REFUTED: pgpe on ")
 
 
 def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -> None:
     row = forged(small_rows[0], episode_return=small_rows[0].students[1].episode_return + 1e-5)
-    row = replace(row, prepared="0123456789abcdef")
-    assert not next(replay([row])).confirmed
+    assert next(replay([row])).verdict is REFUTED
     finding = next(replay([row], tolerance=1e-4))
-    assert finding.confirmed
+    assert finding.verdict is CONFIRMED
     assert finding.largest_difference == pytest.approx(1e-5)
-    assert "prepared files were others (0123456789abcdef, here " in finding.note
+
+
+def test_other_numbers_from_other_prepared_files_refute_nothing(small_rows: list[Row]) -> None:
+    row = small_rows[0]
+    elsewhere = replace(row, prepared="0123456789abcdef", stages={**row.stages, "answers": "0", "student": "1"})
+    (finding,) = replay([elsewhere])
+    assert finding.verdict is CONFIRMED  # the same numbers hold, whatever they are from
+    note = "its prepared files were others, first in the stage answers (0123456789abcdef, here "
+    assert finding.note.startswith(note)
+    (finding,) = replay([forged(elsewhere, score=0.01)])
+    assert finding.verdict is Verdict.NOT_COMPARABLE
+    assert str(finding).startswith(f"not comparable: uniform on {printable(row.task)}, seed 0: {note}")
+    (finding,) = replay([forged(replace(elsewhere, stages={}), score=0.01)])
+    assert finding.note.startswith("its prepared files were others (0123456789abcdef, here ")
+    (finding,) = replay([forged(elsewhere, seed=row.students[0].seed)])
+    assert finding.verdict is REFUTED  # which no prepared file explains
 
 
 def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path, l2a: Any) -> None:
@@ -126,3 +142,14 @@ def test_the_command_confirms_and_refutes(toy_row: Row, tmp_path: Path, l2a: Any
     code, lines = call(toy_row, replace(toy_row, reference_score=0.5))
     assert (code, lines[0], lines[2]) == (1, f"1/2 {honest}", "1 of 2 rows confirmed")
     assert lines[1].startswith("2/2 REFUTED: pgpe on toy, seed 0: reference score is ")
+
+
+def test_the_command_tells_what_is_not_comparable_from_what_is_refuted(
+    small_rows: list[Row], toy_row: Row, tmp_path: Path, l2a: Any
+) -> None:
+    other = forged(replace(small_rows[0], prepared="0123456789abcdef"), score=0.01)
+    for rows, expected in (([other, toy_row], 3), ([other, replace(toy_row, reference_score=0.5)], 1)):
+        (tmp_path / "rows.jsonl").write_text("".join(f"{row.as_json()}\n" for row in rows), encoding="utf-8")
+        code, out, _ = l2a("replay", str(tmp_path / "rows.jsonl"))
+        assert code == expected
+        assert out.startswith("1/2 not comparable: uniform on ")
