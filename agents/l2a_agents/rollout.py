@@ -44,9 +44,11 @@ def take(env: gym.Env[Any, Any], observation: Observation, action: Action) -> Tr
     return Transition(observation, action, float(reward), after, info, terminated or truncated)
 
 
-def rollout(env: gym.Env[Any, Any], act: Actor, seed: int | None = None) -> Iterator[Transition]:
+def rollout(
+    env: gym.Env[Any, Any], act: Actor, seed: int | None = None, options: dict[str, Any] | None = None
+) -> Iterator[Transition]:
     """Play an episode step by step; while the caller has a step, the environment stands as it left it."""
-    observation, over = env.reset(seed=seed)[0], False
+    observation, over = env.reset(seed=seed, options=options)[0], False
     while not over:
         step = take(env, observation, act(observation))
         observation, over = step.next_observation, step.over

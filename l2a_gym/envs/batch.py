@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -18,7 +18,8 @@ from l2a_gym.envs.observe import TensorObservation, observe
 from l2a_gym.envs.reward import score_each
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
-from l2a_gym.envs.world import World
+from l2a_gym.envs.world import ANCHORS, World
+from l2a_gym.errors import check_choice
 
 
 class Batch:
@@ -45,12 +46,22 @@ class Batch:
         """Each env's episode."""
         return [env.begun() for env in self.envs]
 
-    def reset(self, which: Sequence[int]) -> None:
-        """Begin new episodes in some envs, each drawn from its env's random stream."""
+    def reset(self, which: Sequence[int], options: Mapping[str, Any] | None = None) -> None:
+        """Begin new episodes in some envs, each drawn from its env's random stream.
+
+        Args:
+            which: the envs.
+            options: ``anchors`` is one of :data:`~l2a_gym.envs.world.ANCHORS`, by default ``shots``.
+
+        Raises:
+            UserError: unknown anchors; no episode has begun then.
+        """
+        anchors = (options or {}).get("anchors", "shots")
+        check_choice("anchors", anchors, ANCHORS)
         self.students.reset(which, [self.envs[i].draw_head() for i in which])
         scores, gradients = self._evaluate()
         for i in which:
-            self.envs[i].begin(scores[i])
+            self.envs[i].begin(scores[i], anchors)
         self._keep(gradients, np.isin(np.arange(len(self.envs)), which))
 
     def step(self, actions: NDArray[np.float32], active: NDArray[np.bool_]) -> list[tuple[float, bool]]:

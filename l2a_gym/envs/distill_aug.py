@@ -66,8 +66,6 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
             :class:`~l2a_gym.augment.config.PoolConfig`.
         general_updates: at most this many updates of general distillation before the first episode; 0 for none.
-        anchors: whose labelled texts of the target join each update: ``shots``, or ``all`` for those of dev and select
-            as well, which suits a last student: rewards are then of texts that it learns from.
         features: names of the candidates' features; None: all but those that are shown only on request.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
@@ -116,10 +114,20 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode: the student at its start, with a classifier and candidates drawn from the seed."""
+        """Start an episode: the student at its start, with a classifier and candidates drawn from the seed.
+
+        Args:
+            seed: of the random stream; None lets it go on.
+            options: ``anchors`` says which labelled texts of the target join each update of this episode: ``shots``,
+                the default, or ``all`` for those of dev and select as well. That suits a last student: rewards are then
+                of texts that it learns from.
+
+        Raises:
+            UserError: unknown anchors.
+        """
         super().reset(seed=seed)
         self._sub_environment.random = self.np_random
-        self.batch.reset([0])
+        self.batch.reset([0], options)
         return self._observe(), self._sub_environment.info()
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

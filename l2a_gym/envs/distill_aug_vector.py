@@ -95,10 +95,11 @@ class DistillAugVectorEnv(Described, VectorEnv[Any, Any, Any]):
 
         Args:
             seed: of each environment; a number n gives them n, n + 1, ...; None lets their random streams go on.
-            options: ``reset_mask``, a numpy array (E,) of bool, says in which; the others go on with theirs.
+            options: ``reset_mask``, a numpy array (E,) of bool, says in which; the others go on with theirs. Others are
+                those of :meth:`DistillAugEnv.reset`; episodes that begin by themselves have their defaults.
 
         Raises:
-            UserError: seeds or a mask that are not valid.
+            UserError: seeds or options that are not valid.
             ResetNeeded: an environment that the mask leaves out has no episode to go on with.
         """
         seeds, mask = self._seeds(seed), self._mask(options)
@@ -107,7 +108,7 @@ class DistillAugVectorEnv(Described, VectorEnv[Any, Any, Any]):
         for i in np.flatnonzero(mask).tolist():
             if (own := seeds[i]) is not None:
                 self._streams[i] = seeding.np_random(own)
-        self._begin(mask)
+        self._begin(mask, options)
         return self._observe(), self._infos(mask)
 
     def _seeds(self, seed: object) -> list[int | None]:
@@ -130,12 +131,12 @@ class DistillAugVectorEnv(Described, VectorEnv[Any, Any, Any]):
             )
         return mask
 
-    def _begin(self, mask: NDArray[np.bool_]) -> None:
+    def _begin(self, mask: NDArray[np.bool_], options: dict[str, Any] | None = None) -> None:
         """Begin an episode in some environments, each drawn from its random stream."""
         which = np.flatnonzero(mask).tolist()
         for i in which:
             self.batch.envs[i].random, _ = self._streams[i]
-        self.batch.reset(which)
+        self.batch.reset(which, options)
         self._over = self._over & ~mask
 
     def step(

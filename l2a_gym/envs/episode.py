@@ -159,10 +159,12 @@ class TextEpisode(Episode):
 
     Attributes:
         rows: (N,) the candidates shown.
-        anchors: rows of the shots that join the next step.
+        labelled: rows that anchors are drawn from.
+        anchors: those that join the next step.
     """
 
     rows: NDArray[np.int64]
+    labelled: range
     anchors: NDArray[np.int64]
 
 

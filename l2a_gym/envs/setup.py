@@ -20,7 +20,7 @@ from l2a_gym.envs.arguments import Checked
 from l2a_gym.envs.episode import METRICS
 from l2a_gym.envs.observation import candidate_columns, check_features, observation_space
 from l2a_gym.envs.viewer import RENDER_MODES
-from l2a_gym.envs.world import ANCHORS, World, load_world
+from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.open_task import OpenTask, opened
@@ -44,7 +44,6 @@ class Arguments(Checked):
     checkpoint: str = EMBEDDED
     pool: str | Mapping[str, Any] = "lexical"
     general_updates: int = 1200
-    anchors: Annotated[str, ANCHORS] = "shots"
     features: list[str] | None = None
     distillation: Mapping[str, Any] | None = None
     steps: int | None = None
@@ -108,7 +107,7 @@ class Setup:
         device = resolve_device(self.arguments.device)
         prepared = self._task.prepared(self._preparation, device)
         sizes = len(self.domains), len(self.operators)
-        return load_world(prepared, self.arguments.teacher, self._features, *sizes, device, self.arguments.anchors)
+        return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start: one batch, or each in a thread of its own."""

@@ -39,9 +39,10 @@ class SubEnvironment:
         """The seed of the next student's classifier."""
         return int(self.random.integers(2**31))
 
-    def begin(self, scores: Scores) -> None:
-        """Begin an episode with a student that has these scores on dev."""
-        rows, anchors = self._draw()
+    def begin(self, scores: Scores, anchors: str) -> None:
+        """Begin an episode with a student that has these scores on dev; its anchors are drawn from those named."""
+        labelled = self.world.anchors(anchors)
+        rows, drawn = self._draw(labelled)
         self.episode = TextEpisode(
             metric=self.setup.arguments.metric,
             steps=self.setup.steps,
@@ -49,7 +50,8 @@ class SubEnvironment:
             groups=len(self.world.groups),
             scores=scores,
             rows=rows,
-            anchors=anchors,
+            labelled=labelled,
+            anchors=drawn,
         )
 
     def weigh(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,19 +98,19 @@ class SubEnvironment:
         gain = episode.book(self.world.group[episode.rows], weights, loss, scores)
         if episode.diverged:
             return DIVERGED, True
-        episode.rows, episode.anchors = self._draw()
+        episode.rows, episode.anchors = self._draw(episode.labelled)
         return gain - baseline, episode.over
 
     def info(self) -> dict[str, Any]:
         """The info of this moment."""
         return self.begun().info(self.setup.domains)
 
-    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _draw(self, labelled: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Candidates to show, without repetition where the pool allows, and anchors for the next step."""
-        n, total, usable = self.world.candidates, len(self.world.texts.label), self.world.usable
-        size = self.setup.candidates
+        usable, size = self.world.usable, self.setup.candidates
         rows = self.random.choice(usable, size=size, replace=len(usable) < size)
-        return rows, self.random.integers(n, total, size=self.setup.updates * self.setup.distillation.anchors)
+        anchors = self.setup.updates * self.setup.distillation.anchors
+        return rows, self.random.integers(labelled.start, labelled.stop, size=anchors)
 
     def _sample(self, action: NDArray[np.float32]) -> NDArray[np.int64]:
         """Candidates drawn from the mixture, with repetition."""

@@ -16,7 +16,7 @@ from l2a_gym.envs.features import FEATURES, Fixed
 from l2a_gym.preparation.store import Prepared
 
 ANCHORS = {"shots": "train", "all": "select"}
-"""Whose labelled texts join each update -> the split that ends with the last of them."""
+"""Which labelled texts join each update -> the split that ends with the last of them."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class World:
     Attributes:
         prepared: where it all comes from.
         teacher: which one teaches.
-        texts: the candidates, then the anchors, with the teacher's logits.
+        texts: the candidates, then all that may be anchors, with the teacher's logits.
         dev: the target's dev split.
-        candidates: n, rows from there on are anchors.
+        candidates: n; the anchors' rows begin there.
         usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
@@ -55,6 +55,10 @@ class World:
     made: Tensor
     distance: Tensor
 
+    def anchors(self, which: str) -> range:
+        """Rows of the labelled texts of the target that join each update, by their name in :data:`ANCHORS`."""
+        return range(self.candidates, self.prepared.rows[ANCHORS[which]].stop)
+
 
 def load_world(
     prepared: Prepared,
@@ -63,10 +67,9 @@ def load_world(
     domains: int,
     operators: int,
     device: torch.device,
-    anchors: str = "shots",
 ) -> World:
-    """Put a prepared task on a device. The test split stays on disk, and select unless all labels are anchors."""
-    rows = slice(0, prepared.rows[ANCHORS[anchors]].stop)
+    """Put a prepared task on a device; the test split stays on disk."""
+    rows = slice(0, prepared.rows[ANCHORS["all"]].stop)
     pool = prepared.rows["pool"]
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
     usable = np.flatnonzero(prepared.array("signals/usable"))

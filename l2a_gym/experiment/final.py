@@ -57,7 +57,7 @@ def final_student(
         seed: of the episode; None: that of the run's exported student.
         teacher: whose logits teach; None: the teacher that is best on ``select``.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
-        anchors: whose labelled texts join each update, as the environment takes it.
+        anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
         The environment that holds the student, and its teacher, size, accuracies and updates.
@@ -67,15 +67,12 @@ def final_student(
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
-    long = {
-        "steps": run.export_steps or steps_for(len(adapter.task.labels)),
-        "dev_every": DEV_EVERY,
-        "distillation": final,
-        "anchors": anchors,
-    }
+    steps = run.export_steps or steps_for(len(adapter.task.labels))
+    long = {"steps": steps, "dev_every": DEV_EVERY, "distillation": final}
     env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
-    steps = rollout(env, selector.act, episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed)
-    *_, last = progress_bar(steps, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    first = episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed
+    played = rollout(env, selector.act, first, {"anchors": anchors})
+    *_, last = progress_bar(played, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")

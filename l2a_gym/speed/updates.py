@@ -43,9 +43,9 @@ class Practice:
     """
 
     def __init__(self, world: World, config: Distillation, students: Students, updates: int) -> None:
-        random, number = np.random.default_rng(0), students.number
+        random, number, shots = np.random.default_rng(0), students.number, world.anchors("shots")
         self.rows = random.integers(0, world.candidates, (number, updates * CHOSEN))
-        self.anchors = random.integers(world.candidates, len(world.texts.label), (number, updates * config.anchors))
+        self.anchors = random.integers(shots.start, shots.stop, (number, updates * config.anchors))
         self.students, self.updates = students, updates
         self.weights = torch.ones(self.rows.shape, device=students.device)
 

@@ -15,18 +15,13 @@ from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 
 SPLITS = {"shots": ["train"], "all": ["train", "dev", "select"]}
+MANY: dict[str, Any] = {"general_updates": 20, "distillation": {"anchors": 500}}
+"""Arguments of environments that draw many anchors at a time."""
 
 
-def made(arguments: dict[str, Any], **options: Any) -> DistillAugEnv:
-    """An environment that draws many anchors at a time."""
-    env = DistillAugEnv(**arguments, general_updates=20, distillation={"anchors": 500}, **options)
-    env.reset(seed=0)
-    return env
-
-
-def drawn(env: DistillAugEnv) -> set[int]:
+def drawn(env: DistillAugEnv, anchors: str) -> set[int]:
     """The rows of the anchors of an episode."""
-    env.reset(seed=0)
+    env.reset(seed=0, options={"anchors": anchors})
     rows: set[int] = set()
     for _ in range(env.steps):
         rows |= set(env.save_state().episode.anchors.tolist())
@@ -40,19 +35,21 @@ def expected(prepared: Prepared, anchors: str) -> set[int]:
 
 
 @pytest.mark.parametrize("kind", ["small", "budgeted", "unlabelled"])
-@pytest.mark.parametrize("anchors", SPLITS)
-def test_every_labelled_text_is_drawn_and_no_other(request: pytest.FixtureRequest, kind: str, anchors: str) -> None:
-    env = made(request.getfixturevalue(kind), anchors=anchors)
+def test_every_labelled_text_is_drawn_and_no_other(request: pytest.FixtureRequest, kind: str) -> None:
+    env = DistillAugEnv(**request.getfixturevalue(kind), **MANY)
     prepared = env.world.prepared
-    rows = drawn(env)
-    assert rows == expected(prepared, anchors)
-    assert max(rows) < prepared.rows["test"].start
-    task, index = make_task(request.getfixturevalue(kind)["task"]), sorted(rows)
-    label = {row: label for name in SPLITS[anchors] for row, label in labels_of(prepared, task, name)}
+    for anchors in ("shots", "all", "shots"):
+        rows = drawn(env, anchors)
+        assert rows == expected(prepared, anchors)
+    every = expected(prepared, "all")
+    assert max(every) < prepared.rows["test"].start
+    task, index = make_task(request.getfixturevalue(kind)["task"]), sorted(every)
+    label = {row: label for name in SPLITS["all"] for row, label in labels_of(prepared, task, name)}
     assert env.world.texts.label[index].tolist() == [label[row] for row in index]
     tokens = prepared.tokens(slice(None))
     assert torch.equal(env.world.texts.tokens.ids[index], tokens.ids[index])
     assert torch.equal(env.world.texts.teacher[index], prepared.logits("few-shot", slice(None))[index])  # type: ignore[index]
+    assert len(env.world.texts.label) == prepared.rows["test"].start
 
 
 def labels_of(prepared: Prepared, task: Any, name: str) -> list[tuple[int, int]]:
@@ -61,20 +58,40 @@ def labels_of(prepared: Prepared, task: Any, name: str) -> list[tuple[int, int]]
 
 
 def test_shots_are_the_default_and_others_teach_something_else(small: dict[str, Any]) -> None:
-    usual, shots, every = (made(small, **options) for options in ({}, {"anchors": "shots"}, {"anchors": "all"}))
-    action = np.ones(usual.candidates, dtype=np.float32)
-    rewards = [env.step(action)[1] for env in (usual, shots, every)]
-    assert rewards[0] == rewards[1] != rewards[2]
-    assert torch.equal(usual.world.static, every.world.static)
+    env, rewards = DistillAugEnv(**small, **MANY), []
+    for options in ({}, {"anchors": "shots"}, {"anchors": "all"}, None):
+        env.reset(seed=0, options=options)
+        rewards.append(env.step(np.ones(env.candidates, dtype=np.float32))[1])
+    assert rewards[0] == rewards[1] == rewards[3] != rewards[2]
+
+
+def test_a_restored_episode_keeps_its_anchors(small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small, **MANY)
+    env.reset(seed=0, options={"anchors": "all"})
+    state, action = env.save_state(), np.ones(env.candidates, dtype=np.float32)
+    env.step(action)
+    rows = env.save_state().episode.anchors
+    env.reset(seed=0)
+    env.restore_state(state)
+    env.step(action)
+    assert np.array_equal(env.save_state().episode.anchors, rows)
 
 
 def test_vector_environments_take_them_too(small: dict[str, Any]) -> None:
-    envs = DistillAugVectorEnv(num_envs=2, **small, general_updates=20, distillation={"anchors": 500}, anchors="all")
-    envs.reset(seed=0)
-    rows = {row for episode in envs.batch.episodes for row in episode.anchors.tolist()}
-    assert rows == expected(envs.batch.world.prepared, "all")
+    envs = DistillAugVectorEnv(num_envs=2, **small, **MANY)
+    envs.reset(seed=0, options={"anchors": "all"})
+    prepared, action = envs.batch.world.prepared, np.ones((2, envs.candidates), dtype=np.float32)
+
+    def rows() -> set[int]:
+        return {row for episode in envs.batch.episodes for row in episode.anchors.tolist()}
+
+    assert rows() == expected(prepared, "all")
+    for _ in range(envs.steps):  # the last begins new episodes by itself
+        envs.step(action)
+    assert rows() == expected(prepared, "shots")
 
 
 def test_an_unknown_choice_is_named(small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small, **MANY)
     with pytest.raises(UserError, match=r"^unknown anchors 'shot': did you mean 'shots'\? valid are shots, all$"):
-        DistillAugEnv(**small, anchors="shot")
+        env.reset(options={"anchors": "shot"})
