@@ -78,6 +78,17 @@ def small(common: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def tiny(common: Path, small: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments for a task of the same kind with fewer texts, and with episodes of one update."""
+    folder = common / "tiny"
+    with FileLock(common / "tiny.lock"):
+        if not folder.exists():
+            _write_texts(folder, films=80, books=40, songs=30)
+            _write_task(folder / "task.toml", "shots = 16", "steps = 1\ncandidates = 8\nupdates = 1")
+    return {**small, "task": str(folder / "task.toml")}
+
+
+@pytest.fixture(scope="session")
 def unlabelled(small: dict[str, Any]) -> dict[str, Any]:
     """The same arguments for the same task with texts of the target that have no label."""
     return {**small, "task": str(Path(small["task"]).with_name("unlabelled.toml"))}
@@ -90,11 +101,7 @@ def budgeted(small: dict[str, Any]) -> dict[str, Any]:
 
 
 def _small_task(folder: Path) -> None:
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for name, n in {"films": 240, "books": 160, "songs": 120}.items():
-        lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
-        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rng = _write_texts(folder, films=160, books=80, songs=60)
     more = [text.replace("the", "a", 1) for text, _ in reviews(rng, 60)]
     (folder / "more.csv").write_text("\n".join(["text", *more]), encoding="utf-8")
     first = {
@@ -103,13 +110,26 @@ def _small_task(folder: Path) -> None:
         "budget": "labels_total = 64\nlabels = ['negative', 'positive']",
     }
     for name, keys in first.items():
-        (folder / f"{name}.toml").write_text(
-            f'target = "films"\n{keys}\nnoise = 0.4\nmax_length = 16\n'
-            '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
-            "[budget]\nsteps = 4\ncandidates = 24\nupdates = 2\n",
-            encoding="utf-8",
-        )
+        _write_task(folder / f"{name}.toml", keys, "steps = 4\ncandidates = 24\nupdates = 2")
     _random_checkpoint(folder / "teacher")
+
+
+def _write_texts(folder: Path, **sizes: int) -> np.random.Generator:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, n in sizes.items():
+        lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return rng
+
+
+def _write_task(file: Path, keys: str, budget: str) -> None:
+    file.write_text(
+        f'target = "films"\n{keys}\nnoise = 0.4\nmax_length = 16\n'
+        '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
+        f"[budget]\n{budget}\n",
+        encoding="utf-8",
+    )
 
 
 def _random_checkpoint(folder: Path) -> None:

@@ -62,19 +62,19 @@ def start(chains: int, config: ChainConfig, seed: int = 0) -> Iterator[Tensor]:
 @pytest.mark.parametrize(
     "config",
     [
-        ChainConfig(mask_share=0.34, temperature=1.0, top_k=0, burn_in=20, thinning=2),
-        ChainConfig(mask_share=0.67, temperature=1.0, top_k=0, burn_in=20, thinning=2),
-        ChainConfig(mask_share=0.34, temperature=0.5, top_k=2, burn_in=30, thinning=3),
+        ChainConfig(mask_share=0.34, temperature=1.0, top_k=0, burn_in=10, thinning=2),
+        ChainConfig(mask_share=0.67, temperature=1.0, top_k=0, burn_in=10, thinning=2),
+        ChainConfig(mask_share=0.34, temperature=0.5, top_k=2, burn_in=10, thinning=3),
     ],
     ids=["one position", "two positions", "cooler, two likeliest"],
 )
 def test_the_chain_reaches_its_stationary_distribution(config: ChainConfig) -> None:
     exact = stationary(transition(config))
     assert np.abs(exact - 1 / len(TEXTS)).sum() / 2 > 0.1  # far from uniform
-    kept = torch.cat(list(islice(start(1000, config), 30)))
+    kept = torch.cat(list(islice(start(1000, config), 15)))
     code = kept @ torch.tensor([TOKENS**2, TOKENS, 1])
     found = torch.bincount(code, minlength=len(TEXTS)).double().numpy() / len(code)
-    assert np.abs(found - exact).sum() / 2 < 0.02
+    assert np.abs(found - exact).sum() / 2 < 0.03
 
 
 def test_the_first_text_is_burn_in_moves_away() -> None:
@@ -82,7 +82,7 @@ def test_the_first_text_is_burn_in_moves_away() -> None:
     config = ChainConfig(mask_share=0.34, temperature=0.5, top_k=2, burn_in=1)
     exact = np.linalg.matrix_power(transition(config), config.burn_in * config.moves)[0]
     assert np.abs(exact - stationary(transition(config))).sum() / 2 > 0.1
-    kept = next(start(20000, config))
+    kept = next(start(10000, config))
     found = torch.bincount(kept @ torch.tensor([TOKENS**2, TOKENS, 1]), minlength=len(TEXTS)).double().numpy()
     assert np.abs(found / found.sum() - exact).sum() / 2 < 0.02
 

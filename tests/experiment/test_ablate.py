@@ -27,16 +27,21 @@ from l2a_gym.experiment.train import train
 from l2a_gym.experiment.variants import VARIANTS, Variant
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
-EPISODE = 1 + 4 * (2 + 1)
+EPISODE = 1 + (1 + 1)
 NAMES = [each.name for each in VARIANTS]
 OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-short", "general-distillation")}
 """The folders of the variants that train a selector of their own."""
 
 
 @pytest.fixture(scope="module")
-def plan(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ablation:
+def adapter(tiny: dict[str, Any]) -> DistillAdapter:
+    return DistillAdapter(tiny["task"], {name: value for name, value in tiny.items() if name != "task"})
+
+
+@pytest.fixture(scope="module")
+def plan(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ablation:
     settings = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 3}
-    return Ablation(**small, **settings, out=tmp_path_factory.mktemp("ablation") / "whole")
+    return Ablation(**tiny, **settings, out=tmp_path_factory.mktemp("ablation") / "whole")
 
 
 @pytest.fixture(scope="module")

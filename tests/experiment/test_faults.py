@@ -25,15 +25,6 @@ Do = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def tiny(small: dict[str, Any]) -> dict[str, Any]:
-    """The small task with episodes of one update."""
-    task = Path(small["task"])
-    budget = "[budget]\nsteps = 1\ncandidates = 8\nupdates = 1\n"
-    (task.parent / "tiny.toml").write_text(task.read_text().partition("[budget]")[0] + budget)
-    return {**small, "task": str(task.parent / "tiny.toml")}
-
-
-@pytest.fixture(scope="module")
 def do(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do]:
     """Does what is asked in a process of its own, in a cache that all share unless another is given."""
     cache = tmp_path_factory.mktemp("cache")
