@@ -1,4 +1,4 @@
-"""From whole labelled domains to a few-shot task: deduplication, splits, shots, label noise."""
+"""From whole labelled domains to a few-shot task: deduplication, splits, shots, troubles of sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
@@ -15,6 +14,7 @@ from l2a_gym.tasks.groups import group_split, groups_of, keep_apart, without
 from l2a_gym.tasks.label_budget import spend
 from l2a_gym.tasks.splits import PER_CLASS, Split, stratified, stratified_split
 from l2a_gym.tasks.task import NO_TEXTS, Task, Texts, part_name
+from l2a_gym.tasks.troubles import Trouble, Wrong, troubled
 
 DEV, SELECT, STOCK = 512, 256, 256
 """Texts in dev and in select, and at least as many that the shots are drawn from; the test split gets the rest."""
@@ -50,7 +50,7 @@ def few_shot_task(
     *,
     shots: int = 0,
     labels_total: int = 0,
-    noise: float = 0.0,
+    troubles: Mapping[str, Sequence[Trouble]] | None = None,
     source_limit: int = 4000,
     seed: int = 0,
     split: Split = stratified_split,
@@ -58,8 +58,8 @@ def few_shot_task(
 ) -> Task:
     """Cut a few-shot task out of labelled domains.
 
-    The target is split before the shots are drawn, so that tasks that differ in shots or noise alone share ``select``,
-    ``dev`` and ``test``. In a small target, the splits hold the :data:`SHARES` of what the shots leave.
+    The target is split before the shots are drawn, so that tasks that differ in shots or troubles alone share
+    ``select``, ``dev`` and ``test``. In a small target, the splits hold the :data:`SHARES` of what the shots leave.
 
     Args:
         task_id: the id the task gets.
@@ -68,7 +68,7 @@ def few_shot_task(
         labels: the class names.
         shots: labelled target texts to train on, class by class in the target's own shares.
         labels_total: how many target texts are labelled for train, dev and select together; 0: as many as these take.
-        noise: share of source labels, in [0, 1), that are replaced by another class, drawn evenly.
+        troubles: source -> what befalls its texts once they are drawn, one trouble after the other.
         source_limit: at most this many texts are drawn from each source, and from those without labels.
         seed: of every draw here.
         split: how the target is split, unless its texts have groups, which are not divided.
@@ -107,7 +107,7 @@ def few_shot_task(
             raise UserError(f"{task_id}: every text of the source {name} stands in {place}")
     if bare in unique and not len(unique[bare]):
         raise UserError(f"{task_id}: every text of {bare} stands in {target}, its test and dev included")
-    sources, flipped = _draw_sources(kept, source_limit, noise, len(labels), streams[3:])
+    sources, flipped = _draw_sources(task_id, kept, source_limit, troubles or {}, labels, streams[3:])
     after = unique | apart | kept
     return Task(
         id=task_id,
@@ -125,16 +125,22 @@ def few_shot_task(
 
 
 def _draw_sources(
-    domains: Mapping[str, Texts], limit: int, noise: float, classes: int, streams: Sequence[np.random.Generator]
-) -> tuple[dict[str, Texts], dict[str, NDArray[np.bool_]]]:
-    """At most ``limit`` texts of each source, with a share of the labels flipped; and which."""
-    sources, flipped = {}, {}
+    task_id: str,
+    domains: Mapping[str, Texts],
+    limit: int,
+    troubles: Mapping[str, Sequence[Trouble]],
+    labels: tuple[str, ...],
+    streams: Sequence[np.random.Generator],
+) -> tuple[dict[str, Texts], dict[str, Wrong]]:
+    """At most ``limit`` texts of each source, with its troubles; and which labels of those that have any are wrong."""
+    sources, wrong = {}, {}
     for rng, (name, texts) in zip(streams, domains.items(), strict=True):
         sources[name] = _limited(texts, limit, rng)
-        if noise:
-            label, flipped[name] = flip_labels(sources[name].label, classes, noise, rng)
-            sources[name] = replace(sources[name], label=label)
-    return sources, flipped
+        if name in troubles:
+            sources[name], wrong[name] = troubled(sources[name], troubles[name], labels, rng)
+            if not len(sources[name]):
+                raise UserError(f"{task_id}: no text of the source {name} is left: it lacks a class that it is to have")
+    return sources, wrong
 
 
 def _limited(texts: Texts, limit: int, rng: np.random.Generator) -> Texts:
@@ -159,13 +165,3 @@ def split_sizes(texts: int, shots: int, given: Container[str] = ()) -> dict[str,
     rest = texts - dev - select
     stock = rest if "test" in given else max(shots, min(rest // 2, STOCK))
     return {"dev": dev, "select": select, "test": rest - stock, "stock": stock}
-
-
-def flip_labels(
-    label: NDArray[np.int64], classes: int, share: float, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Replace exactly ``round(share * n)`` labels by another class; returns the labels and which were flipped."""
-    flipped = np.zeros(len(label), dtype=np.bool_)
-    flipped[rng.permutation(len(label))[: round(share * len(label))]] = True
-    shift = rng.integers(1, classes, size=len(label))
-    return np.where(flipped, (label + shift) % classes, label), flipped

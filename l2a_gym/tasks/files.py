@@ -14,6 +14,7 @@ from l2a_gym.tasks.labels import class_names, labelled, texts_of
 from l2a_gym.tasks.read import Example, read_examples, whole
 from l2a_gym.tasks.task import Outline, Task, part_name
 from l2a_gym.tasks.task_file import GIVEN, TaskFile, data_files, read_task_file
+from l2a_gym.tasks.trouble_keys import troubles_of
 
 
 def make(path: str) -> Task:
@@ -23,6 +24,7 @@ def make(path: str) -> Task:
         UserError: something is wrong with the file or with the data that it names.
     """
     spec, layout, budget = read_task_file(path)
+    troubles_of(path, spec, spec.labels)  # a mistake is found before any data are read
     files = data_files(path, spec)
     bare = files.pop(part_name(spec.target, "unlabelled"), [])
     examples = _examples(path, spec, layout, files)
@@ -45,7 +47,7 @@ def make(path: str) -> Task:
         given=Given(**given),
         shots=spec.shots,
         labels_total=spec.labels_total,
-        noise=spec.noise,
+        troubles=troubles_of(path, spec, labels),
         source_limit=spec.source_limit,
         seed=spec.seed,
     )
@@ -59,6 +61,7 @@ def outline(path: str) -> Outline:
         UserError: something is wrong with the file.
     """
     spec, _, budget = read_task_file(path)
+    troubles_of(path, spec, spec.labels)
     domains = (spec.target, *(name for name in spec.domains if name != spec.target))
     return Outline(domains, budget, unlabelled=bool(spec.unlabelled))
 

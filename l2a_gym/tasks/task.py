@@ -101,8 +101,8 @@ class Task:
         select: target texts to pick checkpoints and hyper-parameters.
         test: target texts for the final evaluation, and nothing else.
         sources: domain name -> texts, with the labels as given (noise included).
-        flipped: domain name -> (n,) bool, which given labels were flipped on purpose; empty where none were.
-            Only the oracle control may look at it.
+        flipped: domain name -> (n,) bool, which given labels are known to be wrong, of each source with troubles.
+            Only the oracle control and reports may look at it.
         budget: the length and size of an episode.
         max_length: texts are cut at this many tokens; 0: by the data, once the checkpoint is known.
         unlabelled: more texts of the target, which stand in none of its splits and in no source; their label is

@@ -6,8 +6,7 @@ import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from l2a_gym.errors import UserError, brief, unknown
 from l2a_gym.tasks.formats.disk import SMALL, read_text
@@ -17,20 +16,21 @@ from l2a_gym.wording import CONTROL
 
 Paths = str | list[str]
 """A path or several, relative to the task file's folder."""
+Noise = float | dict[str, Any]
+"""A share of wrong labels for every source, or the wrong labels of each source."""
 GIVEN = ("test", "dev", "unlabelled")
 """The keys that name files of the target besides its domain."""
 
-_TYPES: dict[type, tuple[tuple[type, ...], str]] = {
+_TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
     str: ((str,), "a text in quotes"),
     int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
-    list: ((list,), "a list of names in quotes"),
-    dict: ((dict,), "a table"),
-    UnionType: ((str, list), "a path or a list of paths"),
+    list[str]: ((list,), "a list of names in quotes"),
+    dict[str, Any]: ((dict,), "a table"),
+    Noise: ((int, float, dict), "a number or a table"),
+    Paths: ((str, list), "a path or a list of paths"),
 }
 """Type of a key -> what TOML may give for it, and how an error calls that."""
 _RANGES = {
-    "noise": (0, 1),
     "labels_total": (4, 2**63),
     "seed": (0, 2**63),
     "source_limit": (1, 2**63),
@@ -54,8 +54,9 @@ class TaskFile:
         dev: the target's dev texts, likewise.
         unlabelled: more texts of the target, without labels.
         labels: the class names in order; empty: the sorted distinct labels of the data.
-        noise: share of source labels, in [0, 1), to flip.
-        seed: of the splits, the shots and the flips.
+        noise: the wrong labels of sources, see :mod:`l2a_gym.tasks.trouble_keys`.
+        resample: source -> class -> the share of it that the source is to have.
+        seed: of the splits, the shots and the troubles.
         source_limit: at most this many texts are drawn from each source.
         max_length: texts are cut at this many tokens; 0: by the data.
         delimiter: the character between the cells of the CSV files.
@@ -72,7 +73,8 @@ class TaskFile:
     dev: Paths = field(default_factory=list)
     unlabelled: Paths = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    noise: float = 0.0
+    noise: Noise = field(default_factory=dict)
+    resample: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     source_limit: int = 4000
     max_length: int = 0
@@ -181,7 +183,7 @@ def _checked(kind: type[TaskFile | Columns | Budget], where: str, table: dict[st
     for key, value in table.items():
         if key not in hints:
             raise unknown(f"key in {where}", key, hints)
-        types, words = _TYPES[get_origin(hints[key]) or hints[key]]
+        types, words = _TYPES[hints[key]]
         if type(value) not in types:
             raise UserError(f"{where}: {key} = {brief(value)} is not {words}")
         if key in _RANGES and not _RANGES[key][0] <= value < _RANGES[key][1]:
@@ -195,7 +197,7 @@ def _checked(kind: type[TaskFile | Columns | Budget], where: str, table: dict[st
 
 def _check_labels(where: str, labels: list[str]) -> None:
     if not all(isinstance(label, str) and label.strip() == label != "" for label in labels):
-        raise UserError(f"{where}: labels = {brief(labels)} is not {_TYPES[list][1]}")
+        raise UserError(f"{where}: labels = {brief(labels)} is not {_TYPES[list[str]][1]}")
     for label in labels:
         _check_name(f"{where}: the name", label)
     if len(set(labels)) < len(labels):

@@ -1,16 +1,18 @@
-"""Deduplication, splits, shots and label noise, on small cases whose answers are known."""
+"""Deduplication, splits and shots, on small cases whose answers are known."""
 
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
 
 from l2a_gym.errors import UserError
 from l2a_gym.tasks.duplicates import deduplicate
-from l2a_gym.tasks.fewshot import few_shot_task, flip_labels
+from l2a_gym.tasks.fewshot import few_shot_task
 from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.tasks.troubles import symmetric
 
 LABELS = ("a", "b", "c")
 
@@ -23,7 +25,8 @@ def texts_of(name: str, size: int) -> Texts:
 
 def task_of(shots: int = 20, target: int = 3000, noise: float = 0.0, limit: int = 4000, seed: int = 0) -> Task:
     domains = {"x": texts_of("x", 500), "home": texts_of("home", target), "y": texts_of("y", 300)}
-    return few_shot_task("t", domains, "home", LABELS, shots=shots, noise=noise, source_limit=limit, seed=seed)
+    troubles = {name: [partial(symmetric, noise)] for name in ("x", "y") if noise}
+    return few_shot_task("t", domains, "home", LABELS, shots=shots, troubles=troubles, source_limit=limit, seed=seed)
 
 
 def splits_of(task: Task) -> list[set[str]]:
@@ -76,21 +79,6 @@ def test_pairs_are_the_same_only_when_both_sides_are() -> None:
     texts = Texts(("a", "a", "b", "A"), np.array([0, 1, 0, 1]), pair=("x", "y", "x", "X"))
     unique = deduplicate({"d": texts})[0]["d"]
     assert (unique.text, unique.pair) == (("a", "a", "b"), ("x", "y", "x"))
-
-
-@pytest.mark.parametrize("classes", [2, 3, 7])
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 0.999])
-def test_exactly_the_share_is_flipped_and_to_another_class(classes: int, share: float) -> None:
-    label = np.arange(700, dtype=np.int64) % classes
-    given, flipped = flip_labels(label, classes, share, np.random.default_rng(3))
-    assert flipped.sum() == round(share * 700)
-    assert ((given != label) == flipped).all()
-    assert 0 <= given.min() <= given.max() < classes
-
-
-def test_flips_are_spread_evenly_over_the_other_classes() -> None:
-    given, _ = flip_labels(np.zeros(9000, dtype=np.int64), 4, 2 / 3, np.random.default_rng(0))
-    assert np.bincount(given) == pytest.approx([3000, 2000, 2000, 2000], abs=150)
 
 
 def test_sizes_and_shares_of_the_splits() -> None:
@@ -170,7 +158,7 @@ def test_more_shots_contain_the_fewer() -> None:
 def test_a_pair_keeps_its_second_side() -> None:
     sides = {name: texts_of(name, 60) for name in ("home", "x")}
     domains = {name: Texts(t.text, t.label, tuple(text.upper() for text in t.text)) for name, t in sides.items()}
-    task = few_shot_task("t", domains, "home", LABELS, shots=6, noise=0.5)
+    task = few_shot_task("t", domains, "home", LABELS, shots=6, troubles={"x": [partial(symmetric, 0.5)]})
     for texts in (task.train, task.dev, task.select, task.test, task.sources["x"]):
         assert texts.pair == tuple(text.upper() for text in texts.text)
 
