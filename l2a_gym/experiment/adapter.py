@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
+from numpy.typing import NDArray
 
 from l2a_gym.checked import digest_of
 from l2a_gym.distill.checkpoint import EMBEDDED
@@ -78,6 +79,14 @@ class TaskAdapter(ABC):
     def metrics(self, env: Env) -> dict[str, float]:
         """Further scores of that student."""
         return {}
+
+    def shown(self, env: Env) -> NDArray[np.int64]:
+        """Rows (N,) of the candidates that an environment shows in the prepared files; none on the toy."""
+        return np.empty(0, dtype=np.int64)
+
+    def wrong(self) -> NDArray[np.bool_]:
+        """Which candidates (n,) have a label that is known to be wrong; no selector sees it but the oracle."""
+        return np.empty(0, dtype=np.bool_)
 
     @abstractmethod
     def reference_score(self, seeds: Sequence[int]) -> float:
@@ -151,6 +160,14 @@ class DistillAdapter(TaskAdapter):
         names = ("accuracy", "nll", "macro_f1")
         return {f"{split}_{name}": getattr(each, name) for split, each in scores.items() for name in names}
 
+    def shown(self, env: Env) -> NDArray[np.int64]:
+        """Rows of the candidates."""
+        return distill(env).batch.envs[0].begun().rows
+
+    def wrong(self) -> NDArray[np.bool_]:
+        """Whose label was changed on purpose."""
+        return self.prepared.array("signals/flipped")
+
     def reference_score(self, seeds: Sequence[int]) -> float:
         """Test accuracy of the all-data teacher, whatever the seeds."""
         return score_teacher(self.prepared, "all-data", "test").accuracy
@@ -187,7 +204,7 @@ class DistillAdapter(TaskAdapter):
 
     def has_noise(self) -> bool:
         """Whether labels of candidates were flipped."""
-        return bool(self.prepared.array("signals/flipped").any())
+        return bool(self.wrong().any())
 
 
 class ToyAdapter(TaskAdapter):

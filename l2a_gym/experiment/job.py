@@ -19,9 +19,10 @@ from l2a_agents.selector import Selector
 from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import TaskAdapter, adapter_of
+from l2a_gym.experiment.examples import examples
 from l2a_gym.experiment.rows import Checkpoint, Failure, Key, Row
 from l2a_gym.experiment.seeds import student_seeds, training_seed
-from l2a_gym.experiment.students import final_students, mean_return, mean_shares
+from l2a_gym.experiment.students import final_students, mean_return, mean_shares, mean_wrong_share
 from l2a_gym.experiment.training import Snapshots, train
 
 
@@ -141,6 +142,8 @@ def row_of(
         machine=machine(adapter.device),
         seconds=round(time.perf_counter() - start, 1),
         classifiers=adapter.classifiers(),  # behind the seconds: all rows of a task have them in common
+        wrong_share=mean_wrong_share(final),
+        examples=examples(adapter, final[0]),
     )
 
 

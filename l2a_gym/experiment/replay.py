@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 
 import gymnasium as gym
@@ -13,10 +13,11 @@ from l2a_agents.selector import Action, Observation
 from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import Env, TaskAdapter, adapter_of
+from l2a_gym.experiment.examples import examples
 from l2a_gym.experiment.job import Job
 from l2a_gym.experiment.references import LEARN
-from l2a_gym.experiment.rows import ClassifierFigures, Row, Student, unpack
-from l2a_gym.experiment.students import Played, final_student, mean_return, mean_shares
+from l2a_gym.experiment.rows import ClassifierFigures, Example, Row, Student, unpack
+from l2a_gym.experiment.students import WRONG, Played, final_student, mean_return, mean_shares, mean_wrong_share
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.tasks.registry import outline
 from l2a_gym.wording import printable
@@ -116,6 +117,15 @@ def replay_row(row: Row, tolerance: float) -> Finding:
         for table, shares in (("domains", row.domain_share), ("operators", row.operator_share)):
             here = mean_shares(played, table, env.get_wrapper_attr(table))
             said[f"share of {table}"], found[f"share of {table}"] = 0.0, _largest_difference(shares, here)
+        if row.wrong_share:
+            here = {WRONG: mean_wrong_share(played)}
+            said["share of wrong labels"], found["share of wrong labels"] = (
+                0.0,
+                _largest_difference({WRONG: row.wrong_share}, here),
+            )
+        if row.examples:
+            here = _weights(examples(adapter, played[0]))
+            said["examples"], found["examples"] = 0.0, _largest_difference(_weights(row.examples), here)
     apart = {name: abs(found[name] - said[name]) for name in found}
     wrong = [name for name in found if not apart[name] <= tolerance]
     same_files = adapter.fingerprint() == row.prepared
@@ -158,6 +168,11 @@ def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:
 def _numbers(classifiers: Mapping[str, ClassifierFigures]) -> dict[str, float]:
     """Every figure by its name."""
     return {f"{name}'s {key}": value for name, each in classifiers.items() for key, value in asdict(each).items()}
+
+
+def _weights(shown: Sequence[Example]) -> dict[str, list[float]]:
+    """The weight of each example by all else that it says."""
+    return {str(replace(each, weight=0.0)): [each.weight] for each in shown}
 
 
 def _largest_difference(said: Mapping[str, list[float]], found: Mapping[str, list[float]]) -> float:

@@ -73,6 +73,25 @@ class ClassifierFigures:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A candidate text of a final student's episode.
+
+    Attributes:
+        text: its beginning; of a pair both sides.
+        label: the class that it is given out for.
+        domain: where it comes from.
+        wrong: whether that label is known to be wrong.
+        weight: mean of the weights that it got when it was shown, in [0, 1].
+    """
+
+    text: str
+    label: str
+    domain: str
+    wrong: bool
+    weight: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One selector, trained once on one task.
 
@@ -96,6 +115,10 @@ class Row:
         seconds: wall-clock time it took.
         hyper: values of the selector's hyper-parameters that differ from their defaults.
         classifiers: name -> figures of the task's teachers, then of its references; older rows and the toy's have none.
+        wrong_share: share of all weight given to candidates whose label is known to be wrong by the end of each step
+            (T,), mean over the students; empty where no label is, and in older rows.
+        examples: texts with the highest, then with the lowest weights of the first student; older rows and the toy's
+            have none.
     """
 
     task: str
@@ -117,6 +140,8 @@ class Row:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     classifiers: Mapping[str, ClassifierFigures] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
+    wrong_share: list[float] = field(default_factory=list)
+    examples: tuple[Example, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -152,7 +177,9 @@ class Row:
             raise ValueError("students or curve are empty")
         named = dict(values.get("classifiers", {}))
         classifiers = {name: checked(ClassifierFigures, each) for name, each in named.items()}
-        row = checked(Row, {**values, "students": students, "curve": curve, "classifiers": classifiers})
+        examples = tuple(checked(Example, each) for each in values.get("examples", []))
+        made = {"students": students, "curve": curve, "classifiers": classifiers, "examples": examples}
+        row = checked(Row, {**values, **made})
         if row.budget < 1 or not all([*row.domain_share.values(), *row.operator_share.values()]):
             raise ValueError("budget is 0, or a list of shares is empty")
         if any(each.texts < 1 for each in classifiers.values()):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from l2a_agents.rollout import Actor, rollout
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Action, Observation, Selector
 from numpy.typing import NDArray
 
 from l2a_gym.distill.device import one_thread
 from l2a_gym.experiment.adapter import Env, TaskAdapter
 from l2a_gym.experiment.rows import Student, pack, rounded
 
+WRONG = "wrong"
 TABLES = {"domains": "selected", "operators": "chosen"}
 """Tables of the observation -> their column that holds the share of all weight so far."""
 
@@ -24,16 +25,27 @@ class Played:
 
     Attributes:
         student: the record.
-        shares: table of the observation -> (T, its rows): the share of all weight given to each by then.
+        shares: table of the observation -> (T, its rows): the share of all weight given to each by then; ``wrong`` ->
+            (T, 1), that of the candidates whose label is known to be wrong, or (T, 0) where no label is.
+        shown: (T, N) rows of the candidates in the prepared files; (T, 0) on the toy.
+        weights: (T, N) that they got.
     """
 
     student: Student
-    shares: Mapping[str, NDArray[np.float32]]
+    shares: Mapping[str, NDArray[np.floating]]
+    shown: NDArray[np.int64]
+    weights: NDArray[np.float32]
 
 
 def final_student(adapter: TaskAdapter, env: Env, act: Actor, seed: int) -> Played:
     """Train a student under rounded actions, and score it."""
-    steps = list(rollout(env, lambda observation: rounded(act(observation)), seed))
+    shown = []
+
+    def rounded_act(observation: Observation) -> Action:
+        shown.append(adapter.shown(env))
+        return rounded(act(observation))
+
+    steps = list(rollout(env, rounded_act, seed))
     student = Student(
         seed=seed,
         score=adapter.score(env, steps[-1].info),
@@ -45,7 +57,24 @@ def final_student(adapter: TaskAdapter, env: Env, act: Actor, seed: int) -> Play
     shares = {
         name: np.stack([step.next_observation[name][:, column] for step in steps]) for name, column in columns.items()
     }
-    return Played(student, shares)
+    rows, weights = np.stack(shown), np.stack([step.action for step in steps])
+    return Played(student, shares | {WRONG: wrong_share(adapter.wrong(), rows, weights)}, rows, weights)
+
+
+def wrong_share(
+    wrong: NDArray[np.bool_], shown: NDArray[np.int64], weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Share of all weight given so far to candidates whose label is wrong, (T, 1); (T, 0) where none is wrong.
+
+    Args:
+        wrong: (n,) by candidate.
+        shown: (T, N) candidates.
+        weights: (T, N) that they got.
+    """
+    if not wrong.any():
+        return np.empty((len(shown), 0))
+    given, all_given = (each.sum(axis=1, dtype=np.float64).cumsum() for each in (weights * wrong[shown], weights))
+    return (given / np.maximum(all_given, 1e-12))[:, None]
 
 
 @one_thread()
@@ -67,3 +96,8 @@ def mean_shares(played: Sequence[Played], table: str, names: Sequence[str]) -> d
         np.mean([each.shares[table][t] for each in played if t < len(each.shares[table])], axis=0) for t in range(steps)
     ]
     return {name: [round(float(mean[i]), 4) for mean in means] for i, name in enumerate(names)}
+
+
+def mean_wrong_share(played: Sequence[Played]) -> list[float]:
+    """The same for candidates whose label is known to be wrong; empty where no label is."""
+    return mean_shares(played, WRONG, [WRONG] * played[0].shares[WRONG].shape[1]).get(WRONG, [])

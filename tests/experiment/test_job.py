@@ -91,6 +91,41 @@ def test_a_row_holds_what_teachers_and_references_are_worth(adapter: DistillAdap
         assert row.classifiers["all-data teacher"].test_accuracy == row.reference_score
 
 
+def test_weight_on_wrong_labels_is_recorded_step_by_step(
+    small: dict[str, Any], small_job: Job, small_rows: list[Row]
+) -> None:
+    env = DistillAugEnv(**{**small, "features": ["clean"]})
+    wrong, given, everything = [], 0.0, 0.0
+    for student, seed in zip(small_rows[-1].students, small_job.seeds, strict=True):
+        (observation, _), shares = env.reset(seed=seed), []
+        given, everything = 0.0, 0.0
+        for action in unpack(student.actions, env.candidates):
+            given += float(action @ (1 - observation["candidates"][:, env.columns.index("clean")]))
+            everything += float(action.sum())
+            shares.append(given / everything)
+            observation = env.step(action)[0]
+        wrong.append(shares)
+    uniform, oracle, learner = small_rows
+    assert learner.wrong_share == pytest.approx(np.mean(wrong, axis=0), abs=1e-4)
+    assert oracle.wrong_share == [0.0] * 4
+    assert 0.2 < uniform.wrong_share[-1] < 0.4  # 40 % of the sources', none of what was made of the shots
+
+
+def test_examples_are_texts_of_the_first_student(adapter: DistillAdapter, small_rows: list[Row]) -> None:
+    pool = adapter.prepared.pool()
+    wrong = dict(zip(pool["text"], pool["flipped"], strict=True))
+    domains, labels = adapter.prepared.manifest()["domains"], adapter.prepared.manifest()["labels"]
+    texts = {(row["text"], labels[row["label"]], domains[row["domain"]]) for row in pool}
+    for row in small_rows:
+        assert len(row.examples) == 6
+        assert {(each.text, each.label, each.domain) for each in row.examples} <= texts
+        assert [each.wrong for each in row.examples] == [wrong[each.text] for each in row.examples]
+        weights = [each.weight for each in row.examples]
+        assert weights == sorted(weights, reverse=True)
+    oracle = small_rows[1].examples
+    assert [(each.weight, each.wrong) for each in oracle] == [(1.0, False)] * 3 + [(0.0, True)] * 3
+
+
 def test_classifiers_of_a_task_are_scored_once(small_job: Job, small_rows: list[Row]) -> None:
     written = {file: file.stat().st_mtime_ns for file in (cache_dir() / "figures").rglob("*.json")}
     again = timeless(attempt(replace(small_job, selector="none")))
@@ -173,6 +208,7 @@ def test_the_toys_row_has_its_own_formulas(toy_job: Job, toy_row: Row) -> None:
     for student in toy_row.students:
         assert student.score == pytest.approx((1 + student.episode_return) / 2)
     assert (toy_row.prepared, toy_row.students[0].metrics, toy_row.classifiers) == ("", {}, {})
+    assert (toy_row.wrong_share, toy_row.examples) == ([], ())
 
 
 def test_what_goes_wrong_becomes_a_record(toy_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def test_honest_rows_are_confirmed_exactly(small_rows: list[Row], toy_row: Row) 
 
 
 def test_rows_from_before_classifiers_were_recorded_are_confirmed(small_rows: list[Row]) -> None:
-    (finding,) = replay([replace(small_rows[0], classifiers={})])
+    (finding,) = replay([replace(small_rows[0], classifiers={}, wrong_share=[], examples=())])
     assert (finding.verdict, finding.largest_difference, finding.note) == (CONFIRMED, 0.0, "")
 
 
@@ -98,6 +98,13 @@ def other_actions(student: Student, change: slice) -> str:
         (lambda row: forged_classifier(row, "few-shot teacher", texts=10**6), "few-shot teacher's texts is"),
         (lambda row: forged_classifier(row, "Magic"), "there is no classifier Magic"),
         (lambda row: replace(row, operator_share={"source": [1.0] * 4}), "share of operators is"),
+        (lambda row: replace(row, wrong_share=[0.0] * 4), "share of wrong labels is"),
+        (lambda row: replace(row, wrong_share=row.wrong_share[:3]), "share of wrong labels is inf"),
+        (lambda row: replace(row, examples=(replace(row.examples[0], weight=0.4), *row.examples[1:])), "examples is"),
+        (
+            lambda row: replace(row, examples=(replace(row.examples[0], text="so good"), *row.examples[1:])),
+            "examples is inf",
+        ),
     ],
 )
 def test_forged_rows_are_caught(small_rows: list[Row], forge: Any, mismatch: str) -> None:

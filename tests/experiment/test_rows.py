@@ -15,6 +15,7 @@ from l2a_gym.experiment.json_lines import append
 from l2a_gym.experiment.rows import (
     LEVELS,
     ClassifierFigures,
+    Example,
     Failure,
     Row,
     pack,
@@ -63,6 +64,16 @@ def test_figures_of_classifiers_survive_their_line_and_keep_their_order(toy_row:
     assert again.classifiers == row.classifiers
     assert list(again.classifiers) == list(names)
     assert json.loads(again.as_json())["classifiers"]["TF-IDF"] == TFIDF
+
+
+def test_examples_and_weight_on_wrong_labels_survive_their_line(toy_row: Row, tmp_path: Path) -> None:
+    examples = (
+        Example("so <b>good</b>", "positive", "books", True, 0.5),
+        Example("bad", "negative", "songs", False, 0.0),
+    )
+    row = replace(toy_row, examples=examples, wrong_share=[0.25, 0.125])
+    append(tmp_path / "rows.jsonl", row.as_json())
+    assert read_rows(tmp_path / "rows.jsonl") == [row]
 
 
 def test_older_rows_have_no_classifiers() -> None:
@@ -116,6 +127,8 @@ def test_a_row_in_another_encoding_is_named(toy_row: Row, tmp_path: Path) -> Non
         ({"classifiers": {"TF-IDF": {"test_accuracy": 0.9}}}, "missing 3 required positional arguments"),
         ({"classifiers": {"TF-IDF": {**TFIDF, "labels": 1.5}}}, "labels: float is not"),
         ({"classifiers": {"TF-IDF": {**TFIDF, "texts": 0}}}, "a classifier has no test texts"),
+        ({"examples": [{"text": "good"}]}, "missing 4 required positional arguments"),
+        ({"wrong_share": [None]}, "wrong_share: item 0"),
         ({"note": 1}, "unexpected keyword argument 'note'"),
     ],
 )

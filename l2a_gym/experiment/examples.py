@@ -1,0 +1,43 @@
+"""Texts that a final student was shown, with the weights that they got: what a selector likes, and what it drops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
+from l2a_gym.experiment.rows import Example
+from l2a_gym.experiment.students import Played
+
+COUNT = 3
+"""Texts of the highest weights, and as many of the lowest."""
+LENGTH = 160
+"""Characters that are kept of a text."""
+
+
+def examples(adapter: TaskAdapter, played: Played) -> tuple[Example, ...]:
+    """The candidates of the highest mean weight, then those of the lowest; of equals, those that were shown first.
+
+    None on the toy, whose candidates are no texts.
+    """
+    if not isinstance(adapter, DistillAdapter):
+        return ()
+    rows, first, at = np.unique(played.shown, return_index=True, return_inverse=True)
+    at = at.ravel()
+    mean = np.bincount(at, played.weights.ravel()) / np.bincount(at)
+    order = np.lexsort((first, -mean))
+    return tuple(
+        _example(adapter, int(rows[i]), float(mean[i])) for i in dict.fromkeys([*order[:COUNT], *order[-COUNT:]])
+    )
+
+
+def _example(adapter: DistillAdapter, row: int, weight: float) -> Example:
+    prepared = adapter.prepared
+    candidate, manifest = prepared.pool()[row], prepared.manifest()
+    text = " / ".join(candidate[name] for name in ("text", "pair") if name in candidate)
+    return Example(
+        text=text if len(text) <= LENGTH else text[: LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}",
+        label=manifest["labels"][prepared.array("signals/label")[row]],
+        domain=manifest["domains"][candidate["domain"]],
+        wrong=bool(prepared.array("signals/flipped")[row]),
+        weight=round(weight, 4),
+    )
