@@ -1,10 +1,14 @@
-"""Baselines that look at nothing."""
+"""Baselines that look at no text: all alike, none, a random half, all but one source."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import numpy as np
 
-from l2a_agents.selector import Action, Fixed, Observation, Spaces
+from l2a_agents.selector import Action, Configured, Fixed, Observation, Spaces
 
 
 class Uniform(Fixed):
@@ -13,6 +17,12 @@ class Uniform(Fixed):
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones."""
         return np.ones(len(observation["candidates"]), dtype=np.float32)
+
+
+class TrustTeacher(Uniform):
+    """Every candidate with weight 1, and the teacher's own answer in the place of its label."""
+
+    env_options: Mapping[str, Any] = {"distillation": {"alpha": 1.0, "temperature": 1.0}}
 
 
 class Nothing(Fixed):
@@ -38,3 +48,33 @@ class RandomHalf(Fixed):
         action = np.zeros(n, dtype=np.float32)
         action[self.random.permutation(n)[: n // 2]] = 1
         return action
+
+
+@dataclass(frozen=True)
+class OneDomain:
+    """The hyper-parameter of :class:`Without`."""
+
+    domain: str = ""  # the source to leave out; empty: the one that is farthest from the target
+
+
+class Without(Configured, Fixed):
+    """Every candidate with weight 1 but those of one source.
+
+    Raises:
+        ValueError: there is no such source.
+    """
+
+    config: OneDomain
+    config_class: ClassVar[type[Any] | None] = OneDomain
+
+    def __init__(self, spaces: Spaces, config: OneDomain | None = None) -> None:
+        super().__init__(spaces, config)
+        sources = spaces.domains[1:]
+        if self.config.domain not in ("", *sources):
+            raise ValueError(f"domain = {self.config.domain!r}: valid are {', '.join(sources)}")
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Ones, and zeros for the source."""
+        distance = observation["domains"][1:, self.spaces.domain_columns.index("distance")]
+        domain = self.config.domain or self.spaces.domains[1 + distance.argmax()]
+        return 1 - observation["candidates"][:, self.spaces.column(f"domain={domain}")]

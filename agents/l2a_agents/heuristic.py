@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class MooreLewis(TopShare):
     Moore and Lewis (2010), "Intelligent selection of language model training data".
     """
 
-    env_options: ClassVar[Mapping[str, Any]] = {"features": ["cross_entropy_difference"]}
+    env_options: Mapping[str, Any] = {"features": ["cross_entropy_difference"]}
     column, share, sign = "cross_entropy_difference", 0.5, -1
 
 
@@ -89,7 +89,7 @@ class DSIR(OneColumn):
 
     SPREAD = 4.0
 
-    env_options: ClassVar[Mapping[str, Any]] = {"features": ["importance"]}
+    env_options: Mapping[str, Any] = {"features": ["importance"]}
     column = "importance"
 
     def __init__(self, spaces: Spaces) -> None:
@@ -188,14 +188,3 @@ class MetaGradient(OneColumn):
         along = np.maximum(self.values(observation), 0)
         best = along.max()
         return (along / best if best > 0 else np.ones(len(along))).astype(np.float32)
-
-
-class Oracle(OneColumn):
-    """The control that knows which labels were flipped: keep the clean ones."""
-
-    env_options: ClassVar[Mapping[str, Any]] = {"features": ["clean"]}
-    column = "clean"
-
-    def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """The column ``clean``."""
-        return self.values(observation).astype(np.float32)

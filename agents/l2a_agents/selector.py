@@ -123,12 +123,13 @@ class Selector(Protocol):
     """Sees observations, returns actions of the mode ``weights``.
 
     Attributes:
-        env_options: arguments of the environment that it needs, beyond those of the run.
+        env_options: arguments of the environment that it needs, beyond those of the run: the class's while it is
+            trained, the instance's while it acts.
         config_class: dataclass of its hyper-parameters, all with defaults; None without any. An instance of it is
             the constructor's second argument, and the selector's attribute ``config``.
     """
 
-    env_options: ClassVar[Mapping[str, Any]]
+    env_options: Mapping[str, Any]
     config_class: ClassVar[type[Any] | None]
 
     def __init__(self, spaces: Spaces) -> None: ...
@@ -150,7 +151,7 @@ class Selector(Protocol):
 class Fixed:
     """The part of a selector that has nothing to learn."""
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
+    env_options: Mapping[str, Any] = {}
     config_class: ClassVar[type[Any] | None] = None
 
     def __init__(self, spaces: Spaces) -> None:
@@ -174,7 +175,7 @@ class Configured:
         config: an instance of ``config_class``; None for the defaults.
     """
 
-    env_options: ClassVar[Mapping[str, Any]] = {}
+    env_options: Mapping[str, Any] = {}
     config_class: ClassVar[type[Any] | None]
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:

@@ -101,6 +101,18 @@ FEATURES: dict[str, Feature] = _table(
     Fixed("operator", "one column an operator: 1 for the one that made it", lambda pool: pool.one_hot("operator")),
     Fixed("few_shot_label", "few-shot teacher's probability of the given label", lambda pool: pool.given("few-shot")),
     Fixed("all_data_label", "all-data teacher's probability of the given label", lambda pool: pool.given("all-data")),
+    Fixed(
+        "cross_fitted_label",
+        "cross-fitted teacher's probability of the given label",
+        lambda pool: pool.given("cross-fitted"),
+        on_request=True,
+    ),
+    Fixed(
+        "plausible",
+        "1 where confident learning does not suspect the given label",
+        lambda pool: ~pool.signal("suspected"),
+        on_request=True,
+    ),
     Fixed("teacher_confidence", "largest probability of the teacher that teaches", lambda pool: pool.teacher.amax(1)),
     Fixed("teacher_entropy", "entropy of its probabilities / ln C", lambda pool: entropy(pool.teacher)),
     Fixed(
@@ -154,7 +166,7 @@ FEATURES: dict[str, Feature] = _table(
 )
 """Every feature that a candidate can have, in the order of the columns.
 
-On request are two that take a pass over all texts, and the oracle's.
+On request are two that judge the given label, two that take a pass over all texts, and the oracle's.
 """
 
 STUDENT: dict[str, Column[Episode]] = _table(

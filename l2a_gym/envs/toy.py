@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ class ToyArguments(Checked):
     steps: int = 10
     noise: float = 0.0
     features: list[str] | None = None
+    distillation: Mapping[str, Any] | None = None
     render_mode: Annotated[str, RENDER_MODES] | None = None
 
 
@@ -84,6 +86,7 @@ class ToyEnv(Described, gym.Env[Any, Any]):
         steps: T.
         noise: standard deviation of the noise in each reward; 0.01 is about half of the best reward for T = 10.
         features: names of the candidates' features; None: the same as in ``L2A-Distill-v0``.
+        distillation: changes nothing: a made-up student has no teacher to learn from.
         render_mode: ``ansi``, ``rgb_array`` or None.
 
     Raises:

@@ -75,6 +75,8 @@ def draw_candidates(rng: np.random.Generator, n: int, skill: float) -> ToyCandid
         **{f"operator={name}": operator == position for position, name in enumerate(OPERATORS)},
         "few_shot_label": few_shot,
         "all_data_label": label,
+        "cross_fitted_label": (label + (length + edited) % 1) / 2,
+        "plausible": _noisy(u, (edited + agrees) % 1) > 0,
         "teacher_confidence": np.maximum(few_shot, 1 - few_shot),
         "teacher_entropy": _cross_entropy(few_shot, few_shot) / np.log(2),
         "similarity": 0.5 * (1 - domain) + similar - 0.5,

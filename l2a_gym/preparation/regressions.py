@@ -1,4 +1,4 @@
-"""The stage ``cross-fitted``, and what regressions on sentence vectors tell of a task's own texts."""
+"""The stages ``out-of-fold`` and ``cross-fitted``: what regressions on sentence vectors tell of a task's own texts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from l2a_gym.distill.best import Best
 from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.regression import Head, cross_fit, regression, temperature
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.store import OUT_OF_FOLD
 from l2a_gym.preparation.texts import own_labels, own_rows, save_arrays
 from l2a_gym.tasks.task import Task
 
@@ -33,12 +34,31 @@ def spread(rows: Rows) -> Rows:
     return rows[np.linspace(0, len(rows) - 1, min(LEARNT, len(rows))).round().astype(np.int64)]
 
 
-def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDArray[np.bool_]:
+def write_out_of_fold(task: Task, config: Preparation, folder: Path) -> None:
+    """Regressions on the given labels of sources and shots: none judges a text that it has learnt from."""
+    rows, label = own_rows(task), torch.from_numpy(own_labels(task))
+    vectors, sources = read_vectors(folder.parent), spread(rows["sources"])
+    learnt = np.concatenate([sources, rows["train"]])
+    copies = np.repeat([1, SHOT_COPIES], [len(sources), len(rows["train"])])
+    logits, head = cross_fit(
+        inputs_of(vectors[learnt]),
+        label[learnt],
+        torch.from_numpy(copies).double(),
+        torch.arange(len(learnt)),
+        classes=len(task.labels),
+        penalties=PENALTIES,
+        seed=config.seed,
+    )
+    _save(folder, vectors, learnt, logits, head)
+
+
+def credible(task: Task, sources: Rows, stage: Path) -> NDArray[np.bool_]:
     """Which source texts a teacher should learn from: all of them, or those whose label a regression confirms.
 
-    A regression that has not learnt from a text predicts its label. Where sources are labelled as the target is, it is
-    about as often right on them as on dev. If it is worse by :data:`DOUBT`, then many labels are wrong, or mean another
-    thing there; the unconfirmed texts are left out if a regression without them is no worse on dev.
+    The regression of the stage ``out-of-fold`` predicts the label of a text that it has not learnt from. Where sources
+    are labelled as the target is, it is about as often right on them as on dev. If it is worse by :data:`DOUBT`, then
+    many labels are wrong, or mean another thing there; the unconfirmed texts are left out if a regression without them
+    is no worse on dev.
     """
     rows, label = own_rows(task), torch.from_numpy(own_labels(task))
     vectors = read_vectors(stage)
@@ -53,19 +73,10 @@ def credible(task: Task, config: Preparation, sources: Rows, stage: Path) -> NDA
         learnt = np.concatenate([which, np.tile(rows["train"], SHOT_COPIES)])
         return right_on_dev(regression(inputs(learnt), label[learnt], inputs(rows["dev"]), label[rows["dev"]]))
 
-    learnt = np.concatenate([sources, rows["train"]])
-    copies = np.repeat([1, SHOT_COPIES], [len(sources), len(rows["train"])])
-    logits, head = cross_fit(
-        inputs(learnt),
-        label[learnt],
-        torch.from_numpy(copies).double(),
-        torch.arange(len(learnt)),
-        classes=len(task.labels),
-        penalties=PENALTIES,
-        seed=config.seed,
-    )
-    confirmed: NDArray[np.bool_] = (logits.argmax(1) == label[learnt]).numpy()[: len(sources)]
-    doubtful = confirmed.mean() < right_on_dev(head) - DOUBT
+    judge = stage / OUT_OF_FOLD
+    predicted = np.load(judge / "frozen.npy", mmap_mode="r", allow_pickle=False)[sources].argmax(1)
+    confirmed: NDArray[np.bool_] = predicted == label[sources].numpy()
+    doubtful = confirmed.mean() < right_on_dev(read_head(judge)) - DOUBT
     if doubtful and learnt_from(sources[confirmed]) >= learnt_from(sources):
         return confirmed
     return np.ones(len(sources), dtype=np.bool_)
@@ -98,8 +109,13 @@ def write_cross_fitted(task: Task, config: Preparation, folder: Path) -> None:
             best.kept = learnt, logits, head
     learnt, logits, head = best.kept
     sureness = temperature(logits[-len(target) :], label[target])
-    head, answers = head.divided(sureness), predict_all(head.divided(sureness), vectors)
-    answers[learnt] = (logits / sureness).numpy()
+    _save(folder, vectors, learnt, logits / sureness, head.divided(sureness))
+
+
+def _save(folder: Path, vectors: NDArray[np.float16], learnt: Rows, logits: Tensor, head: Head) -> None:
+    """Write a head with its logits for all vectors; those for the rows that it has learnt from are given."""
+    answers = predict_all(head, vectors)
+    answers[learnt] = logits.numpy()
     save_arrays(folder, frozen=answers, **arrays_of(head))
 
 

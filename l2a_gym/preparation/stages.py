@@ -16,7 +16,7 @@ from l2a_gym.augment import generator
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.regressions import write_cross_fitted
+from l2a_gym.preparation.regressions import write_cross_fitted, write_out_of_fold
 from l2a_gym.preparation.texts import fingerprint, fingerprint_of_texts
 from l2a_gym.preparation.write_answers import write_answers
 from l2a_gym.preparation.write_pool import write_pool, write_tokens
@@ -56,9 +56,10 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then words"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
-    all_data = [asked, asdict(config.all_data), preference, HEADS]
+    out_of_fold = [asked, "labels of sources and train"]
+    all_data = [out_of_fold, asdict(config.all_data), preference, HEADS]
     cross_fitted = [asked, "labels of train, dev and select"]
-    answers = [pool, few_shot, all_data, cross_fitted]
+    answers = [pool, few_shot, all_data, cross_fitted, out_of_fold]
     signals = [answers, "by sources as they are, up to FITTED"]
     student = [tokens, answers, asdict(config.general), "no more mixed texts than candidates"]
     return {
@@ -66,6 +67,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
         "tokens": Stage(partial(write_tokens, task, config), _key("tokens", tokens)),
         "base": Stage(partial(write_base, task, config, device), _key("base", texts)),
         "few-shot": Stage(partial(write_few_shot, task, config, device), _key("few-shot", few_shot)),
+        "out-of-fold": Stage(partial(write_out_of_fold, task, config), _key("out-of-fold", out_of_fold)),
         "all-data": Stage(partial(write_all_data, task, config, device), _key("all-data", all_data)),
         "cross-fitted": Stage(partial(write_cross_fitted, task, config), _key("cross-fitted", cross_fitted)),
         "answers": Stage(partial(write_answers, task, config, device), _key("answers", answers)),

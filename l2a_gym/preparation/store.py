@@ -28,6 +28,8 @@ TUNED = ("few-shot", "all-data")
 """The teachers that are fine-tuned: on the target's shots, and on the sources with the shots."""
 FROZEN = {"frozen-few-shot": "few-shot", "frozen-all-data": "all-data", "cross-fitted": "cross-fitted"}
 """The regressions on sentence vectors, and the stage that each is made by."""
+OUT_OF_FOLD = "out-of-fold"
+"""The regression on the labels that the all-data teacher is given; it teaches nobody, but doubts labels."""
 MEAN = "mean"
 """The teacher whose probabilities are the mean of those of :data:`TUNED`."""
 TEACHERS = (*TUNED, *FROZEN, MEAN)

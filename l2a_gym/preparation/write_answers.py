@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.regressions import predict_all, read_head, read_vectors
-from l2a_gym.preparation.store import FROZEN, TUNED, read_candidates, read_teacher
+from l2a_gym.preparation.store import FROZEN, OUT_OF_FOLD, TUNED, read_candidates, read_teacher
 from l2a_gym.preparation.texts import own_rows, save_arrays
 from l2a_gym.preparation.write_teachers import encode_whole, untuned
 from l2a_gym.tasks.task import Task
@@ -47,6 +47,6 @@ def write_answers(task: Task, config: Preparation, device: torch.device, folder:
         **{name: whole(known(f"{name}/logits"), tuned(name)) for name in TUNED},
         **{
             name: whole(known(f"{owner}/frozen"), predict_all(read_head(stage / owner), vectors))
-            for name, owner in FROZEN.items()
+            for name, owner in {**FROZEN, OUT_OF_FOLD: OUT_OF_FOLD}.items()
         },
     )

@@ -14,19 +14,20 @@ from l2a_gym.augment.nearness import nearness
 from l2a_gym.augment.policy import apply_policy
 from l2a_gym.cache import write_text
 from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.confident import suspected, thresholds
 from l2a_gym.distill.encode import Tokens, encode, whole_words
 from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.student import distil_generally, scaled_rate, shape_student, start_student
 from l2a_gym.distill.teacher import sentence_vectors
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.store import Prepared, read_candidates
+from l2a_gym.preparation.store import OUT_OF_FOLD, Prepared, read_candidates
 from l2a_gym.preparation.texts import save_arrays
 from l2a_gym.preparation.write_teachers import encode_whole, untuned
 from l2a_gym.tasks.task import Task
 
 
 def write_signals(config: Preparation, folder: Path) -> None:
-    """Where each candidate stands between its domain and the target, and the labels that hold.
+    """Where each candidate stands between its domain and the target, the labels that hold, and which are suspected.
 
     Of the target, the texts of train and dev are looked at, without their labels, and those that have none.
     """
@@ -43,8 +44,18 @@ def write_signals(config: Preparation, folder: Path) -> None:
     given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
     flipped &= label == given
+    probability = prepared.logits(OUT_OF_FOLD, prepared.rows["pool"]).softmax(1).numpy()
+    sources = operator == 0
+    doubted = suspected(probability, label, thresholds(probability[sources], label[sources]))
     save_arrays(
-        folder, domain=domain, operator=operator, edit_share=edit_share, flipped=flipped, label=label, usable=usable
+        folder,
+        domain=domain,
+        operator=operator,
+        edit_share=edit_share,
+        flipped=flipped,
+        suspected=doubted,
+        label=label,
+        usable=usable,
     )
 
 

@@ -48,7 +48,7 @@ def write_all_data(task: Task, config: Preparation, device: torch.device, folder
     if (weight := config.pool.preferred()) is not None:
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0xA11]))
         sources = spread(draw_starts(len(rows["sources"]), 1, weight[: len(rows["sources"])], rng))
-    sources = sources[credible(task, config, sources, folder.parent)]
+    sources = sources[credible(task, sources, folder.parent)]
     learnt = np.concatenate([sources, np.tile(rows["train"], SHOT_COPIES)])
     write_teacher(task, config, learnt, device, folder, "all-data", config.all_data)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from l2a_agents.fixed import Nothing, RandomHalf, Uniform
+import pytest
+from l2a_agents.fixed import Nothing, OneDomain, RandomHalf, TrustTeacher, Uniform, Without
 from l2a_agents.selector import MakeEnv, Spaces
 
 
@@ -19,6 +20,25 @@ def test_nothing_drops_all(spaces: Spaces, observation: dict[str, Any]) -> None:
     action = Nothing(spaces).act(observation)
     assert action.dtype == np.float32
     assert action.tolist() == [0.0] * 32
+
+
+def test_trusting_the_teacher_weighs_all_alike_and_takes_no_label(spaces: Spaces, observation: dict[str, Any]) -> None:
+    assert TrustTeacher(spaces).act(observation).tolist() == [1.0] * 32
+    assert TrustTeacher.env_options == {"distillation": {"alpha": 1.0, "temperature": 1.0}}
+
+
+def test_one_source_is_left_out(spaces: Spaces, observation: dict[str, Any]) -> None:
+    for config, source in ((OneDomain("near"), "near"), (None, "far")):  # far is at the largest distance
+        action = Without(spaces, config).act(observation)
+        assert action.dtype == np.float32
+        assert np.array_equal(action, observation["candidates"][:, spaces.column(f"domain={source}")] == 0)
+        assert 0 < action.sum() < 32
+
+
+@pytest.mark.parametrize("domain", ["target", "nearest"])
+def test_what_is_no_source_can_not_be_left_out(spaces: Spaces, domain: str) -> None:
+    with pytest.raises(ValueError, match=f"domain = '{domain}': valid are near, far"):
+        Without(spaces, OneDomain(domain))
 
 
 def test_random_half_keeps_exactly_half_and_favours_none(spaces: Spaces, observation: dict[str, Any]) -> None:
@@ -50,6 +70,6 @@ def test_training_spends_nothing(spaces: Spaces) -> None:
 
     make_env = NoEnv("none")
     logged: list[int] = []
-    for kind in (Uniform, Nothing, RandomHalf):
+    for kind in (Uniform, TrustTeacher, Without, Nothing, RandomHalf):
         kind(spaces).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))
     assert logged == []

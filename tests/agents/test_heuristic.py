@@ -16,7 +16,6 @@ from l2a_agents.heuristic import (
     MetaGradient,
     MooreLewis,
     OneColumn,
-    Oracle,
     Prototype,
     Similarity,
     TeacherConfidence,
@@ -200,16 +199,3 @@ def test_weights_are_what_points_along_the_dev_gradient() -> None:
 @pytest.mark.parametrize("agreement", [[-0.2, -0.7, -0.1], [0.0, 0.0, 0.0], [-1.0, 0.0, -0.5]])
 def test_where_nothing_points_along_it_all_count_alike(agreement: list[float]) -> None:
     assert weights(MetaGradient, agreement).tolist() == [1, 1, 1]
-
-
-# Oracle
-
-
-def test_the_oracle_keeps_what_is_clean() -> None:
-    assert Oracle.env_options == {"features": ["clean"]}
-    assert weights(Oracle, [1, 0, 0, 1]).tolist() == [1, 0, 0, 1]
-
-
-def test_a_column_that_is_not_shown_is_named(spaces: Spaces, observation: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"needs the column 'clean'; the environment shows domain=target, .*agreement"):
-        Oracle(spaces).act(observation)

@@ -99,9 +99,10 @@ def test_hyperparameters_are_laid_over_the_defaults(
             make_selector(name, spaces, sigma=1.0)
         return
     for field in fields(defaults):
+        value = "near" if isinstance(field.default, str) else 2
         for control in ("", "@frozen", "@shuffled"):
-            selector: Any = make_selector(name + control, spaces, **{field.name: 2})
-            assert selector.config == replace(defaults(), **{field.name: 2})
+            selector: Any = make_selector(name + control, spaces, **{field.name: value})
+            assert selector.config == replace(defaults(), **{field.name: value})
     assert make_selector(name, spaces).config == defaults()  # type: ignore[attr-defined]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from l2a_agents.cleaning import Oracle
 from l2a_agents.fixed import Uniform
-from l2a_agents.heuristic import Oracle
 from l2a_agents.pgpe import PGPE
 
 from l2a_gym.errors import UserError

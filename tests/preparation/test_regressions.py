@@ -13,7 +13,7 @@ import torch
 from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.regression import fit, folds_of
 from l2a_gym.preparation.config import Preparation
-from l2a_gym.preparation.regressions import PENALTIES, credible, write_cross_fitted
+from l2a_gym.preparation.regressions import PENALTIES, credible, write_cross_fitted, write_out_of_fold
 from l2a_gym.preparation.texts import own_labels, own_rows, own_texts
 from l2a_gym.tasks.task import Task, Texts
 
@@ -58,16 +58,22 @@ def write_vectors(stage: Path, task: Task, noise: float = 0.8, seed: int = 0) ->
     np.save(stage / "base" / "vectors.npy", vectors.astype(np.float16))
 
 
+def believed(stage: Path, task: Task) -> Any:
+    (stage / "out-of-fold").mkdir()
+    write_out_of_fold(task, CONFIG, stage / "out-of-fold")
+    return credible(task, own_rows(task)["sources"], stage)
+
+
 def test_labels_of_clean_sources_are_all_credible(stage: Path) -> None:
     task = task_of(SIZES)
     write_vectors(stage, task)
-    assert credible(task, CONFIG, own_rows(task)["sources"], stage).all()
+    assert believed(stage, task).all()
 
 
 def test_wrong_labels_are_doubted_where_many_are_wrong(stage: Path) -> None:
     task = task_of(SIZES, wrong=0.3)
     write_vectors(stage, task, noise=0.4)
-    kept, flipped = credible(task, CONFIG, own_rows(task)["sources"], stage), task.flipped["source"]
+    kept, flipped = believed(stage, task), task.flipped["source"]
     assert kept[~flipped].mean() > 0.9
     assert kept[flipped].mean() < 0.1
 

@@ -1,0 +1,103 @@
+"""The best fixed rule on dev: all that is learnt is which rule it is, and a learning selector has to beat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import ceil, log2
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, FewShotAgrees, MeanAgrees
+from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
+from l2a_agents.rollout import fresh_seeds, rollout
+from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
+
+
+def rules_of(spaces: Spaces) -> dict[str, Selector]:
+    """The rules by name; of equals the first wins."""
+    return {
+        "uniform": Uniform(spaces),
+        "few-shot-agrees": FewShotAgrees(spaces),
+        "all-data-agrees": AllDataAgrees(spaces),
+        "mean-agrees": MeanAgrees(spaces),
+        "cross-fitted-agrees": CrossFittedAgrees(spaces),
+        "confident-learning": ConfidentLearning(spaces),
+        **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
+        "trust-teacher": TrustTeacher(spaces),
+    }
+
+
+class BestRule(Fixed):
+    """Sequential halving over fixed rules (Karnin et al., 2013, "Almost optimal exploration in multi-armed bandits").
+
+    The budget has ceil(log2 n) equal parts for n rules. In each part all rules that are left play episodes from the
+    same new seeds, until the part is spent; then the better half stays, by the mean over all seeds so far. So a small
+    budget tries every rule, and most of it goes to those that are hard to tell apart. An episode counts by its gain
+    since the start, averaged over the states of its second half, as for the shared rule.
+
+    Attributes:
+        name: of the rule that acts; ``uniform`` before any training.
+    """
+
+    env_options: Mapping[str, Any] = {
+        "features": ["domain", "few_shot_label", "all_data_label", "cross_fitted_label", "plausible"]
+    }
+
+    def __init__(self, spaces: Spaces) -> None:
+        super().__init__(spaces)
+        self.rules = rules_of(spaces)
+        self._choose("uniform")
+
+    def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
+        """Halve the rules until the budget is spent."""
+        usual, seeds, total = make_env(), fresh_seeds(np.random.SeedSequence(seed)), 0
+        envs = {name: make_env(**own) if (own := _learning(rule)) else usual for name, rule in self.rules.items()}
+        left: dict[str, list[float]] = {name: [] for name in self.rules}
+        parts = ceil(log2(len(left)))
+        for part in range(1, parts + 1):
+            while total < budget * part / parts:
+                start = next(seeds)
+                for name, gains in left.items():
+                    gain, cost = _episode(envs[name], self.rules[name], start)
+                    gains.append(gain)
+                    total += cost
+                means = {name: float(np.mean(gains)) for name, gains in left.items()}
+                self._choose(max(means, key=lambda name: means[name]))
+                log(total, {f"gain/{name}": mean for name, mean in means.items()} | {"gain": means[self.name]})
+            best_first = sorted(left, key=lambda name: -means[name])
+            left = {name: left[name] for name in self.rules if name in best_first[: ceil(len(left) / 2)]}
+        for env in envs.values():
+            env.close()
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """The rule's weights."""
+        return self.rules[self.name].act(observation)
+
+    def save(self, folder: Path) -> None:
+        """Write the rule's name."""
+        (folder / "best-rule.json").write_text(json.dumps({"rule": self.name}), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read it."""
+        self._choose(json.loads((folder / "best-rule.json").read_text(encoding="utf-8"))["rule"])
+
+    def _choose(self, name: str) -> None:
+        """Act by a rule, whose students may learn in a way of their own."""
+        self.name = name
+        self.env_options = {**type(self).env_options, **_learning(self.rules[name])}
+
+
+def _learning(rule: Selector) -> dict[str, Any]:
+    """What a rule asks of the environment besides columns."""
+    return {name: value for name, value in rule.env_options.items() if name != "features"}
+
+
+def _episode(env: gym.Env[Any, Any], rule: Selector, seed: int) -> tuple[float, int]:
+    """An episode's gain, and what it cost."""
+    steps = list(rollout(env, rule.act, seed))
+    gains = np.cumsum([step.reward for step in steps])
+    return float(gains[-max(1, len(gains) // 2) :].mean()), int(spent(steps[-1].info))

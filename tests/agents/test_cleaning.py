@@ -1,0 +1,57 @@
+"""Rules on what is believed of given labels, on columns that are made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from l2a_agents.cleaning import (
+    AllDataAgrees,
+    Believed,
+    ConfidentLearning,
+    CrossFittedAgrees,
+    FewShotAgrees,
+    MeanAgrees,
+    Oracle,
+)
+from l2a_agents.selector import Spaces
+
+OF_ONE_COLUMN = {
+    FewShotAgrees: "few_shot_label",
+    AllDataAgrees: "all_data_label",
+    CrossFittedAgrees: "cross_fitted_label",
+    ConfidentLearning: "plausible",
+    Oracle: "clean",
+}
+
+
+def weights(kind: type[Believed], spaces: Spaces, **columns: list[float]) -> Any:
+    """Weights where these columns are shown, one row a candidate."""
+    shown = replace(spaces, columns=tuple(columns))
+    return kind(shown).act({"candidates": np.array([*columns.values()], dtype=np.float32).T})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("kind", "column"), OF_ONE_COLUMN.items())
+def test_what_is_more_likely_than_not_is_kept(kind: type[Believed], column: str, spaces: Spaces) -> None:
+    action = weights(kind, spaces, kl=[1, 0, 1, 0, 1], **{column: [0.9, 0.5, 0.51, 0.1, 0.0]})
+    assert action.dtype == np.float32
+    assert action.tolist() == [1, 0, 1, 0, 0]
+
+
+def test_both_teachers_agree_by_their_mean(spaces: Spaces) -> None:
+    few_shot, all_data = [0.9, 0.9, 0.4, 0.2], [0.2, 0.05, 0.7, 0.7]
+    assert weights(MeanAgrees, spaces, few_shot_label=few_shot, all_data_label=all_data).tolist() == [1, 0, 1, 0]
+
+
+def test_each_asks_for_no_more_columns_than_are_not_shown_anyway() -> None:
+    judged = ["cross_fitted_label", "plausible"]  # the same for both, which share an environment
+    assert [kind.env_options for kind in (FewShotAgrees, AllDataAgrees, MeanAgrees)] == [{}] * 3
+    assert [kind.env_options for kind in (CrossFittedAgrees, ConfidentLearning)] == [{"features": judged}] * 2
+    assert Oracle.env_options == {"features": ["clean"]}
+
+
+def test_a_column_that_is_not_shown_is_named(spaces: Spaces, observation: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"needs the column 'clean'; the environment shows domain=target, .*agreement"):
+        Oracle(spaces).act(observation)  # type: ignore[attr-defined]
