@@ -12,7 +12,7 @@ from l2a_gym.experiment.adapter import TaskAdapter
 from l2a_gym.experiment.job import Job, row_of
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
+from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.training import Snapshots
 from l2a_gym.progress import progress_bar
 
@@ -33,7 +33,7 @@ def compare(
     Returns:
         A row each; the last is the selector's.
     """
-    names = [NONE, UNIFORM, *([ORACLE] if adapter.has_noise() else [])]
+    names = [NONE, UNIFORM, *RULES, *([ORACLE] if adapter.has_noise() else [])]
     rows = []
     for name in progress_bar([*(each for each in names if each != run.algo), run.algo], desc="comparing", leave=False):
         start = time.perf_counter()

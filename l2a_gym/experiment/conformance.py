@@ -16,6 +16,7 @@ import torch
 from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
+from l2a_gym.experiment.job import options_of
 from l2a_gym.experiment.meter import Meter
 
 EPISODE = 1 + 10 * 2
@@ -72,9 +73,9 @@ class SelectorConformance:
             observation, _, over, _, _ = env.step(actions[-1])
         return actions
 
-    def test_it_asks_for_features_alone(self) -> None:
-        """All else of the environment is the benchmark's."""
-        assert set(self.kind.env_options) <= {"features"}
+    def test_it_asks_for_what_it_may(self) -> None:
+        """Features, and where it is a fixed rule, distillation; all else of the environment is the benchmark's."""
+        assert set(self.kind.env_options) <= {*options_of(self.kind)}
 
     def test_actions_are_weights(self) -> None:
         """(N,) float32, finite, in [-1, 1]; before and after training."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from l2a_agents.registry import selector_class
-from l2a_agents.selector import Selector
+from l2a_agents.selector import Fixed, Selector
 
 from l2a_gym.distill.device import one_thread
 from l2a_gym.errors import UserError
@@ -85,16 +85,22 @@ def do(job: Job) -> Row:
 
 
 def check_options(kind: type[Selector]) -> None:
-    """Refuse a selector that asks for more of the environment than to see more of it.
+    """Refuse a selector that asks for other things of the environment than :func:`options_of` gives it.
 
     Raises:
         UserError: it asks for another thing, which experiments keep alike for all.
     """
-    if other := set(kind.env_options) - {"features"}:
+    valid = options_of(kind)
+    if other := [name for name in sorted(kind.env_options) if name not in valid]:
         raise UserError(
-            f"{kind.__name__} asks for {', '.join(sorted(other))} in its env_options, which a benchmark keeps alike "
-            f"for all: valid is features"
+            f"{kind.__name__} asks for {', '.join(other)} in its env_options, which a benchmark keeps alike "
+            f"for all: valid is {' and '.join(valid)}"
         )
+
+
+def options_of(kind: type[Selector]) -> tuple[str, ...]:
+    """What a selector may ask for: to see more, and where it is a fixed rule, that students learn in another way."""
+    return ("features", "distillation") if issubclass(kind, Fixed) else ("features",)
 
 
 def row_of(

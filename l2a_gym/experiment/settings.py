@@ -157,7 +157,7 @@ class Benchmark:
         tasks: in the place of the suite's; the path of a task file is one as well, and <task>@generated has a pool
             with generated texts.
         selectors: registered names, my_module:MySelector, or <name>@shuffled and <name>@frozen for controls.
-            ``none``, ``uniform`` and ``random-search`` are always compared.
+            ``none``, ``uniform``, the fixed rules, ``random-search`` and ``best-rule`` are always compared.
         seeds: training seeds in the place of the suite's.
         tuning: the suite's tuning seeds in the place of its test seeds, for choosing settings.
         executor: where trainings are done: processes of this machine, or a Ray cluster.

@@ -10,7 +10,12 @@ TOY = "toy"
 """The name of the made-up task, ``L2A-Toy-v0``."""
 NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
 """Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
-BASELINES = (NONE, UNIFORM, "random-search")
+RULES = (
+    *("few-shot-agrees", "all-data-agrees", "mean-agrees", "cross-fitted-agrees"),
+    *("confident-learning", "trust-teacher"),
+)
+"""Fixed rules that stand in every table: each may be all that there is to learn."""
+BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: where the scale begins, and what a selector has to beat."""
 CHEAP = (
     *("random-half", "teacher-confidence", "similarity", "prototype", "dsir", "moore-lewis"),

@@ -12,7 +12,7 @@ from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
 from l2a_gym.experiment.report.statistics import standard_error
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.suite import NONE, ORACLE, UNIFORM
+from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.wording import printable
 
@@ -27,7 +27,7 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
     has none.
     """
     named = {row.selector: row for row in rows}
-    shown = {name: named.get(name) for name in (NONE, UNIFORM, ORACLE)} | {"selector": named[algo]}
+    shown = {name: named.get(name) for name in (NONE, UNIFORM, *RULES, ORACLE)} | {"selector": named[algo]}
     summary: dict[str, Any] = {
         f"{split}_accuracy": {
             name: row and _mean([_accuracy(row, i, split) for i in range(len(row.students))])

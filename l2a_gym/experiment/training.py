@@ -36,7 +36,7 @@ def train(adapter: TaskAdapter, selector: Selector, budget: int, seed: int, spen
         num_envs: students that learn side by side.
     """
     meter = Meter()
-    make_env = meter.around(adapter.make_env(**selector.env_options))
+    make_env = meter.around(adapter.make_env(**type(selector).env_options))
     selector.train(make_env, budget, seed, lambda _, figures: spent(meter.spent, figures), num_envs)
     return meter.spent
 

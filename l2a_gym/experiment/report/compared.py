@@ -19,9 +19,10 @@ from l2a_gym.experiment.report.statistics import (
     stratified_bootstrap,
 )
 
-UNIFORM, SEARCH = "uniform", "random-search"
-REFERENCES = (UNIFORM, SEARCH)
-"""What a selector has to beat: all candidates alike, and a search that learns nothing between its tries."""
+UNIFORM, SEARCH, BEST_RULE = "uniform", "random-search", "best-rule"
+REFERENCES = (UNIFORM, SEARCH, BEST_RULE)
+"""What a selector has to beat: all candidates alike, a search that learns nothing between its tries, and the best fixed
+rule. Where rows lack one, selectors are compared with the others."""
 CONTROLS = {"shuffled": "trained on rewards that mean nothing", "frozen": "as it starts, untrained"}
 """What may stand behind the ``@`` of a learner's name, and what it makes of the learner."""
 BOUND = "oracle"
@@ -93,6 +94,11 @@ def compare(scored: Scored) -> list[Entry]:
     complete = [selector for selector in scored.selectors if scored.complete(selector)]
     found = _adjusted([_entry(scored, selector) for selector in complete])
     return sorted(found, key=lambda each: -each.score.value)
+
+
+def references(entries: Sequence[Entry]) -> list[str]:
+    """Those of :data:`REFERENCES` that selectors are compared with."""
+    return [each for each in REFERENCES if any(each in entry.over for entry in entries)]
 
 
 def _entry(scored: Scored, selector: str) -> Entry:

@@ -15,8 +15,9 @@ SCORE = (
     "intervals."
 )
 LEADERBOARD = (
-    "vs. uniform, vs. random-search: mean paired difference of normalised scores, then p of a sign-flip test after "
-    "Holm's adjustment. Chance to beat uniform: probability that a run scores above one of uniform on the same task."
+    "vs. another selector: mean paired difference of normalised scores, then p of a sign-flip test after Holm's "
+    "adjustment. best-rule is the fixed rule that is best on dev, chosen on the same budget. Chance to beat uniform: "
+    "probability that a run scores above one of uniform on the same task."
 )
 CELLS = "Test accuracy in %, mean over seeds ± half of a 95 % t-interval. Last row: the teacher, which counts as 1."
 CLASSIFIERS = (
@@ -26,7 +27,7 @@ CLASSIFIERS = (
 PROFILES = (
     "Share of a selector's runs, on all tasks, that score above each normalised score: from left to right, 0 is none "
     "and 1 the all-data teacher. A curve further to the right is better. Thin broken line: uniform; dotted: "
-    "random-search."
+    "random-search; dots and dashes: best-rule."
 )
 ANYTIME = (
     "Mean return of final students (the gain on dev over an episode) of what a selector had learnt by each share of "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from l2a_gym.experiment.report import explained
-from l2a_gym.experiment.report.compared import REFERENCES, Entry
+from l2a_gym.experiment.report.compared import Entry, references
 from l2a_gym.experiment.report.details import Cell, Classifier
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.report import Report
@@ -55,13 +55,14 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def _leaderboard(found: Leaderboard) -> str:
-    over = [column for each in REFERENCES for column in (f"vs. {each}", "p")]
+    shown = references(found.entries)
+    over = [column for each in shown for column in (f"vs. {each}", "p")]
     head = ["selector", "", "score", *over, "chance to beat uniform", "seeds"]
-    return table(head, (_entry(each) for each in found.entries))
+    return table(head, (_entry(each, shown) for each in found.entries))
 
 
-def _entry(entry: Entry) -> list[str]:
-    found = [entry.over.get(reference) for reference in REFERENCES]
+def _entry(entry: Entry, shown: Sequence[str]) -> list[str]:
+    found = [entry.over.get(reference) for reference in shown]
     over = [text for each in found for text in ((between(each.mean), p_value(each.adjusted)) if each else ("", ""))]
     ends = number(entry.improvement), str(len(entry.seeds))
     return [plain(entry.selector), explained.KINDS[entry.kind], between(entry.score), *over, *ends]

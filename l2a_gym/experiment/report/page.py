@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from l2a_gym.cache import write_text
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.report import explained, plots
-from l2a_gym.experiment.report.compared import REFERENCES, UNIFORM
+from l2a_gym.experiment.report.compared import UNIFORM, references
 from l2a_gym.experiment.report.geometry import areas, scale
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
@@ -74,7 +74,7 @@ def as_html(report: Report) -> str:
             texts=explained.TEXTS,
             kinds=explained.KINDS,
             signs=SIGNS,
-            references=REFERENCES,
+            references=references(found.entries),
             scale=scale([each.score for each in found.entries]),
             uniform=next((each.score.value for each in found.entries if each.selector == UNIFORM), None),
             profiles=plots.profiles(found),

@@ -56,7 +56,7 @@ def profiles(found: Leaderboard) -> dict[str, Markup]:
 
 def _profile(found: Leaderboard, name: str) -> Markup:
     def draw(axes: Any) -> None:
-        for reference, line in zip(REFERENCES, ("--", ":"), strict=True):
+        for reference, line in zip(REFERENCES, ("--", ":", "-."), strict=True):
             if reference in found.profiles and reference != name:
                 axes.plot(
                     found.thresholds, found.profiles[reference], color=INK, linewidth=0.9, linestyle=line, alpha=0.6

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from l2a_gym.experiment.report.compared import REFERENCES, Entry
+from collections.abc import Sequence
+
+from l2a_gym.experiment.report.compared import Entry, references
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.wording import between, count
 
@@ -10,13 +12,14 @@ from l2a_gym.experiment.report.wording import between, count
 def as_text(found: Leaderboard) -> str:
     """The leaderboard and the sentences of a report, without colours."""
     name = max([8, *(len(each.selector) for each in found.entries)]) + 2
-    head = f"{'selector':{name}}{'score':>22}" + "".join(f"{'less ' + each:>24}" for each in REFERENCES)
+    shown = references(found.entries)
+    head = f"{'selector':{name}}{'score':>22}" + "".join(f"{'less ' + each:>24}" for each in shown)
     facts = f"{count(len(found.tasks), 'task')}, {count(len(found.seeds), 'seed')}, budget {found.budget:,}"
     said = [*(each.text for each in found.verdicts), *found.controls, *found.incomplete, *found.warnings]
-    lines = [f"{facts}; normalised scores", head, *(_line(each, name) for each in found.entries), *said]
+    lines = [f"{facts}; normalised scores", head, *(_line(each, name, shown) for each in found.entries), *said]
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _line(entry: Entry, name: int) -> str:
-    over = [between(entry.over[each].mean) if each in entry.over else "" for each in REFERENCES]
+def _line(entry: Entry, name: int, shown: Sequence[str]) -> str:
+    over = [between(entry.over[each].mean) if each in entry.over else "" for each in shown]
     return f"{entry.selector:{name}}{between(entry.score):>22}" + "".join(f"{each:>24}" for each in over)
