@@ -19,7 +19,7 @@ from l2a_gym.experiment.benchmark import jobs_of, run_benchmark
 from l2a_gym.experiment.json_lines import append
 from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.settings import Benchmark
-from l2a_gym.experiment.suite import SUITES
+from l2a_gym.experiment.suite import BASELINES, SUITES
 
 pytestmark = pytest.mark.usefixtures("forked_workers")
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def lines(benchmark: Benchmark, name: str = "rows.jsonl") -> list[str]:
 
 def test_rows_of_all_jobs_and_a_report(benchmark: Benchmark, capsys: pytest.CaptureFixture[str]) -> None:
     rows = run_benchmark(benchmark)
-    names = ["none", "uniform", "random-search", "random-half"]  # the baselines are always there
+    names = [*BASELINES, "random-half"]  # the baselines are always there
     assert [row.key for row in rows] == [("toy", name, 0) for name in names]
     assert [row.as_json() for row in read_rows(benchmark.folder / "rows.jsonl")] == [row.as_json() for row in rows]
     assert {row.budget for row in rows} == {SUITES["smoke"].budget}
@@ -67,11 +67,11 @@ def test_finished_rows_are_not_done_again(benchmark: Benchmark) -> None:
     run_benchmark(benchmark)
     before = lines(benchmark)
     more = run_benchmark(replace(benchmark, seeds=(0, 1)))
-    assert lines(benchmark)[:4] == before
+    assert lines(benchmark)[: len(before)] == before
     assert json.loads((benchmark.folder / "config.json").read_text())["seeds"] == [0, 1]
-    assert len(lines(benchmark)) == len(more) == 8
-    assert len(run_benchmark(benchmark)) == 8  # all of the folder: what the report shows
-    assert len(lines(benchmark)) == 8
+    assert len(lines(benchmark)) == len(more) == 2 * len(before)
+    assert len(run_benchmark(benchmark)) == len(more)  # all of the folder: what the report shows
+    assert len(lines(benchmark)) == len(more)
 
 
 def test_a_failing_run_is_recorded_and_tried_again(
@@ -81,14 +81,14 @@ def test_a_failing_run_is_recorded_and_tried_again(
     (tmp_path / "flaky.py").write_text(FLAKY.format(flag=str(flag)), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     benchmark = replace(benchmark, selectors=("flaky:Flaky", "random-half"))
-    assert len(run_benchmark(benchmark)) == 4
+    assert len(run_benchmark(benchmark)) == len(BASELINES) + 1
     (failure,) = map(json.loads, lines(benchmark, "failures.jsonl"))
     assert (failure["selector"], failure["error"].splitlines()[-1]) == ("flaky:Flaky", "RuntimeError: not today")
     assert "not today" in (benchmark.folder / "report.html").read_text(encoding="utf-8")
-    assert len(run_benchmark(replace(benchmark, selectors=("random-half",)))) == 4
+    assert len(run_benchmark(replace(benchmark, selectors=("random-half",)))) == len(BASELINES) + 1
     assert len(lines(benchmark, "failures.jsonl")) == 1  # nobody has tried again
     flag.touch()
-    assert len(run_benchmark(benchmark)) == 5
+    assert len(run_benchmark(benchmark)) == len(BASELINES) + 2
     assert not (benchmark.folder / "failures.jsonl").exists()
 
 
@@ -99,7 +99,7 @@ def test_a_task_that_cant_be_prepared_fails_its_jobs_alone(benchmark: Benchmark,
         (tmp_path / f"{name}.csv").write_text("text,label\nfine,good\n", encoding="utf-8")
     rows = run_benchmark(replace(benchmark, tasks=("toy", str(task))))
     assert {row.task for row in rows} == {"toy"}
-    assert len(lines(benchmark, "failures.jsonl")) == 4
+    assert len(lines(benchmark, "failures.jsonl")) == len(BASELINES) + 1
 
 
 def test_rows_that_other_settings_made_are_refused(benchmark: Benchmark, toy_row: Row) -> None:
@@ -130,7 +130,7 @@ def test_what_cant_be_run_is_named_before_anything_runs(
 
 def test_what_is_named_twice_is_done_once(benchmark: Benchmark) -> None:
     twice = replace(benchmark, tasks=("toy", "toy"), selectors=("uniform", "uniform"), seeds=(1, 1))
-    assert [job.key for job in jobs_of(twice)] == [("toy", name, 1) for name in ("none", "uniform", "random-search")]
+    assert [job.key for job in jobs_of(twice)] == [("toy", name, 1) for name in BASELINES]
 
 
 def test_suites_keep_tuning_and_test_seeds_apart() -> None:
@@ -150,7 +150,7 @@ def test_stopping_a_command_loses_no_finished_row(tmp_path: Path) -> None:
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
     )
     deadline = time.monotonic() + 120
-    while not (out / "rows.jsonl").is_file() or len(read_rows(out / "rows.jsonl")) < 3:
+    while not (out / "rows.jsonl").is_file() or len(read_rows(out / "rows.jsonl")) < len(BASELINES):
         assert time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
@@ -158,4 +158,4 @@ def test_stopping_a_command_loses_no_finished_row(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert said.strip().endswith("stopped; what was finished is kept")
     assert "Traceback" not in said
-    assert [row.selector for row in read_rows(out / "rows.jsonl")] == ["none", "uniform", "random-search"]
+    assert [row.selector for row in read_rows(out / "rows.jsonl")] == [*BASELINES]

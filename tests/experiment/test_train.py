@@ -25,12 +25,13 @@ from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.rows import Failure, Row, read_rows
 from l2a_gym.experiment.run import load_run, load_selector, new_selector
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.suite import RULES
 from l2a_gym.experiment.train import evaluate_run, export_run, train, train_seeds
 from l2a_gym.preparation.store import TEACHERS
 
 PAIR = 2 * (1 + 4 * (2 + 1))  # episodes of the small task: a dev pass, then four steps of two updates and a dev pass
 SPENT = [PAIR + 1, 2 * PAIR + 1]  # at the reports: the next pair has begun with its dev pass
-ROWS = ["none", "uniform", "oracle", "pgpe"]
+ROWS = ["none", "uniform", *RULES, "oracle", "pgpe"]
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_summary_has_the_numbers_of_the_contract(
     run: Run, summary: dict[str, Any], adapter: DistillAdapter
 ) -> None:
     assert json.loads((run.folder / "summary.json").read_text()) == summary
-    names = ["none", "uniform", "oracle", "selector"]
+    names = ["none", "uniform", *RULES, "oracle", "selector"]
     assert list(summary["test_accuracy"]) == list(summary["dev_accuracy"]) == names
     for name, accuracy in summary["test_accuracy"].items():
         assert set(accuracy) == {"mean", "per_seed"}
@@ -135,7 +136,7 @@ def test_the_budget_was_spent_and_recorded(run: Run, summary: dict[str, Any]) ->
 def test_baselines_do_not_depend_on_the_selector(run: Run, summary: dict[str, Any], adapter: DistillAdapter) -> None:
     again = replace(run, algo="none")
     rows = compare(again, adapter, new_selector(again, adapter), job_of(run, "none").seeds)
-    assert [row.selector for row in rows] == ["uniform", "oracle", "none"]
+    assert [row.selector for row in rows] == ["uniform", *RULES, "oracle", "none"]
     before = {row.selector: row for row in timeless(read_rows(run.folder / "rows.jsonl"))}
     assert timeless(rows) == [before[row.selector] for row in rows]
 
@@ -200,7 +201,7 @@ def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any], caps
 
 
 def test_a_run_on_the_toy_has_scores_and_no_student(toy: Run, toy_summary: dict[str, Any]) -> None:
-    assert list(toy_summary["test_accuracy"]) == ["none", "uniform", "oracle", "selector"]
+    assert list(toy_summary["test_accuracy"]) == ["none", "uniform", *RULES, "oracle", "selector"]
     assert toy_summary["test_accuracy"] == toy_summary["dev_accuracy"]
     assert not {"parameters", "exported"} & set(toy_summary)
     assert not (toy.folder / "student").exists()

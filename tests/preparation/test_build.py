@@ -38,7 +38,10 @@ from l2a_gym.tasks.registry import make_task
 from l2a_gym.tasks.task import Task, Texts
 
 CPU = torch.device("cpu")
-STAGES = ["all-data", "answers", "base", "cross-fitted", "few-shot", "pool", "signals", "student", "tokens"]
+STAGES = [
+    *("all-data", "answers", "base", "cross-fitted", "few-shot", "out-of-fold"),
+    *("pool", "signals", "student", "tokens"),
+]
 
 
 @pytest.fixture
@@ -635,13 +638,14 @@ def test_preparations_share_the_stages_that_they_agree_on(
     with caplog.at_level(logging.INFO, "l2a_gym"):
         second = prepare(task, replace(config, pool=pool), CPU)
         third = prepare(task, replace(config, student="ratio"), CPU)
-    assert shared(second.folder, first.folder) == ["all-data", "base", "cross-fitted", "few-shot"]
+    assert shared(second.folder, first.folder) == ["all-data", "base", "cross-fitted", "few-shot", "out-of-fold"]
     assert shared(third.folder, first.folder) == [
         "all-data",
         "answers",
         "base",
         "cross-fitted",
         "few-shot",
+        "out-of-fold",
         "pool",
         "signals",
     ]
@@ -688,7 +692,7 @@ def test_a_damaged_stage_is_not_shared(cache: Path, task: Task, config: Preparat
     first = prepare(task, config, CPU).folder
     flip_a_byte(first / "few-shot" / "logits.npy")
     second = prepare(task, replace(config, student="ratio"), CPU).folder
-    assert shared(second, first) == ["all-data", "answers", "base", "cross-fitted", "pool", "signals"]
+    assert shared(second, first) == ["all-data", "answers", "base", "cross-fitted", "out-of-fold", "pool", "signals"]
     assert (second / "few-shot" / "logits.npy").read_bytes() != (first / "few-shot" / "logits.npy").read_bytes()
 
 
@@ -704,7 +708,7 @@ def test_files_are_copied_where_they_can_have_no_second_name(
     assert shared(second.folder, first.folder) == []
     content = hashes(first.folder)
     same = {name for name, sha in hashes(second.folder).items() if content.get(name) == sha}
-    assert {"all-data", "answers", "base", "cross-fitted", "few-shot", "pool", "signals"} <= set(stages_of(same))
+    assert {*STAGES} - {"student", "tokens"} <= set(stages_of(same))
 
 
 @pytest.mark.parametrize("name", TUNED)

@@ -90,6 +90,23 @@ def test_the_all_data_teacher_labels_them_under_every_policy(task: Task, config:
     assert label[: rows.start].tolist() == [each for texts in task.sources.values() for each in texts.label]
 
 
+def test_labels_are_suspected_out_of_fold_by_the_thresholds_of_the_sources(prepared: Prepared, task: Task) -> None:
+    """Of two classes: where the other one is confident, and the given one is not or is less likely."""
+    pool, own = prepared.rows["pool"], own_rows(task)
+    logits = prepared.logits("out-of-fold", pool)
+    np.testing.assert_array_equal(logits[own["sources"]], prepared.array("out-of-fold/frozen")[own["sources"]])
+    p, label = logits.softmax(1).numpy(), prepared.labels(pool).numpy()
+    source = np.arange(len(label)) < len(own["sources"])
+    t = np.array([p[source & (label == k), k].mean() for k in (0, 1)])
+    each = np.arange(len(label))
+    given, other = p[each, label], p[each, 1 - label]
+    expected = (other >= t[1 - label]) & ((given < t[label]) | (other > given))
+    suspected = prepared.array("signals/suspected")
+    assert np.array_equal(suspected, expected)
+    assert suspected[source].any()
+    assert not suspected.all()
+
+
 @pytest.mark.parametrize("teacher", [name for name in TEACHERS if name != "mean"])
 def test_answers_on_them_are_those_of_the_teachers_own_stage(prepared: Prepared, task: Task, teacher: str) -> None:
     stage = {"frozen-few-shot": "few-shot/frozen", "frozen-all-data": "all-data/frozen"}
@@ -104,7 +121,7 @@ def test_answers_on_them_are_those_of_the_teachers_own_stage(prepared: Prepared,
 def test_teachers_do_not_learn_from_them(prepared: Prepared, task: Task, plain: Task, config: Preparation) -> None:
     """Without them teachers answer the same, on all other texts."""
     without, rows = prepare(plain, config, CPU), own_rows(task)
-    for name in ("few-shot/logits", "all-data/logits", "all-data/frozen", "cross-fitted/frozen"):
+    for name in ("few-shot/logits", "all-data/logits", "all-data/frozen", "cross-fitted/frozen", "out-of-fold/frozen"):
         others = np.delete(prepared.array(name), rows["unlabelled"], axis=0)
         np.testing.assert_allclose(others, without.array(name), atol=0.05)  # other batches, in bfloat16
     assert prepared.tokenizer().get_vocab() == without.tokenizer().get_vocab()

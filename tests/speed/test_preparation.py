@@ -27,7 +27,18 @@ def found(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, forks
 
 
 def test_each_size_has_its_stages_memory_and_step(found: dict[str, Any]) -> None:
-    stages = ["pool", "tokens", "base", "few-shot", "all-data", "cross-fitted", "answers", "signals", "student"]
+    stages = [
+        "pool",
+        "tokens",
+        "base",
+        "few-shot",
+        "out-of-fold",
+        "all-data",
+        "cross-fitted",
+        "answers",
+        "signals",
+        "student",
+    ]
     assert list(found["prepare"]) == ["300", "900"]
     for figures in found["prepare"].values():
         assert list(figures) == [*stages, "peak_mib", "step_seconds"]

@@ -163,13 +163,19 @@ def test_verdicts_are_sentences(found_of: Callable[..., Leaderboard], theirs: li
     assert text in as_text(found)
 
 
-def test_each_learner_meets_uniform_and_random_search(found_of: Callable[..., Leaderboard]) -> None:
+def test_each_learner_meets_uniform_random_search_and_the_best_rule(found_of: Callable[..., Leaderboard]) -> None:
     scores = {"uniform": [0.2] * 7, "random-search": [0.3] * 7, "mine": [0.4] * 7, "oracle": [0.6] * 7}
     found = found_of({**scores, "mine@shuffled": [0.2] * 7})
     assert [(each.selector, each.reference, each.outcome) for each in found.verdicts] == [
         ("mine", "uniform", "beats"),
         ("mine", "random-search", "beats"),
         ("random-search", "uniform", "beats"),
+    ]
+    with_rule = found_of({**scores, "best-rule": [0.5] * 7})
+    assert [(each.reference, each.outcome) for each in with_rule.verdicts if each.selector == "mine"] == [
+        ("uniform", "beats"),
+        ("random-search", "beats"),
+        ("best-rule", "loses"),
     ]
     six = found_of({name: each[:6] for name, each in scores.items()})
     assert [each.outcome for each in six.verdicts] == ["undecidable", "beats", "undecidable"]
