@@ -107,7 +107,7 @@ def _small_task(folder: Path) -> None:
     first = {
         "task": "shots = 16",
         "unlabelled": "shots = 16\nunlabelled = 'more.csv'",
-        "budget": "labels_total = 64\nlabels = ['negative', 'positive']",
+        "budget": "labels_total = 64",
     }
     for name, keys in first.items():
         _write_task(folder / f"{name}.toml", keys, "steps = 4\ncandidates = 24\nupdates = 2")
@@ -125,7 +125,7 @@ def _write_texts(folder: Path, **sizes: int) -> np.random.Generator:
 
 def _write_task(file: Path, keys: str, budget: str) -> None:
     file.write_text(
-        f'target = "films"\n{keys}\nnoise = 0.4\nmax_length = 16\n'
+        f'target = "films"\n{keys}\nlabels = ["negative", "positive"]\nnoise = 0.4\nmax_length = 16\n'
         '[domains]\nfilms = "films.csv"\nbooks = "books.csv"\nsongs = "songs.csv"\n'
         f"[budget]\n{budget}\n",
         encoding="utf-8",

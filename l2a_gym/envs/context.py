@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,7 +31,7 @@ class PoolContext:
 
     prepared: Prepared
     teaches: str
-    sizes: dict[str, int]
+    sizes: Mapping[str, int]
 
     @property
     def rows(self) -> slice:

@@ -99,6 +99,7 @@ def _table(*columns: AnyColumn) -> dict[str, AnyColumn]:
 FEATURES: dict[str, Feature] = _table(
     Fixed("domain", "one column a domain: 1 for the candidate's own", lambda pool: pool.one_hot("domain")),
     Fixed("operator", "one column an operator: 1 for the one that made it", lambda pool: pool.one_hot("operator")),
+    Fixed("label", "one column a class: 1 for the given label", lambda pool: pool.one_hot("label")),
     Fixed("few_shot_label", "few-shot teacher's probability of the given label", lambda pool: pool.given("few-shot")),
     Fixed("all_data_label", "all-data teacher's probability of the given label", lambda pool: pool.given("all-data")),
     Fixed(
@@ -159,7 +160,7 @@ FEATURES: dict[str, Feature] = _table(
     ),
     Fixed(
         "clean",
-        "1 where the given label was not flipped on purpose; for the oracle control only",
+        "1 where the given label is not known to be wrong; for the oracle control only",
         lambda pool: ~pool.signal("flipped"),
         on_request=True,
     ),

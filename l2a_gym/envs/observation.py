@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,25 +15,34 @@ from l2a_gym.errors import UserError, unknown
 Observation = dict[str, NDArray[np.float32]]
 
 
-def check_features(names: Sequence[str] | None) -> tuple[str, ...]:
+MOST_CLASSES = 10
+"""Of more classes, the given label has no columns: they would be most of an observation."""
+
+
+def check_features(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:
     """The named features in the table's order; for None all but those on request.
 
+    ``label`` needs the number of ``classes`` to be known, so not 0, and at most :data:`MOST_CLASSES`.
+
     Raises:
-        UserError: unknown name, or none at all.
+        UserError: unknown name, or none at all, or ``label`` without its classes.
     """
+    hidden = () if 0 < classes <= MOST_CLASSES else ("label",)
     if names is None:
-        return tuple(name for name, feature in FEATURES.items() if not feature.on_request)
+        return tuple(name for name, feature in FEATURES.items() if not feature.on_request and name not in hidden)
     if not names:
         raise UserError(f"features = []: valid are one or more of {', '.join(FEATURES)}")
     for name in names:
         if name not in FEATURES:
             raise unknown("feature", name, FEATURES)
+        if name in hidden:
+            found = f"{classes} classes" if classes else "a task file without labels = [...]"
+            raise UserError(f"the feature 'label' needs the names of 2 to {MOST_CLASSES} classes, found {found}")
     return tuple(name for name in FEATURES if name in names)
 
 
-def candidate_columns(features: Sequence[str], domains: Sequence[str], operators: Sequence[str]) -> tuple[str, ...]:
-    """The names of the candidates' columns: one-hot features have one column for each of their values."""
-    values = {"domain": domains, "operator": operators}
+def candidate_columns(features: Sequence[str], values: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The names of the candidates' columns: one-hot features have one column for each of their ``values``."""
     return tuple(
         column
         for name in features

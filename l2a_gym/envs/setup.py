@@ -79,7 +79,6 @@ class Setup:
     def __init__(self, arguments: Arguments) -> None:
         _check_numbers(arguments)
         self.arguments = arguments
-        self._features = check_features(arguments.features)
         self._preparation = Preparation(
             checkpoint=arguments.checkpoint,
             student=arguments.student,
@@ -93,7 +92,10 @@ class Setup:
         self.domains, self.operators = plan.domains, self._preparation.pool.operators(plan.unlabelled)
         self.steps = arguments.steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
-        self.columns = candidate_columns(self._features, self.domains, self.operators)
+        values = {"domain": self.domains, "operator": self.operators, "label": plan.labels}
+        self._values = {name: len(each) for name, each in values.items()}
+        self._features = check_features(arguments.features, len(plan.labels))
+        self.columns = candidate_columns(self._features, values)
         sizes = len(self.domains), len(self.operators)
         self.observation_space = observation_space(self.candidates, self.columns, *sizes)
         self.action_space = action_space(arguments.action, self.candidates, sizes[0] * sizes[1])
@@ -106,8 +108,7 @@ class Setup:
         """
         device = resolve_device(self.arguments.device)
         prepared = self._task.prepared(self._preparation, device)
-        sizes = len(self.domains), len(self.operators)
-        return load_world(prepared, self.arguments.teacher, self._features, *sizes, device)
+        return load_world(prepared, self.arguments.teacher, self._features, self._values, device)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start: one batch, or each in a thread of its own."""

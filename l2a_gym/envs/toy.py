@@ -17,7 +17,7 @@ from l2a_gym.envs.arguments import Checked, Described, takes
 from l2a_gym.envs.episode import Episode, Scores, begun, weight_shares
 from l2a_gym.envs.features import DOMAIN, OPERATOR, STUDENT, Column, Groups
 from l2a_gym.envs.observation import Observation, candidate_columns, check_features, observation_space
-from l2a_gym.envs.toy_candidates import DOMAINS, OPERATORS, ToyCandidates, draw_candidates, usefulness
+from l2a_gym.envs.toy_candidates import DOMAINS, LABELS, OPERATORS, ToyCandidates, draw_candidates, usefulness
 from l2a_gym.envs.viewer import RENDER, RENDER_MODES
 from l2a_gym.errors import UserError, check_least
 
@@ -107,7 +107,8 @@ class ToyEnv(Described, gym.Env[Any, Any]):
             raise UserError(f"noise = {arguments.noise}: valid are finite numbers from 0")
         self.arguments, self.render_mode = arguments, arguments.render_mode
         self.candidates, self.steps = arguments.candidates, arguments.steps
-        self.columns = candidate_columns(check_features(arguments.features), DOMAINS, OPERATORS)
+        features = check_features(arguments.features, len(LABELS))
+        self.columns = candidate_columns(features, {"domain": DOMAINS, "operator": OPERATORS, "label": LABELS})
         self.observation_space = observation_space(self.candidates, self.columns, len(DOMAINS), len(OPERATORS))
         self.action_space = action_space("weights", self.candidates, GROUPS)
         self._episode: ToyEpisode | None = None

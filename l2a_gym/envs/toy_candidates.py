@@ -14,6 +14,7 @@ from l2a_gym.envs.observation import column_bounds
 
 DOMAINS = ("target", "near", "far")
 OPERATORS = ("source", "edit")
+LABELS = ("negative", "positive")
 LABEL_SHARE, NEAR_SHARE = 0.7, 0.3
 """How much of a candidate's usefulness its label has, and how much its nearness to the target; they sum to one."""
 
@@ -68,11 +69,13 @@ def draw_candidates(rng: np.random.Generator, n: int, skill: float) -> ToyCandid
     label = np.sin(np.pi / 2 * label) ** 2  # Beta(1/2, 1/2), like the probabilities of a teacher that is mostly sure
     label, near = (seen.astype(np.float32).astype(np.float64) for seen in (label, near))  # what is seen is what counts
     u = usefulness(label, near)
+    given = ((edited + length) % 1 * len(LABELS)).astype(np.int64)
     few_shot = (label + few_shot) / 2
     student = np.clip((1 + np.clip(skill, -1, 1) * u) / 2, 0.01, 0.99)
     columns = {
         **{f"domain={name}": domain == position for position, name in enumerate(DOMAINS)},
         **{f"operator={name}": operator == position for position, name in enumerate(OPERATORS)},
+        **{f"label={name}": given == position for position, name in enumerate(LABELS)},
         "few_shot_label": few_shot,
         "all_data_label": label,
         "cross_fitted_label": (label + (length + edited) % 1) / 2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,16 +64,19 @@ def load_world(
     prepared: Prepared,
     teacher: str,
     features: Sequence[str],
-    domains: int,
-    operators: int,
+    sizes: Mapping[str, int],
     device: torch.device,
 ) -> World:
-    """Put a prepared task on a device; the test split stays on disk."""
+    """Put a prepared task on a device; the test split stays on disk.
+
+    ``sizes`` has the number of values of each one-hot feature, by its name.
+    """
+    domains, operators = sizes["domain"], sizes["operator"]
     rows = slice(0, prepared.rows[ANCHORS["all"]].stop)
     pool = prepared.rows["pool"]
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
     usable = np.flatnonzero(prepared.array("signals/usable"))
-    group, sizes = domain * operators + operator, {"domain": domains, "operator": operators}
+    group = domain * operators + operator
     return World(
         prepared=prepared,
         teacher=teacher,

@@ -63,7 +63,7 @@ def outline(path: str) -> Outline:
     spec, _, budget = read_task_file(path)
     troubles_of(path, spec, spec.labels)
     domains = (spec.target, *(name for name in spec.domains if name != spec.target))
-    return Outline(domains, budget, unlabelled=bool(spec.unlabelled))
+    return Outline(domains, budget, tuple(spec.labels), unlabelled=bool(spec.unlabelled))
 
 
 def _examples(

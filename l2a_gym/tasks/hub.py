@@ -61,9 +61,9 @@ def make(task_id: str) -> Task:
 
 
 def outline(task_id: str) -> Outline:
-    """The domains and the budget of an id that :func:`ids` lists; nothing is loaded."""
+    """The domains, budget and classes of an id that :func:`ids` lists; nothing is loaded."""
     task = TASKS[_parts(task_id)[0]]
-    return Outline((task.target, *(name for name in task.domains if name != task.target)), Budget())
+    return Outline((task.target, *(name for name in task.domains if name != task.target)), Budget(), task.labels)
 
 
 def _parts(task_id: str) -> tuple[str, int]:

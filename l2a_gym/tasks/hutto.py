@@ -47,7 +47,7 @@ QUESTIONS: dict[str, tuple[Trouble | None, Trouble | None, Trouble | None]] = {
     "asym60": (ASYM60, ASYM60, ASYM60),
     "inverted": (inverted, None, None),
     "shift": (SHIFT, SHIFT, SHIFT),
-    "mixed": (SHIFT, ASYM60, inverted),
+    "mixed": (NOISE40, ASYM60, inverted),
 }
 """The end of an id -> the trouble of each source, the largest source first."""
 CROWD = "crowd"
@@ -74,9 +74,9 @@ def make(task_id: str) -> Task:
 
 
 def outline(task_id: str) -> Outline:
-    """The domains and the budget of an id that :func:`ids` lists."""
+    """The domains, budget and classes of an id that :func:`ids` lists."""
     target = task_id.removeprefix("hutto/").split("-")[0]
-    return Outline((target, *(name for name in DOMAINS if name != target)), Budget())
+    return Outline((target, *(name for name in DOMAINS if name != target)), Budget(), LABELS)
 
 
 def _troubles(target: str, question: str = "") -> dict[str, list[Trouble]]:

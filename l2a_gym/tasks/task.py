@@ -144,11 +144,13 @@ class Outline:
     Attributes:
         domains: names, the target first.
         budget: the length and size of an episode.
+        labels: the class names; empty where only the texts tell them.
         unlabelled: whether the target has texts without labels.
     """
 
     domains: tuple[str, ...]
     budget: Budget
+    labels: tuple[str, ...]
     unlabelled: bool = False
 
 

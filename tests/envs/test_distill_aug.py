@@ -576,8 +576,7 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
     assert overwritten == 9  # ids, length, first, label; logits of five teachers; sentence vectors end before
     blind = DistillAugEnv(**small)
     features = list(dict.fromkeys(column.split("=")[0] for column in env.columns))
-    blind.world = load_world(
-        Prepared(tmp_path / "copy"), "few-shot", features, len(env.domains), len(env.operators), torch.device("cpu")
-    )
+    sizes = {"domain": len(env.domains), "operator": len(env.operators), "label": 2}
+    blind.world = load_world(Prepared(tmp_path / "copy"), "few-shot", features, sizes, torch.device("cpu"))
     assert play(blind, 0, actions(T)) == play(env, 0, actions(T))
     assert same(blind.reset(seed=1)[0], env.reset(seed=1)[0])

@@ -78,21 +78,31 @@ def test_the_pages_tables_are_those_of_the_code() -> None:
 
 def test_the_oracle_and_what_takes_long_are_off_unless_asked_for() -> None:
     hidden = {"clean", "importance", "cross_entropy_difference", "cross_fitted_label", "plausible"}
-    assert check_features(None) == tuple(name for name in FEATURES if name not in hidden)
+    assert check_features(None, 2) == tuple(name for name in FEATURES if name not in hidden)
 
 
 def test_columns_follow_the_table_whatever_the_order_asked_for() -> None:
-    assert check_features(["kl", "domain", "length", "kl"]) == ("domain", "length", "kl")
+    assert check_features(["kl", "domain", "length", "kl"], 2) == ("domain", "length", "kl")
 
 
 def test_an_unknown_feature_is_named() -> None:
     with pytest.raises(UserError, match="unknown feature 'simlarity': did you mean 'similarity'"):
-        check_features(["length", "simlarity"])
+        check_features(["length", "simlarity"], 2)
 
 
-def test_one_column_for_each_domain_and_operator() -> None:
-    columns = candidate_columns(["domain", "operator", "kl"], ["a", "b"], ["source"])
-    assert columns == ("domain=a", "domain=b", "operator=source", "kl")
+@pytest.mark.parametrize("classes", [0, 11, 77])
+def test_labels_have_columns_where_their_classes_are_known_and_few(classes: int) -> None:
+    assert "label" in check_features(None, 10)
+    assert set(check_features(None, 2)) - set(check_features(None, classes)) == {"label"}
+    found = f"{classes} classes" if classes else r"a task file without labels = \[\.\.\.\]"
+    with pytest.raises(UserError, match=f"^the feature 'label' needs the names of 2 to 10 classes, found {found}$"):
+        check_features(["kl", "label"], classes)
+
+
+def test_one_column_for_each_value_of_a_one_hot_feature() -> None:
+    values = {"domain": ["a", "b"], "operator": ["source"], "label": ["no", "yes"]}
+    assert candidate_columns(["domain", "operator", "kl"], values) == ("domain=a", "domain=b", "operator=source", "kl")
+    assert candidate_columns(["label", "length"], values) == ("label=no", "label=yes", "length")
 
 
 def test_bounds_of_the_space_are_those_of_the_table() -> None:
@@ -154,8 +164,8 @@ def test_a_new_feature_is_one_entry(small: dict[str, Any], kind: str, monkeypatc
 def test_columns_that_stand_in_the_pool(moment: tuple[DistillAugEnv, Observation]) -> None:
     env, observation = moment
     prepared, rows = env.world.prepared, env.save_state().episode.rows
-    pool = {name: np.array(prepared.pool()[name])[rows] for name in ("domain", "operator", "edit_share", "flipped")}
-    for kind, names in (("domain", env.domains), ("operator", env.operators)):
+    pool = {name: np.array(prepared.pool()[name])[rows] for name in prepared.pool().column_names if name != "text"}
+    for kind, names in (("domain", env.domains), ("operator", env.operators), ("label", ("negative", "positive"))):
         for position, name in enumerate(names):
             assert np.array_equal(column(env, observation, f"{kind}={name}"), pool[kind] == position)
     np.testing.assert_allclose(column(env, observation, "edit_share"), pool["edit_share"], atol=1e-6)
@@ -216,6 +226,7 @@ def test_columns_of_counts_look_at_no_text_of_dev_select_or_test(small: dict[str
     env.reset(seed=0)
     prepared = env.world.prepared
     hidden = slice(prepared.rows["dev"].start, prepared.rows["test"].stop)
+    sizes = {"domain": 3, "operator": 5}
 
     def columns_with(part: slice, name: str) -> NDArray[np.float32]:
         """With the texts of a part in the reverse order of their pieces, and cut by one."""
@@ -224,7 +235,7 @@ def test_columns_of_counts_look_at_no_text_of_dev_select_or_test(small: dict[str
         ids[part], length[part] = ids[part, ::-1], length[part] - 1
         for array, values in (("ids", ids), ("length", length)):
             np.save(tmp_path / name / "tokens" / f"{array}.npy", values)
-        world = load_world(Prepared(tmp_path / name), "few-shot", AGAINST_SHOTS, 3, 5, torch.device("cpu"))
+        world = load_world(Prepared(tmp_path / name), "few-shot", AGAINST_SHOTS, sizes, torch.device("cpu"))
         return world.static.numpy()
 
     assert np.array_equal(columns_with(hidden, "hidden"), env.world.static.numpy())

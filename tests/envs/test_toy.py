@@ -83,7 +83,8 @@ def test_neither_torch_nor_matplotlib_is_imported() -> None:
 
 def test_spaces_are_built_like_those_of_the_real_environment() -> None:
     env = ToyEnv(candidates=5)
-    assert env.columns == candidate_columns(check_features(None), ("target", "near", "far"), ("source", "edit"))
+    values = {"domain": ("target", "near", "far"), "operator": ("source", "edit"), "label": ("negative", "positive")}
+    assert env.columns == candidate_columns(check_features(None, 2), values)
     assert env.observation_space == observation_space(5, env.columns, 3, 2)
     assert env.action_space == gym.spaces.Box(-1, 1, (5,), dtype=np.float32)
 
@@ -142,10 +143,10 @@ def test_the_optimum_is_known_whatever_is_shown() -> None:
         hidden.optimal_action(hidden.reset(seed=0)[0])
 
 
-def test_one_domain_and_one_operator_a_candidate() -> None:
+def test_one_domain_one_operator_and_one_label_a_candidate() -> None:
     env = ToyEnv()
     candidates = env.reset(seed=0)[0]["candidates"]
-    for kind in ("domain", "operator"):
+    for kind in ("domain", "operator", "label"):
         one_hot = candidates[:, [i for i, name in enumerate(env.columns) if name.startswith(f"{kind}=")]]
         assert (np.sort(one_hot, axis=1)[:, :-1] == 0).all()
         assert (one_hot.max(1) == 1).all()

@@ -119,6 +119,11 @@ def digest_of(task: Task) -> str:
         ("hutto/tweets-64-noise40", "78efd34c267aa291"),
         ("hutto/movie-64-noise40", "6245f9303d784f12"),
         ("hutto/movie-256", "1d03f488118c3df3"),
+        ("hutto/nyt-64-asym60", "ce206823adeda3fb"),
+        ("hutto/tweets-64-inverted", "f96eef31d5d1154b"),
+        ("hutto/amazon-64-shift", "89c982816305c592"),
+        ("hutto/movie-64-crowd", "5e3a563623721343"),
+        ("hutto/nyt-64-mixed", "99e03228072fa2ef"),
     ],
 )
 def test_an_id_stands_for_the_same_texts_for_ever(task_id: str, digest: str) -> None:
