@@ -8,6 +8,7 @@ the best so far then from the other half, and is the best only if its mean over 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,8 @@ from optuna.samplers import GPSampler
 
 from l2a_agents.episodes import RuleEpisodes
 from l2a_agents.rollout import TRAINING_SEEDS
-from l2a_agents.rule import COLUMNS, StaticRule, named
-from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
+from l2a_agents.rule import COLUMNS, RuleConfig, StaticRule, named
+from l2a_agents.selector import Log, MakeEnv, Spaces
 
 EPISODES = TRAINING_SEEDS // 2
 """Episodes, from half of the training seeds, for which a rule is played at a time."""
@@ -30,7 +31,7 @@ Trial = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of Bayesian optimisation."""
 
     startup: int = 8  # rules before the model proposes any: the uniform one, and draws from N(0, I)
@@ -46,12 +47,12 @@ class Bayes(StaticRule):
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
         super().__init__(spaces, config)
-        self.trials: list[Trial] = [{"theta": [0.0] * len(COLUMNS), "rewards": [0.0] * TRAINING_SEEDS}]
+        self.trials: list[Trial] = [{"theta": [0.0] * len(self.columns), "rewards": [0.0] * TRAINING_SEEDS}]
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Try rules until the budget is spent; a later call goes on with the trials so far."""
         rng = np.random.default_rng(seed)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True, columns=self.columns)
         episodes.reset()
         while episodes.spent < budget:
             trials = self._next(num_envs, rng)
@@ -63,7 +64,7 @@ class Bayes(StaticRule):
             self.trials += [trial for trial in trials if len(trial["rewards"]) == EPISODES]
             self.theta = np.array(self.best["theta"])
             values = {"reward": float(rewards.mean()), "best": _mean(self.best), "trials": float(len(self.trials))}
-            log(episodes.spent, rounds[-1][1] | values | named(self.theta))
+            log(episodes.spent, rounds[-1][1] | values | named(self.theta, self.columns))
         episodes.close()
 
     @property
@@ -77,26 +78,28 @@ class Bayes(StaticRule):
         again = [trial for trial in self.trials if not _is_whole(trial) and _mean(trial) > bar][:number]
         new = number - len(again)
         drawn = min(new, max(0, self.config.startup - len(self.trials)))
-        thetas = [*np.clip(rng.normal(size=(drawn, len(COLUMNS))), -reach, reach)]
+        thetas = [*np.clip(rng.normal(size=(drawn, len(self.columns))), -reach, reach)]
         if drawn < new:
-            thetas += propose(self.trials, new - drawn, reach, int(rng.integers(2**31)))
+            thetas += propose(self.trials, new - drawn, reach, int(rng.integers(2**31)), self.columns)
         return again + [{"theta": theta.tolist(), "rewards": []} for theta in thetas]
 
 
-def propose(trials: list[Trial], number: int, reach: float, seed: int) -> list[NDArray[np.float64]]:
+def propose(
+    trials: list[Trial], number: int, reach: float, seed: int, columns: Sequence[str] = COLUMNS
+) -> list[NDArray[np.float64]]:
     """Rules (H,) within ``reach`` from which the model expects most, each as if the others were under way."""
-    space: dict[str, Any] = {name: FloatDistribution(-reach, reach) for name in COLUMNS}
+    space: dict[str, Any] = {name: FloatDistribution(-reach, reach) for name in columns}
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each study and trial otherwise
     try:
         study = optuna.create_study(sampler=GPSampler(seed=seed, n_startup_trials=1), direction="maximize")
         for trial in trials:
-            point = dict(zip(COLUMNS, trial["theta"], strict=True))
+            point = dict(zip(columns, trial["theta"], strict=True))
             study.add_trial(optuna.trial.create_trial(params=point, distributions=space, value=_mean(trial)))
         proposed = [study.ask(space).params for _ in range(number)]
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return [np.array([params[name] for name in COLUMNS]) for params in proposed]
+    return [np.array([params[name] for name in columns]) for params in proposed]
 
 
 def _mean(trial: Trial) -> float:

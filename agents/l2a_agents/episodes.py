@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from l2a_agents.rollout import TRAINING_SEEDS, means, rollout_batch, split, training_seeds
-from l2a_agents.rule import BOUND, apply_rule, positions, summary
+from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
 from l2a_agents.selector import MakeEnv, Spaces, spent
 
 Thetas = NDArray[np.floating[Any]]
@@ -35,6 +36,7 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         control: whether to subtract the uniform rule's reward; measured once a seed, as many seeds at a time as
             there are environments.
         repeat: how many episodes in a row start from one seed.
+        columns: H names of the columns that the rules look at.
 
     Attributes:
         spent: student updates and dev passes of all episodes that were played.
@@ -43,10 +45,17 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
-        self, make_env: MakeEnv, spaces: Spaces, seed: int, num_envs: int = 1, control: bool = False, repeat: int = 1
+        self,
+        make_env: MakeEnv,
+        spaces: Spaces,
+        seed: int,
+        num_envs: int = 1,
+        control: bool = False,
+        repeat: int = 1,
+        columns: Sequence[str] = COLUMNS,
     ) -> None:
         self.envs = make_env.vector(num_envs)
-        self.num_envs, self.where, self.repeat = num_envs, positions(spaces), repeat
+        self.num_envs, self.where, self.repeat = num_envs, positions(spaces, columns), repeat
         self.half = max(1, spaces.steps // 2)
         self.seeds = training_seeds(seed)
         self.control = control

@@ -11,12 +11,12 @@ import cma
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes
-from l2a_agents.rule import BOUND, COLUMNS, StaticRule, named
-from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
+from l2a_agents.rule import BOUND, RuleConfig, StaticRule, named
+from l2a_agents.selector import Log, MakeEnv, Spaces
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of CMA-ES."""
 
     sigma: float = 0.5  # deviation of the first generation's rules
@@ -35,9 +35,9 @@ class CMAES(StaticRule):
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Evolve until the budget is spent; a later call goes on from mean and step size, with a round shape."""
-        size = population(len(COLUMNS), num_envs)
+        size = population(len(self.columns), num_envs)
         search = self._search(size, np.random.default_rng(seed))
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, repeat=size // num_envs)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, repeat=size // num_envs, columns=self.columns)
         episodes.reset()
         while episodes.spent < budget:
             rules = np.array(search.ask())
@@ -45,7 +45,7 @@ class CMAES(StaticRule):
             search.tell(list(rules), (-rewards).tolist())
             self.theta, self.sigma = np.array(search.result.xfavorite), float(search.sigma)
             values = {**figures, "reward": float(rewards.mean()), "sigma": self.sigma}
-            log(episodes.spent, values | named(self.theta))
+            log(episodes.spent, values | named(self.theta, self.columns))
         episodes.close()
 
     def _search(self, size: int, rng: np.random.Generator) -> Any:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes
-from l2a_agents.rule import BOUND, StaticRule, named
-from l2a_agents.selector import Hyperparameters, Log, MakeEnv
+from l2a_agents.rule import BOUND, RuleConfig, StaticRule, named
+from l2a_agents.selector import Log, MakeEnv
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of PGPE."""
 
     sigma: float = 0.7  # deviation of theta
@@ -42,7 +42,7 @@ class PGPE(StaticRule):
         rng, sigma = np.random.default_rng(seed), self.config.sigma
         pairs = max(1, num_envs // 2)
         number, repeat = (1, 2) if num_envs == 1 else (2 * pairs, 1)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, number, repeat=repeat)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, number, repeat=repeat, columns=self.columns)
         differences: deque[float] = deque(maxlen=self.config.window)
         entropy = len(self.theta) * (0.5 * np.log(2 * np.pi * np.e) + np.log(sigma))
         episodes.reset()
@@ -56,5 +56,5 @@ class PGPE(StaticRule):
             step = (half_differences / scale) @ noise / pairs
             self.theta = np.clip(self.theta + self.config.learning_rate * step, -BOUND, BOUND)
             values = {"reward": float(rewards.mean()), "entropy": float(entropy), "difference": float(scale)}
-            log(episodes.spent, figures | values | named(self.theta))
+            log(episodes.spent, figures | values | named(self.theta, self.columns))
         episodes.close()

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2a_agents.rollout import fresh_seeds, rollout
-from l2a_agents.rule import BOUND, StaticRule, named, standardise
-from l2a_agents.selector import Action, Hyperparameters, Log, MakeEnv, Observation, spent
+from l2a_agents.rule import BOUND, RuleConfig, StaticRule, named, standardise
+from l2a_agents.selector import Action, Log, MakeEnv, Observation, spent
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of REINFORCE."""
 
     learning_rate: float = 0.1  # length of theta's step
@@ -71,7 +71,7 @@ class Reinforce(StaticRule):
                 "entropy": float(-np.mean(p * np.log(p) + (1 - p) * np.log(1 - p))),
                 "selected": float(np.mean([(move.action > 0).mean() for move in moves])),
             }
-            log(total, values | named(self.theta))
+            log(total, values | named(self.theta, self.columns))
         env.close()
 
     def _probabilities(self, observation: Observation) -> tuple[Floats, Floats]:

@@ -9,14 +9,15 @@ coin flips would drown in the noise of a step (design note in ``docs/selectors.m
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_agents.selector import Action, Configured, Observation, Spaces
+from l2a_agents.selector import Action, Configured, Hyperparameters, Observation, Spaces
 
 COLUMNS = (
     "few_shot_label",
@@ -33,9 +34,32 @@ BOUND = 4.0
 """Largest absolute value of a rule's entry."""
 
 
-def positions(spaces: Spaces) -> list[int]:
-    """Where the rule's columns stand among the environment's."""
-    return [spaces.column(name) for name in COLUMNS]
+@dataclass(frozen=True)
+class RuleConfig(Hyperparameters):
+    """Hyper-parameters of selectors that learn one rule."""
+
+    groups: str = ""  # one-hot features whose columns the rule looks at as well, e.g. "domain label"
+
+
+def rule_columns(spaces: Spaces, groups: str) -> tuple[str, ...]:
+    """:data:`COLUMNS`, and after them all columns of the one-hot features that ``groups`` names.
+
+    Raises:
+        ValueError: a name of no such feature that is shown.
+    """
+    values: dict[str, list[str]] = {}
+    for column in spaces.columns:
+        if "=" in column:
+            values.setdefault(column.partition("=")[0], []).append(column)
+    for name in groups.split():
+        if name not in values:
+            raise ValueError(f"groups = {groups!r}: valid are names of {', '.join(values) or 'no feature'}")
+    return COLUMNS + tuple(column for name in groups.split() for column in values[name])
+
+
+def positions(spaces: Spaces, columns: Sequence[str] = COLUMNS) -> list[int]:
+    """Where a rule's columns stand among the environment's."""
+    return [spaces.column(name) for name in columns]
 
 
 def standardise(columns: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -50,9 +74,9 @@ def apply_rule(theta: NDArray[np.floating[Any]], observation: Observation, where
     return np.clip((1 + scores) / 2, -1, 1).astype(np.float32)
 
 
-def named(theta: NDArray[np.floating[Any]]) -> dict[str, float]:
+def named(theta: NDArray[np.floating[Any]], columns: Sequence[str] = COLUMNS) -> dict[str, float]:
     """A rule's entries by column, as they are logged."""
-    return {f"theta/{name}": float(value) for name, value in zip(COLUMNS, theta, strict=True)}
+    return {f"theta/{name}": float(value) for name, value in zip(columns, theta, strict=True)}
 
 
 def summary(observation: Observation) -> NDArray[np.float32]:
@@ -68,15 +92,18 @@ class StaticRule(Configured):
     Attributes:
         file: the file's name.
         kept: names of the attributes that are saved beside ``theta``.
+        columns: H names of the columns that theta's entries are about.
     """
 
+    config: RuleConfig
     file: ClassVar[str]
     kept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
         super().__init__(spaces, config)
-        self.where = positions(spaces)
-        self.theta: NDArray[np.floating[Any]] = np.zeros(len(COLUMNS))
+        self.columns = rule_columns(spaces, self.config.groups)
+        self.where = positions(spaces, self.columns)
+        self.theta: NDArray[np.floating[Any]] = np.zeros(len(self.columns))
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The rule's weights."""
@@ -84,7 +111,7 @@ class StaticRule(Configured):
 
     def save(self, folder: Path) -> None:
         """Write the file, hyper-parameters among them."""
-        state = {"config": asdict(self.config), "columns": COLUMNS, "theta": self.theta.tolist()}
+        state = {"config": asdict(self.config), "columns": self.columns, "theta": self.theta.tolist()}
         state |= {name: getattr(self, name) for name in self.kept}
         (folder / self.file).write_text(json.dumps(state, indent=1), encoding="utf-8")
 

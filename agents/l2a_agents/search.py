@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes
-from l2a_agents.rule import BOUND, StaticRule
-from l2a_agents.selector import Hyperparameters, Log, MakeEnv, Spaces
+from l2a_agents.rule import BOUND, RuleConfig, StaticRule
+from l2a_agents.selector import Log, MakeEnv, Spaces
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of random search."""
 
     sigma: float = 1.0  # deviation of the rules that are tried
@@ -34,7 +34,7 @@ class RandomSearch(StaticRule):
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Search until the budget is spent."""
         rng = np.random.default_rng(seed)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, columns=self.columns)
         episodes.reset()
         rules = np.tile(self.theta, (num_envs, 1))
         while episodes.spent < budget:

@@ -186,7 +186,7 @@ class Configured:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Base of a selector's hyper-parameters: finite numbers from 0, and whole numbers from 1 where the default is one.
+    """Base of a selector's hyper-parameters: finite numbers from 0, whole numbers from 1, or texts, as the default is.
 
     Raises:
         ValueError: another value.
@@ -195,6 +195,10 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, whole = getattr(self, field.name), isinstance(field.default, int)
+            if isinstance(field.default, str):
+                if not isinstance(value, str):
+                    raise ValueError(f"{field.name} = {value!r}: valid are texts")
+                continue
             number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             if not (number and whole <= value < np.inf):
                 valid = "whole numbers from 1" if whole else "finite numbers from 0"

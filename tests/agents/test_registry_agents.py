@@ -99,7 +99,7 @@ def test_hyperparameters_are_laid_over_the_defaults(
             make_selector(name, spaces, sigma=1.0)
         return
     for field in fields(defaults):
-        value = "near" if isinstance(field.default, str) else 2
+        value: Any = {"domain": "near", "groups": "label"}.get(field.name, 2)
         for control in ("", "@frozen", "@shuffled"):
             selector: Any = make_selector(name + control, spaces, **{field.name: value})
             assert selector.config == replace(defaults(), **{field.name: value})
@@ -109,12 +109,17 @@ def test_hyperparameters_are_laid_over_the_defaults(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sigm": 1.0}, "unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'? valid are sigma, learning_rate"),
+        (
+            {"sigm": 1.0},
+            "unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'? valid are groups, sigma, learning_rate",
+        ),
         ({"sigma": -1.0}, "sigma = -1.0: valid are finite numbers from 0"),
         ({"sigma": float("nan")}, "sigma = nan: valid are finite numbers from 0"),
         ({"sigma": "1"}, "sigma = '1': valid are finite numbers from 0"),
         ({"window": 0}, "window = 0: valid are whole numbers from 1"),
         ({"window": 2.5}, "window = 2.5: valid are whole numbers from 1"),
+        ({"groups": 1}, "groups = 1: valid are texts"),
+        ({"groups": "label domian"}, "groups = 'label domian': valid are names of domain, operator, label"),
     ],
 )
 def test_a_hyperparameter_that_is_not_valid_is_named(spaces: Spaces, values: dict[str, Any], message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,30 @@ def test_only_the_rules_columns_count(spaces: Spaces, observation: dict[str, Any
     other = observation["candidates"].copy()
     other[:, [i for i in range(len(spaces.columns)) if i not in where]] = 0.123
     assert np.array_equal(apply_rule(THETA, {"candidates": other}, where), apply_rule(THETA, observation, where))
+
+
+def test_a_rule_can_weigh_classes_and_domains(spaces: Spaces, observation: dict[str, Any]) -> None:
+    selector: Any = make_selector("random-search", spaces, groups="label domain")
+    added = ("label=negative", "label=positive", "domain=target", "domain=near", "domain=far")
+    assert selector.columns == (*COLUMNS, *added)
+    selector.theta[selector.columns.index("label=positive")] = BOUND
+    positive = observation["candidates"][:, spaces.column("label=positive")] == 1
+    assert 8 < positive.sum() < 24
+    assert selector.act(observation).tolist() == np.where(positive, 1, -1).tolist()
+
+
+@pytest.mark.parametrize("name", ["random-search", "cma-es", "bayes", "pgpe", "reinforce"])
+def test_learners_of_a_rule_learn_about_groups_too(
+    spaces: Spaces, make_toy: MakeEnv, name: str, can_be_had: Callable[[str], None], tmp_path: Path
+) -> None:
+    can_be_had(name)
+    selector, other = (make_selector(name, spaces, groups="label") for _ in range(2))
+    selector.train(make_toy, 21 * 24, 0, lambda *_: None)  # Bayes' model proposes rules after those that are drawn
+    selector.save(tmp_path)
+    other.load(tmp_path)
+    assert len(selector.theta) == len(COLUMNS) + 2  # type: ignore[attr-defined]
+    assert selector.theta[-2:].all()  # type: ignore[attr-defined]
+    assert other.theta.tolist() == selector.theta.tolist()  # type: ignore[attr-defined]
 
 
 def test_standardised_columns_have_mean_zero_and_deviation_one() -> None:
