@@ -15,6 +15,7 @@ from l2a_gym.errors import UserError
 if TYPE_CHECKING:
     from l2a_gym.augment.config import PoolConfig as PoolConfig
     from l2a_gym.distill.config import Distillation as Distillation
+    from l2a_gym.distill.towers import load_student as load_student
     from l2a_gym.envs.distill_aug import DistillAugEnv as DistillAugEnv
     from l2a_gym.envs.distill_aug_vector import DistillAugVectorEnv as DistillAugVectorEnv
     from l2a_gym.envs.toy import ToyEnv as ToyEnv
@@ -43,6 +44,7 @@ _MODULES = {
     "SelectorConformance": "experiment.conformance",
     "Task": "tasks.task",
     "ToyEnv": "envs.toy",
+    "load_student": "distill.towers",
     "make_task": "tasks.registry",
     "prepare": "preparation.build",
     "task_ids": "tasks.registry",

@@ -87,10 +87,15 @@ def _word(names: Names) -> str:
     return f"{names.embeddings}word_embeddings.weight"
 
 
+def _order(length: Integers) -> Integers:
+    """The order (E, n) of texts of (E, n, S) tokens, the shortest first."""
+    return np.argsort(length.sum(2), axis=1, kind="stable")
+
+
 def predict(
     shape: Shape, table: Tensor, rest: Tensor, tokens: Tokens, slots: Tensor, precision: torch.dtype
 ) -> Outputs:
-    """The students' outputs on texts of their own, ids (E, n, T); ``slots`` (M,) says by its length what M is."""
+    """The students' outputs on texts of their own, see :meth:`Forward.__call__`; M is the length of ``slots``."""
     return shape.forward(table, rest, precision)(tokens, len(slots))
 
 
@@ -104,7 +109,10 @@ def loss_of(
     config: Distillation,
     precision: torch.dtype,
 ) -> Tensor:
-    """The students' losses (E,) on n texts of each: candidates with weights (E, m), and anchors after them."""
+    """The students' losses (E,) on n texts of each: candidates with weights (E, m), and anchors after them.
+
+    The tokens of ``texts`` are those of both sides where texts are pairs.
+    """
     logits = predict(shape, table, rest, texts.tokens, slots, precision).logits
     logits, label, teacher = (part.flatten(0, 1) for part in (logits, texts.label, texts.teacher))
     losses = distillation_loss(logits, label, teacher, config.alpha, config.temperature).view_as(texts.label)
@@ -135,7 +143,7 @@ class BatchedStudents:
         self.number, self.device = number, texts.label.device
         self.texts, self.config, self.precision = texts, config, precision
         self.template, self.shape = student, Shape.from_student(student)
-        self.length, self._dev_length = (each.length.cpu().numpy() for each in (texts.tokens, dev))
+        self.length, self._dev_length = (self._lengths(each) for each in (texts.tokens, dev))
         table = student.get_parameter(self.shape.word).detach()
         self._start = [table.to(self.device), self._flat(student).to(self.device)]
         self.parameters = [each.repeat(number, *[1] * each.ndim) for each in self._start]
@@ -202,13 +210,18 @@ class BatchedStudents:
             total += loss
         return total / updates
 
+    def _lengths(self, tokens: Tokens) -> Integers:
+        """The tokens (n, S) of each text's S sides."""
+        lengths: Integers = self.shape.names.texts(tokens).length.view(len(tokens), -1).cpu().numpy()
+        return lengths
+
     def _by_length(self, rows: Integers) -> Integers:
-        return np.argsort(self.length[rows], axis=1, kind="stable")
+        return _order(self.length[rows])
 
     def _room(self, length: Integers) -> dict[str, int]:
-        """M and T for texts of (E, n) tokens."""
+        """M and T for texts of (E, n, S) tokens."""
         size, longest = (
-            -(-int(most) // of) * of for most, of in ((length.sum(1).max(), SIZES), (length.max(), LENGTHS))
+            -(-int(most) // of) * of for most, of in ((length.sum((1, 2)).max(), SIZES), (length.max(), LENGTHS))
         )
         return {"size": size, "longest": min(longest, self.texts.tokens.ids.shape[1])}
 
@@ -226,7 +239,7 @@ class BatchedStudents:
             for each in learnt:
                 each.requires_grad_()
             shown = self.texts.take(rows[group])
-            texts = Taught(shown.tokens.cut(longest), shown.label, shown.teacher)
+            texts = Taught(self.shape.names.texts(shown.tokens).cut(longest), shown.label, shown.teacher)
             loss = self._loss(self.shape, table, rest, texts, slots, weights[group], self.config, self.precision)
             gradients = torch.autograd.grad(loss.sum(), learnt)
             with torch.no_grad():
@@ -246,14 +259,15 @@ class BatchedStudents:
         parts = []
         for group in self._groups:
             table, rest = (each[group] for each in self.parameters)
-            shown = tokens.take(rows.expand(len(table), -1) if len(rows) == 1 else rows[group]).cut(longest)
-            parts.append(self._predict(self.shape, table, rest, shown, slots, self.precision))
+            shown = tokens.take(rows.expand(len(table), -1) if len(rows) == 1 else rows[group])
+            texts = self.shape.names.texts(shown).cut(longest)
+            parts.append(self._predict(self.shape, table, rest, texts, slots, self.precision))
         return torch.cat([part.logits for part in parts]), torch.cat([part.pooled for part in parts])
 
     def _read(self, run: Callable[..., tuple[Tensor, ...]], length: Integers, rows: Integers) -> Outputs:
         """Outputs in the order of ``rows`` (E or 1, n); texts of similar length share a pass."""
-        order = np.argsort(length[rows], axis=1, kind="stable")
-        parts = np.array_split(np.take_along_axis(rows, order, 1), -(-rows.shape[1] // TEXTS), axis=1)
+        order = _order(length[rows])
+        parts = np.array_split(np.take_along_axis(rows, order, 1), -(-length[rows[0]].size // TEXTS), axis=1)
         found = [Outputs(*run(self._tensor(part), **self._room(length[part]))) for part in parts]
         back = self._tensor(np.argsort(order, axis=1)).expand(self.number, -1)
         return Outputs.cat(found).take(back)
@@ -268,7 +282,7 @@ class BatchedStudents:
 
     def outputs(self, tokens: Tokens) -> Outputs:
         """Outputs (E, n, ·) on other texts, the same for all."""
-        length = tokens.length.cpu().numpy()
+        length = self._lengths(tokens)
         return self._read(partial(self._outputs, tokens), length, np.arange(len(length))[None])
 
     def student(self, i: int) -> PreTrainedModel:

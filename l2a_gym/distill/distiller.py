@@ -108,11 +108,12 @@ class Distiller:
         return distillation_loss(ahead[1].logits, label, teacher, self.config.alpha, self.config.temperature)
 
     def _forward(self, tokens: Tokens) -> Outputs:
-        """The student's outputs on texts."""
-        forward = Forward(parameters_of(self.student), kind_of(self.student), self.student.config)
-        own = tokens.cut(int(tokens.length.max())).of_one()
+        """The student's outputs on texts or pairs."""
+        names = kind_of(self.student)
+        forward, texts = Forward(parameters_of(self.student), names, self.student.config), names.texts(tokens)
+        own = texts.cut(int(texts.length.max())).of_one()
         with autocast(self.device, self.precision):
-            outputs = forward(own, padded_size(int(tokens.length.sum())))
+            outputs = forward(own, padded_size(int(texts.length.sum())))
         return Outputs(outputs.logits[0], outputs.pooled[0])
 
     def forward(self, rows: Tensor, anchors: Tensor, updates: int) -> Outputs:
@@ -159,7 +160,7 @@ class Distiller:
 
 
 def new_head(shape: torch.Size, config: PreTrainedConfig, generator: torch.Generator) -> Tensor:
-    """The weights of a new classifier, (C, H)."""
+    """The weights of a new classifier, (C, F)."""
     return torch.randn(shape, generator=generator) * config.initializer_range
 
 

@@ -51,6 +51,18 @@ class Tokens:
         """The same as tokens of one student, ids (1, n, L)."""
         return Tokens(self.ids[None], self.length[None], self.first[None], self.pad)
 
+    def sides(self) -> Tokens:
+        """Both sides of n pairs as texts of their own, ids (..., 2 n, L).
+
+        [CLS] a [SEP] b [SEP] becomes [CLS] a [SEP] and, after it, [CLS] b [SEP].
+        """
+        position = torch.arange(self.ids.shape[-1], device=self.ids.device)
+        place = torch.where(position > 0, self.first[..., None] - 1 + position, 0).clamp(max=len(position) - 1)
+        both = torch.stack([self.ids, self.ids.gather(-1, place)], -2)
+        length = torch.stack([self.first, self.length - self.first + 1], -1)
+        ids = both.masked_fill(position >= length[..., None], self.pad).flatten(-3, -2)
+        return Tokens(ids, length.flatten(-2), length.flatten(-2), self.pad)
+
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on ``device``."""
         return Tokens(self.ids.to(device), self.length.to(device), self.first.to(device), self.pad)

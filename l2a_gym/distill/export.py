@@ -1,4 +1,7 @@
-"""The student as a Hugging Face folder that ``transformers.pipeline("text-classification", folder)`` loads."""
+"""The student as a Hugging Face folder.
+
+``transformers.pipeline("text-classification", folder)`` loads students of texts, ``l2a_gym.load_student(folder)`` all.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def export(
     """Write weights (safetensors), configuration and tokenizer; an exported student that stands there is replaced.
 
     Args:
-        student: a BERT or ALBERT with a position for each token that it was taught to read.
+        student: of :data:`~l2a_gym.distill.forward.KINDS`, with a position for each token that it was taught to read.
         tokenizer: gives the ids that it was taught with.
         folder: where to; :func:`check_export` says whether it may be.
         finish: called with the folder when all this is in it, adds what else belongs there.

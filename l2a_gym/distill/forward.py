@@ -12,7 +12,7 @@ Axes: E students, n texts of each, T tokens of the longest, M tokens of a studen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -27,12 +27,17 @@ from transformers import (
 from transformers.activations import ACT2FN
 
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.heads import compared
 from l2a_gym.distill.packing import Layout
+from l2a_gym.distill.towers import PairAlbert, PairBert
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a class of ``transformers`` calls the parts of a student; ``{}`` stands for a layer's number."""
+    """What a class of ``transformers`` calls the parts of a student; ``{}`` stands for a layer's number.
+
+    ``sides`` is 2 for students of pairs, whose two sides are texts of their own to them.
+    """
 
     embeddings: str
     widen: str
@@ -40,6 +45,11 @@ class Names:
     attention: tuple[str, str, str, str, str]
     feed_forward: tuple[str, str, str]
     pooler: str
+    sides: int = 1
+
+    def texts(self, tokens: Tokens) -> Tokens:
+        """The texts (..., sides * n) that the student encodes of n texts or pairs."""
+        return tokens.sides() if self.sides == 2 else tokens
 
 
 BERT = Names(
@@ -61,7 +71,12 @@ ALBERT = Names(
     feed_forward=("ffn", "ffn_output", "full_layer_layer_norm"),
     pooler="albert.pooler",
 )
-KINDS = {BertForSequenceClassification: BERT, AlbertForSequenceClassification: ALBERT}
+KINDS = {
+    BertForSequenceClassification: BERT,
+    AlbertForSequenceClassification: ALBERT,
+    PairBert: replace(BERT, sides=2),
+    PairAlbert: replace(ALBERT, sides=2),
+}
 """The classes of students that there are."""
 
 
@@ -150,7 +165,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What students predict: logits (..., n, C), and the vectors (..., n, H) that their classifiers see; float32."""
+    """What students predict: logits (..., n, C), and the vectors (..., n, F) that their classifiers see; float32.
+
+    F is H for texts and 4 H for pairs.
+    """
 
     logits: Tensor
     pooled: Tensor
@@ -208,6 +226,7 @@ class Forward:
                 *(affine(inner), ACT2FN[config.hidden_act], affine(outer), norm(last_norm)),
             )
 
+        self.sides = names.sides
         self.tables = [
             tensors[f"{names.embeddings}{name}_embeddings.weight"] for name in ("word", "position", "token_type")
         ]
@@ -217,17 +236,17 @@ class Forward:
         self.pooler, self.classifier = affine(names.pooler), affine("classifier")
 
     def __call__(self, tokens: Tokens, size: int) -> Outputs:
-        """The students' outputs (E, n, ·) on texts of their own.
+        """The students' outputs (E, n, ·) on n texts or pairs of their own.
 
         Args:
-            tokens: ids (E, n, T), length and first (E, n).
-            size: M, see :meth:`Layout.of`.
+            tokens: of their :meth:`Names.texts`, ids (E, sides * n, T), length and first (E, sides * n).
+            size: M, see :meth:`Layout.from_lengths`.
         """
-        pooled = self.pooled(tokens, size)
-        return Outputs(self.classifier(pooled).float(), pooled.float())
+        seen = compared(self.pooled(tokens, size).unflatten(1, (-1, self.sides)))
+        return Outputs(self.classifier(seen).float(), seen.float())
 
     def pooled(self, tokens: Tokens, size: int) -> Tensor:
-        """The vectors (E, n, H) that the classifiers see."""
+        """The vectors (E, n, H) of texts (E, n)."""
         layout = Layout.from_lengths(tokens.length, size, tokens.ids.shape[2])
         x = self._embed(tokens, layout)
         for layer in self.layers[:-1]:

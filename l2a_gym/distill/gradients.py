@@ -9,7 +9,7 @@ from l2a_gym.distill.forward import Outputs
 
 
 def last_layer_gradient(outputs: Outputs, label: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy with respect to the classifier's weights, (..., C, H).
+    """Gradient of the mean cross-entropy with respect to the classifier's weights, (..., C, F).
 
     Args:
         outputs: of n texts.
@@ -20,7 +20,7 @@ def last_layer_gradient(outputs: Outputs, label: Tensor) -> Tensor:
 
 
 def agreement(outputs: Outputs, label: Tensor, gradient: Tensor) -> Tensor:
-    """Cosine in [-1, 1] of each text's last-layer gradient with ``gradient`` (..., C, H), (..., n).
+    """Cosine in [-1, 1] of each text's last-layer gradient with ``gradient`` (..., C, F), (..., n).
 
     A text's gradient is the outer product of its residual and its pooled vector, so no backward pass is needed.
 

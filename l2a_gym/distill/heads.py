@@ -90,9 +90,11 @@ def split_sides(ids: Tensor, mask: Tensor, segment: Tensor) -> list[tuple[Tensor
 
 
 def head_input(vectors: Tensor) -> Tensor:
-    """What a head reads of mean vectors, which are scaled to unit length first.
+    """What a head reads of mean vectors (n, 1 or 2, H): see :func:`compared`; they are scaled to unit length first."""
+    return compared(F.normalize(vectors, dim=-1))
 
-    Of a text (n, 1, H) its vector (n, H); of a pair (n, 2, H) u, v, |u - v| and u * v, one after the other (n, 4 H).
-    """
-    u, *rest = F.normalize(vectors, dim=-1).unbind(1)
-    return torch.cat([u, *(part for v in rest for part in (v, (u - v).abs(), u * v))], 1)
+
+def compared(vectors: Tensor) -> Tensor:
+    """Of texts (..., 1, H) their vectors (..., H); of pairs (..., 2, H) u, v, |u - v| and u * v in a row (..., 4 H)."""
+    u, *rest = vectors.unbind(-2)
+    return torch.cat([u, *(part for v in rest for part in (v, (u - v).abs(), u * v))], -1)

@@ -16,6 +16,20 @@ from l2a_gym.tasks.hub_sets import TASKS
 from l2a_gym.wording import plain
 
 EMBEDDED_ID = "sentence-transformers/all-MiniLM-L6-v2"
+PAIRS = """
+It reads the two texts of a pair one by one and compares their vectors, which no class of `transformers` does. The package
+`l2a-gym` has that class:
+
+```python
+from l2a_gym import load_student
+from transformers import pipeline
+
+folder = "student"  # where this folder lies
+classify = pipeline("text-classification", load_student(folder), tokenizer=folder)
+classify({"text": "...", "text_pair": "..."})
+```
+"""
+"""How a student of pairs is loaded."""
 
 
 def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
@@ -29,7 +43,8 @@ def model_card(run: Run, prepared: Prepared, scores: dict[str, Any]) -> str:
     manifest = prepared.manifest()
     checkpoint = manifest["config"]["checkpoint"]
     teacher = f"{EMBEDDED_ID} (Apache-2.0)" if checkpoint == EMBEDDED else _own_name(checkpoint)
-    length = prepared.tokens(slice(0, 1)).ids.shape[1]
+    shots = prepared.tokens(prepared.rows["train"])
+    length = shots.ids.shape[1]
     target, *sources = (plain(domain) for domain in manifest["domains"])
     return f"""---
 {_metadata(run, manifest["domains"], checkpoint, scores).to_yaml()}
@@ -57,7 +72,7 @@ texts of dev, too, so the dev accuracy is that of a student that has not. Expect
 points.
 
 The student was taught with texts of up to {length} tokens. Of a longer one, the tokenizer leaves the beginning.
-"""
+{PAIRS if shots.pairs else ""}"""
 
 
 def _metadata(run: Run, domains: list[str], checkpoint: str, scores: dict[str, Any]) -> ModelCardData:

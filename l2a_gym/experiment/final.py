@@ -17,6 +17,7 @@ from transformers import pipeline
 from l2a_gym.cache import hashes, write_text
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.student import scaled_rate
+from l2a_gym.distill.towers import load_student
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, distill, score_student
@@ -167,7 +168,7 @@ def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, An
     Returns:
         ``parameters``, ``texts_per_second`` and ``test_accuracy``.
     """
-    classify = pipeline("text-classification", str(folder), device=device, trust_remote_code=False)
+    classify = pipeline("text-classification", load_student(folder), tokenizer=str(folder), device=device)
 
     def ask(texts: Texts) -> list[dict[str, Any]]:
         pairs = texts.pair and [{"text": a, "text_pair": b} for a, b in zip(texts.text, texts.pair, strict=True)]

@@ -22,6 +22,7 @@ from l2a_gym.distill.data import Labelled, Taught
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.heads import VectorClassifier
 from l2a_gym.distill.teacher import keep_pieces
+from l2a_gym.distill.towers import load_student
 from l2a_gym.tasks.task import Texts
 
 TUNED = ("few-shot", "all-data")
@@ -97,7 +98,7 @@ class Prepared:
 
     def student(self) -> PreTrainedModel:
         """A new student with the start weights."""
-        return _read_model(self.folder / "student")
+        return load_student(self.folder / "student")
 
     def teacher(self, name: str) -> PreTrainedModel:
         """A fine-tuned teacher, for tokens of the trimmed vocabulary."""
@@ -119,11 +120,9 @@ def read_candidates(folder: Path) -> Texts:
 
 def read_teacher(folder: Path) -> PreTrainedModel:
     """The model of the stage ``few-shot`` or ``all-data``, for tokens of its whole vocabulary."""
-    return _read_model(folder / "model")
-
-
-def _read_model(folder: Path) -> PreTrainedModel:
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(folder / "model", trust_remote_code=False)
     kind = VectorClassifier if hasattr(config, "classifier_sides") else AutoModelForSequenceClassification
-    model: PreTrainedModel = kind.from_pretrained(folder, config=config, use_safetensors=True, trust_remote_code=False)
+    model: PreTrainedModel = kind.from_pretrained(
+        folder / "model", config=config, use_safetensors=True, trust_remote_code=False
+    )
     return model

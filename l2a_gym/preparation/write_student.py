@@ -16,9 +16,9 @@ from l2a_gym.cache import write_text
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.confident import suspected, thresholds
 from l2a_gym.distill.encode import Tokens, encode, whole_words
-from l2a_gym.distill.heads import head_input
 from l2a_gym.distill.student import distil_generally, scaled_rate, shape_student, start_student
 from l2a_gym.distill.teacher import sentence_vectors
+from l2a_gym.distill.towers import two_towers
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import OUT_OF_FOLD, Prepared, read_candidates
 from l2a_gym.preparation.texts import save_arrays
@@ -71,6 +71,8 @@ def write_student(task: Task, config: Preparation, device: torch.device, folder:
     student = start_student(shape, teacher, kept, tokens, config.seed)
     general = replace(config.general, learning_rate=scaled_rate(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
+    if prepared.tokens(prepared.rows["train"]).pairs:
+        student = two_towers(student.cpu())
     student.cpu().save_pretrained(folder, safe_serialization=True)
     counts = {"teacher": size, "student": student.num_parameters()}
     write_text(folder / "parameters.json", json.dumps(counts))
@@ -82,18 +84,17 @@ def general_texts(
     """What general distillation learns from: texts in the student's pieces, and the vectors to reproduce.
 
     The texts are the pool, the shots, and mixtures of the pool's texts with other words, which are at most half of what
-    the updates read. Of a pair, which the student reads as one sequence, the vector is what a head reads of both sides.
+    the updates read. The sides of a pair are texts of their own, as they are to the student.
     """
     seen = slice(0, prepared.rows["train"].stop)
     tokens, vectors = prepared.tokens(seen), torch.from_numpy(np.array(prepared.array("answers/vectors")[seen]))
     own, general = read_candidates(prepared.folder / "pool"), config.general
-    if number := min(general.mixed, len(own), general.updates * general.batch // 2):
+    sides = 2 if tokens.pairs else 1
+    if number := min(general.mixed, len(own), general.updates * general.batch // 2 // sides):
         tokenizer = prepared.tokenizer()
         rng = np.random.default_rng(np.random.SeedSequence([config.seed, 0x313]))
         mixed = mixed_texts(own, list(whole_words(tokenizer)), number, rng)
         read = encode_whole(task, config, [mixed]).to(device)
         vectors = torch.cat([vectors, sentence_vectors(untuned(config, device), read).flatten(1)])
         tokens = Tokens.cat([tokens, encode(tokenizer, mixed, task.max_length)])
-    if tokens.pairs:
-        vectors = head_input(vectors.float().unflatten(1, (2, -1))).half()
-    return tokens, vectors
+    return (tokens.sides() if sides == 2 else tokens), vectors.unflatten(1, (sides, -1)).flatten(0, 1)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoTokenizer, TextClassificationPipeline, pipeline
 
+from l2a_gym.distill.towers import PairBert, load_student
+from l2a_gym.distill.export import export
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.final import export_student
+from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.settings import Run
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
@@ -55,15 +58,24 @@ def scores(run: Run, adapter: DistillAdapter) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def classify(run: Run, scores: dict[str, Any]) -> TextClassificationPipeline:
+    """As the card says."""
+    folder = str(run.folder / "student")
+    assert "load_student(folder), tokenizer=folder)" in (run.folder / "student" / "README.md").read_text()
+    return pipeline("text-classification", load_student(folder), tokenizer=folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
 def prepared(adapter: DistillAdapter) -> Prepared:
     return adapter.prepared
 
 
-def test_the_card_is_what_a_pipeline_gives(run: Run, scores: dict[str, Any], prepared: Prepared) -> None:
+def test_the_card_is_what_a_pipeline_gives(
+    run: Run, scores: dict[str, Any], prepared: Prepared, classify: TextClassificationPipeline
+) -> None:
     test, folder = make_task(run.task).test, run.folder / "student"
     full = prepared.tokens(prepared.rows["test"]).length == 16
     assert 0.2 < full.double().mean() < 0.9  # some are cut, some are not
-    classify = pipeline("text-classification", str(folder), device="cpu")
     assert test.pair is not None
     found = [classify({"text": a, "text_pair": b})["label"] for a, b in zip(test.text, test.pair, strict=True)]
     accuracy = np.mean([label == ("different", "same")[code] for label, code in zip(found, test.label, strict=True)])
@@ -72,22 +84,32 @@ def test_the_card_is_what_a_pipeline_gives(run: Run, scores: dict[str, Any], pre
 
 
 def test_pairs_are_read_as_they_were_taught(run: Run, scores: dict[str, Any], prepared: Prepared) -> None:
-    """The same ids, and the segments that tell the two texts apart; without them the student says something else."""
+    """The same ids, and the segments that tell the two texts apart."""
     test, tokens = make_task(run.task).test, prepared.tokens(prepared.rows["test"])
     folder = run.folder / "student"
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     assert test.pair is not None
     for row in torch.argwhere(tokens.length < 16).flatten().tolist():
         taught = tokens.take(torch.tensor([row])).inputs()
         inputs = tokenizer(test.text[row], test.pair[row], return_tensors="pt")
         assert inputs.keys() == taught.keys()
         assert all(torch.equal(inputs[name], taught[name]) for name in taught)
-        with torch.no_grad():
-            ours, without = model(**inputs).logits, model(inputs["input_ids"]).logits
-        assert not torch.allclose(ours, without)
 
 
-def test_endless_pairs(run: Run, scores: dict[str, Any]) -> None:
-    classify = pipeline("text-classification", str(run.folder / "student"), device="cpu")
+def test_the_folder_says_what_the_environments_student_says(
+    run: Run, adapter: DistillAdapter, prepared: Prepared, tmp_path: Path
+) -> None:
+    """On all pairs of test, the long ones too."""
+    env, _ = final_student(run, adapter, adapter.selector("uniform"))
+    assert isinstance(env.student, PairBert)
+    export(env.student, prepared.tokenizer(), tmp_path / "student", lambda _: None, pairs=True)
+    tokens, model = prepared.tokens(prepared.rows["test"]), load_student(tmp_path / "student")
+    with torch.no_grad():
+        logits = model(**tokens.inputs()).logits
+    torch.testing.assert_close(logits, env.predict(tokens), rtol=0, atol=0.02)  # bf16 where it is fast
+    assert torch.equal(logits.argmax(1), env.predict(tokens).argmax(1))
+
+
+def test_endless_pairs(classify: TextClassificationPipeline) -> None:
     asked = [{"text": "film " * 3000, "text_pair": "z!" * 3000}, {"text": "film", "text_pair": "[SEP] " * 3000}]
     assert classify(asked) == classify(asked, truncation=True)
