@@ -24,6 +24,7 @@ from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.data import Taught
 from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.encode import Tokens
+from l2a_gym.distill.towers import two_towers
 
 N, SHOTS, CLASSES, LENGTH, STUDENTS = 60, 10, 3, 12, 3
 CONFIG = Distillation(learning_rate=1e-3, anchors=4)
@@ -39,6 +40,8 @@ def new_student(kind: str = "bert") -> PreTrainedModel:
         **SHAPE,
         **QUIET,
     }
+    if kind.startswith("pair-"):
+        return two_towers(new_student(kind.removeprefix("pair-")))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if kind == "bert":
@@ -50,7 +53,7 @@ def new_student(kind: str = "bert") -> PreTrainedModel:
 def new_texts() -> Taught:
     draw = torch.Generator().manual_seed(0)
     length = torch.randint(3, LENGTH + 1, (N + SHOTS,), generator=draw)
-    first = torch.minimum(length, torch.randint(2, LENGTH + 1, (N + SHOTS,), generator=draw))
+    first = torch.minimum(length - 1, torch.randint(2, LENGTH + 1, (N + SHOTS,), generator=draw))
     ids = torch.randint(5, 50, (N + SHOTS, LENGTH), generator=draw) * (torch.arange(LENGTH) < length[:, None])
     label = torch.randint(CLASSES, (N + SHOTS,), generator=draw)
     return Taught(Tokens(ids.int(), length, first), label, torch.randn(N + SHOTS, CLASSES, generator=draw) * 2)
@@ -84,7 +87,11 @@ def learn(students: BatchedStudents, steps: int) -> Tensor:
 
 @pytest.mark.parametrize(
     ("change", "kind"),
-    [({}, "bert"), ({}, "albert"), ({"frozen_embeddings": True}, "bert"), ({"clip": 0.05, "alpha": 1.0}, "bert")],
+    [
+        *(({}, kind) for kind in ("bert", "albert", "pair-bert", "pair-albert")),
+        ({"frozen_embeddings": True}, "bert"),
+        ({"clip": 0.05, "alpha": 1.0}, "bert"),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("group", [256, 2])
@@ -153,12 +160,13 @@ def test_a_student_that_diverges_is_alone_in_that() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compilation and CUDA graphs need a GPU")
-def test_on_a_gpu_students_learn_as_if_alone_in_memory() -> None:
+@pytest.mark.parametrize("kind", ["bert", "pair-bert"])
+def test_on_a_gpu_students_learn_as_if_alone_in_memory(kind: str) -> None:
     """Compiled, captured and replayed on the GPU against plain operations on the CPU; shapes come again."""
     gpu, texts = torch.device("cuda"), new_texts()
-    there = BatchedStudents(new_student(), STUDENTS, texts.to(gpu), dev_of(texts).to(gpu), CONFIG, torch.float32)
+    there = BatchedStudents(new_student(kind), STUDENTS, texts.to(gpu), dev_of(texts).to(gpu), CONFIG, torch.float32)
     there.reset(range(STUDENTS), [10, 11, 12])
-    here = new_batch()
+    here = new_batch(kind=kind)
     for k in range(10):
         rows, weights, anchors, rates = shown(k % 3)
         losses = there.step(rows, weights.to(gpu), anchors, 2, rates)
