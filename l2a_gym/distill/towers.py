@@ -1,6 +1,7 @@
 """Students of pairs: two towers of one encoder, each of which reads a side alone, as the teachers' do.
 
-``transformers`` has no such classes. So a folder has a ``model_type`` that it does not know, until this module tells it.
+``transformers`` has no such classes. So folders have a ``model_type`` that it does not know, and it refuses to load them,
+until this module is imported.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class TwoTowers(PreTrainedModel):
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
-        self.classifier = torch.nn.Linear(4 * config.hidden_size, config.num_labels)
+        self.classifier = torch.nn.Linear(4 * config.hidden_size, len(config.id2label or ()))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(

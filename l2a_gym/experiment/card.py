@@ -17,8 +17,8 @@ from l2a_gym.wording import plain
 
 EMBEDDED_ID = "sentence-transformers/all-MiniLM-L6-v2"
 PAIRS = """
-It reads the two texts of a pair one by one and compares their vectors, which no class of `transformers` does. The package
-`l2a-gym` has that class:
+It reads the two texts of a pair one by one and compares their vectors, which no class of `transformers` does. The
+package `l2a-gym` has that class:
 
 ```python
 from l2a_gym import load_student

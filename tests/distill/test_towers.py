@@ -25,7 +25,13 @@ from l2a_gym.distill.towers import PairAlbert, PairBert, load_student, two_tower
 from l2a_gym.errors import UserError
 
 CLS, SEP, LENGTH, WIDTH = 1, 2, 12, 12
-SIDES = [([5], [6, 7, 8]), ([9, 10, 11], [12]), ([5, 6, 7, 8], [5, 6, 7, 8]), ([20], [21]), ([30, 31], list(range(12, 18)))]
+SIDES = [
+    ([5], [6, 7, 8]),
+    ([9, 10, 11], [12]),
+    ([5, 6, 7, 8], [5, 6, 7, 8]),
+    ([20], [21]),
+    ([30, 31], list(range(12, 18))),
+]
 KINDS = pytest.mark.parametrize("kind", ["bert", "albert"])
 
 
@@ -140,5 +146,5 @@ def test_a_folder_is_loaded_by_us_and_by_nobody_else(kind: str, tmp_path: Path) 
 def test_single_texts_are_refused() -> None:
     inputs = pairs(SIDES).inputs()
     for missing in ({}, {"token_type_ids": torch.zeros_like(inputs["input_ids"])}):
-        with pytest.raises(UserError, match="^this student reads pairs of texts: give it text and text_pair$"):
+        with pytest.raises(UserError, match=r"^this student reads pairs of texts: give it text and text_pair$"):
             student("bert")(inputs["input_ids"], inputs["attention_mask"], **missing)

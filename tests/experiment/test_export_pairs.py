@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, TextClassificationPipeline, pipeline
 
-from l2a_gym.distill.towers import PairBert, load_student
 from l2a_gym.distill.export import export
+from l2a_gym.distill.towers import PairBert, load_student
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.settings import Run
