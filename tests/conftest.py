@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ torch.set_num_threads(1)  # processes whose threads wait for each other's cores 
 os.environ["OMP_NUM_THREADS"] = "1"  # the same for processes that tests start
 
 Call = Callable[..., tuple[int | None, str, str]]
+Begin = Callable[..., tuple[BaseProcess, Connection]]
 
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
@@ -65,6 +68,20 @@ def forks() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["datasets", "sklearn.linear_model", "transformers.models.bert.modeling_bert"])
     return context
+
+
+@pytest.fixture(scope="session")
+def begin(forks: BaseContext) -> Begin:
+    """Begins a fork that runs code, which finds these names and ``pipe``; gives it and the other end of its pipe."""
+
+    def start(code: str, **names: Any) -> tuple[BaseProcess, Connection]:
+        here, there = forks.Pipe()
+        process = forks.Process(target=exec, args=(code, {**names, "pipe": there}))  # type: ignore[attr-defined]
+        process.start()
+        there.close()
+        return process, here
+
+    return start
 
 
 @pytest.fixture(scope="session")

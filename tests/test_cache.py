@@ -6,7 +6,9 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
@@ -263,7 +265,7 @@ def test_killed_after_both_renames_the_new_folder_stays(tmp_path: Path) -> None:
 # Disks that refuse
 
 FULL = """
-import resource, sys
+import resource
 import numpy as np, torch
 from pathlib import Path
 from safetensors.torch import save_file
@@ -274,7 +276,7 @@ from l2a_gym.checked import write_array
 from l2a_gym.errors import UserError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-folder, zeros = Path(sys.argv[1]), np.zeros(10_000)
+zeros = np.zeros(10_000)
 words = Tokenizer(WordLevel({f"word {i}": i for i in range(5000)}, "word 0"))
 writes = [
     lambda: write_text(folder / "text", "x" * 20_000),
@@ -286,18 +288,16 @@ writes = [
 ]
 for write in writes:
     try:
-        write()
-        print("written")
+        pipe.send(write() or "written")
     except UserError as error:
-        print(error)
+        pipe.send(str(error))
 """
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
-    assert len(lines) == 6, done.stdout
-    for name, line in zip(("text", "array.npy", "one", "two", "three", "four"), lines, strict=True):
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path, begin: Callable[..., Any]) -> None:
+    _, pipe = begin(FULL, folder=tmp_path)
+    for name in ("text", "array.npy", "one", "two", "three", "four"):
+        line = pipe.recv()
         assert line.startswith(f"{tmp_path}/{name} can't be written ("), line
         assert line.endswith("or L2A_CACHE")
     assert list(tmp_path.iterdir()) == []

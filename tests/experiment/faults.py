@@ -1,6 +1,6 @@
 """Does trainings and preparations in forks of one process, to spare their starts, and copies what kills would leave.
 
-A line of JSON in, one out: ``{"do": "train", "out": ..., "every": 7, "copies": ...}`` copies the run's folder before
+A request in, an answer out: ``{"do": "train", "out": ..., "every": 7, "copies": ...}`` copies the run's folder before
 each 7th change of the disk.
 """
 
@@ -13,6 +13,8 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,7 @@ class Warnings(logging.Handler):
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    os.environ["L2A_CACHE"] = request["cache"]
+    os.environ["L2A_CACHE"] = str(request["cache"])
     warnings, error = Warnings(), ""
     logging.getLogger("l2a_gym").addHandler(warnings)
     if "every" in request:
@@ -126,7 +128,10 @@ def in_fork(request: dict[str, Any]) -> Any:
     os._exit(0)
 
 
-if __name__ == "__main__":
-    load_teacher(sys.argv[1], 2, 0)  # so that no fork has to import all that this needs
-    for line in sys.stdin:
-        print(json.dumps(in_fork(json.loads(line))), flush=True)
+def serve(pipe: Connection, checkpoint: str) -> None:
+    """Answer requests until the pipe is closed."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    load_teacher(checkpoint, 2, 0)  # so that no fork has to import all that this needs
+    with suppress(EOFError):
+        while True:
+            pipe.send(in_fork(pipe.recv()))

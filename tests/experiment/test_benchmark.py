@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +38,17 @@ from l2a_agents.fixed import Uniform
 class Slow(Uniform):
     def train(self, make_env, budget, seed, log, num_envs=1):
         time.sleep(60)
+"""
+COMMAND = """
+import multiprocessing, os, runpy, signal, sys
+
+os.setsid()
+os.chdir(folder)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the processes of pytest-xdist ignore it
+fork = multiprocessing.get_context("fork")
+multiprocessing.get_context = lambda _: fork
+sys.argv, sys.stderr = command, open("said", "w")
+runpy.run_path(command[0], run_name="__main__")
 """
 
 
@@ -140,22 +150,21 @@ def test_suites_keep_tuning_and_test_seeds_apart() -> None:
     assert {job.seed for job in jobs_of(Benchmark(suite="core"))} == set(range(6))
 
 
-def test_stopping_a_command_loses_no_finished_row(tmp_path: Path) -> None:
+def test_stopping_a_command_loses_no_finished_row(tmp_path: Path, begin: Callable[..., Any]) -> None:
     (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
     out = tmp_path / "out"
     options = ["--tasks", "toy", "--seeds", "0", "--workers", "1", "--out", str(out)]
-    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "--selectors", "slow:Slow", *options]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which the processes of pytest-xdist ignore
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
-    )
+    command = [str(ROOT / "scripts" / "benchmark.py"), "--selectors", "slow:Slow", *options]
+    process, _ = begin(COMMAND, folder=tmp_path, command=command)
     deadline = time.monotonic() + 120
     while not (out / "rows.jsonl").is_file() or len(read_rows(out / "rows.jsonl")) < len(BASELINES):
-        assert time.monotonic() < deadline, process.communicate()
-        time.sleep(0.2)
+        assert process.is_alive(), (tmp_path / "said").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    process.join(60)
+    said = (tmp_path / "said").read_text()
+    assert process.exitcode == 130
     assert said.strip().endswith("stopped; what was finished is kept")
     assert "Traceback" not in said
     assert [row.selector for row in read_rows(out / "rows.jsonl")] == [*BASELINES]

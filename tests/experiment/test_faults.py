@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,23 +22,22 @@ Do = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def do(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do]:
+def do(tiny: dict[str, Any], begin: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Do]:
     """Does what is asked in a process of its own, in a cache that all share unless another is given."""
     cache = tmp_path_factory.mktemp("cache")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    command = [sys.executable, str(Path(__file__).with_name("faults.py")), tiny["checkpoint"]]
-    server = subprocess.Popen(command, text=True, env=environment, **pipes)  # type: ignore[call-overload]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        server, pipe = begin("from faults import serve\nserve(pipe, checkpoint)", checkpoint=tiny["checkpoint"])
 
     def ask(what: str, **request: Any) -> dict[str, Any]:
-        values = {"do": what, "cache": str(cache), "run": {**tiny, **SETTINGS, "general_updates": 0}, **tiny}
-        server.stdin.write(json.dumps(values | request, default=str) + "\n")
-        server.stdin.flush()
-        return json.loads(server.stdout.readline())
+        values = {"do": what, "cache": cache, "run": {**tiny, **SETTINGS, "general_updates": 0}, **tiny}
+        pipe.send(values | request)
+        answer: dict[str, Any] = pipe.recv()
+        return answer
 
     yield ask
-    server.stdin.close()
-    server.wait()
+    pipe.close()
+    server.join()
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +209,9 @@ def test_teacher_that_cannot_be_had_leaves_nothing(
 
 
 READ_ONLY = """
-import errno, os
+import errno, os, sys
+from l2a_gym.errors import UserError
+from l2a_gym.preparation.build import prepare
 
 def refuse(event, arguments):
     changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.link")
@@ -229,6 +228,9 @@ except UserError as error:
     pipe.send(f"error: {error}")
 """
 WAITING = """
+import os
+from l2a_gym.preparation.build import prepare
+
 os.environ["L2A_CACHE"] = cache
 pipe.send("ready")
 pipe.recv()
@@ -236,24 +238,12 @@ pipe.send(str(prepare(task, config, device).folder))
 """
 
 
-def begin(
-    forks: BaseContext, code: str, cache: Path, task: Task, config: Preparation
-) -> tuple[BaseProcess, Connection]:
-    """A process that runs ``code``, and the pipe to it."""
-    here, there = forks.Pipe()
-    start = "import os, sys\nfrom l2a_gym.errors import UserError\nfrom l2a_gym.preparation.build import prepare\n"
-    names = {"pipe": there, "cache": str(cache), "task": task, "config": config, "device": CPU}
-    process = forks.Process(target=exec, args=(start + code, names))  # type: ignore[attr-defined]
-    process.start()
-    there.close()
-    return process, here
-
-
 def test_a_complete_cache_on_a_read_only_disk_is_read_and_another_is_named(
-    empty: Path, task: Task, config: Preparation, built: Prepared, forks: BaseContext
+    empty: Path, task: Task, config: Preparation, built: Prepared, begin: Callable[..., Any]
 ) -> None:
     empty.mkdir()
-    whole, nothing = (begin(forks, READ_ONLY, each, task, config)[1] for each in (built.folder.parents[1], empty))
+    names = {"task": task, "config": config, "device": CPU}
+    whole, nothing = (begin(READ_ONLY, cache=str(each), **names)[1] for each in (built.folder.parents[1], empty))
     assert whole.recv() == str(built.folder)
     said = nothing.recv()
     assert said.startswith("error: ")
@@ -262,11 +252,11 @@ def test_a_complete_cache_on_a_read_only_disk_is_read_and_another_is_named(
 
 
 def test_two_processes_at_once_and_one_that_is_killed(
-    empty: Path, task: Task, config: Preparation, forks: BaseContext
+    empty: Path, task: Task, config: Preparation, begin: Callable[..., Any]
 ) -> None:
     """A process killed in a stage leaves the stages before; then two at once go on and end with one intact folder."""
     config = replace(config, all_data=replace(config.all_data, updates=200, looks=1))
-    killed, other = (begin(forks, WAITING, empty, task, config) for _ in range(2))
+    killed, other = (begin(WAITING, cache=str(empty), task=task, config=config, device=CPU) for _ in range(2))
     for _, pipe in (killed, other):
         assert pipe.recv() == "ready"
     killed[1].send("go")
