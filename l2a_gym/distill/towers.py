@@ -1,6 +1,6 @@
 """Students of pairs: two towers of one encoder, each of which reads a side alone, as the teachers' do.
 
-``transformers`` has no such classes. So folders have a ``model_type`` that it does not know, and it refuses to load them,
+``transformers`` has no such classes: folders have a ``model_type`` that it does not know, and it refuses to load them
 until this module is imported.
 """
 
