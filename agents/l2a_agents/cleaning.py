@@ -65,7 +65,7 @@ class ConfidentLearning(Believed):
 
 
 class Oracle(Believed):
-    """The control that knows which labels were flipped: keep the clean ones."""
+    """The control that knows which labels are wrong: keep the clean ones."""
 
     env_options: Mapping[str, Any] = {"features": ["clean"]}
     column = "clean"

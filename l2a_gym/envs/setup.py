@@ -93,7 +93,7 @@ class Setup:
         self.steps = arguments.steps or plan.budget.steps
         self.candidates, self.updates = plan.budget.candidates, plan.budget.updates
         values = {"domain": self.domains, "operator": self.operators, "label": plan.labels}
-        self._values = {name: len(each) for name, each in values.items()}
+        self._sizes = {name: len(each) for name, each in values.items()}
         self._features = check_features(arguments.features, len(plan.labels))
         self.columns = candidate_columns(self._features, values)
         sizes = len(self.domains), len(self.operators)
@@ -108,7 +108,7 @@ class Setup:
         """
         device = resolve_device(self.arguments.device)
         prepared = self._task.prepared(self._preparation, device)
-        return load_world(prepared, self.arguments.teacher, self._features, self._values, device)
+        return load_world(prepared, self.arguments.teacher, self._features, self._sizes, device)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start: one batch, or each in a thread of its own."""

@@ -203,7 +203,7 @@ class DistillAdapter(TaskAdapter):
         return {name: digest_of([each[1:] for each in part])[:16] for name, part in parts}
 
     def has_noise(self) -> bool:
-        """Whether labels of candidates were flipped."""
+        """Whether labels of candidates are known to be wrong."""
         return bool(self.wrong().any())
 
 

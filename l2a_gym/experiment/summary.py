@@ -22,7 +22,7 @@ SPLITS = ("dev", "test")
 def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Accuracies on dev and test of the baselines and the selector, and costs; figures of teachers and references.
 
-    Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label was flipped.
+    Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label is wrong.
     ``teachers`` and ``references`` hold the :class:`~l2a_gym.experiment.figures.Figures` of each by its name; the toy
     has none.
     """
