@@ -102,9 +102,10 @@ def test_scale_and_shift_of_a_column_do_not_count(spaces: Spaces, observation: d
     np.testing.assert_allclose(action, apply_rule(THETA, observation, positions(spaces)), atol=1e-6)
 
 
-# Random draws go by place; two look at columns that the toy shows on request alone; and where all losses are the same,
-# as they are at the toy's start, the first are kept. What they do with other columns is tested beside them.
-BY_PLACE = ("random-half", "dsir", "oracle", "moore-lewis", "loss-curriculum", "el2n")
+# Random draws go by place; others look at columns that the toy shows on request alone; and where all losses are the
+# same, as they are at the start of the toy, the first are kept. What they do otherwise is tested beside them.
+ON_REQUEST = ("dsir", "oracle", "moore-lewis", "cross-fitted-agrees", "confident-learning", "best-rule")
+BY_PLACE = ("random-half", "loss-curriculum", "el2n", *ON_REQUEST)
 
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name not in BY_PLACE])
