@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from transformers import AutoTokenizer, TextClassificationPipeline, pipeline
 
 from l2a_gym.distill.export import export
-from l2a_gym.distill.towers import PairBert, load_student
+from l2a_gym.distill.towers import PairAlbert, PairBert, load_student
+from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.settings import Run
@@ -108,6 +110,18 @@ def test_the_folder_says_what_the_environments_student_says(
         logits = model(**tokens.inputs()).logits
     torch.testing.assert_close(logits, env.predict(tokens), rtol=0, atol=0.02)  # bf16 where it is fast
     assert torch.equal(logits.argmax(1), env.predict(tokens).argmax(1))
+
+
+def test_a_pruned_student_is_two_towers_as_well(run: Run) -> None:
+    env = DistillAugEnv(run.task, **{**run.environment, "student": "pruned", "general_updates": 3})
+    env.reset(seed=0)
+    start = deepcopy(env.student.state_dict())
+    _, reward, *_ = env.step(np.ones(env.candidates, dtype=np.float32))
+    assert isinstance(env.student, PairAlbert)
+    assert np.isfinite(reward)
+    assert all(
+        not torch.equal(start[name], value) for name, value in env.student.state_dict().items() if "query" in name
+    )
 
 
 def test_endless_pairs(classify: TextClassificationPipeline) -> None:
