@@ -22,4 +22,6 @@ def test_an_episode_reads_the_texts_of_the_budget_alone(budgeted: dict[str, Any]
     assert sum(rewards) == pytest.approx(first["dev_nll"] - info["dev_nll"], abs=1e-12)
     world = env.world
     assert world.dev.label.tolist() == task.dev.label.tolist() == task.select.label.tolist()
-    assert world.texts.label[world.candidates :].tolist() == task.train.label.tolist()
+    shots, every = (world.texts.label[[*world.anchors(which)]].tolist() for which in ("shots", "all"))
+    assert shots == task.train.label.tolist()
+    assert every == [*shots, *task.dev.label]

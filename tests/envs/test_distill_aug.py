@@ -550,11 +550,12 @@ def test_spec_survives_json_and_pickle(small: dict[str, Any]) -> None:
         assert env.unwrapped.batch.students.distillers[0].config.alpha == 0.5
 
 
-def test_the_texts_of_an_environment_are_pool_shots_and_dev(env: DistillAugEnv) -> None:
+def test_the_texts_of_an_environment_are_all_but_those_of_test(env: DistillAugEnv) -> None:
     world, rows = env.world, env.world.prepared.rows
     assert list(rows) == ["pool", "train", "dev", "select", "test"]
-    assert len(world.texts.label) == len(world.texts.tokens) == rows["train"].stop
-    assert torch.equal(world.texts.tokens.ids, world.prepared.tokens(slice(0, rows["train"].stop)).ids)
+    assert len(world.texts.label) == len(world.texts.tokens) == rows["select"].stop == rows["test"].start
+    assert torch.equal(world.texts.tokens.ids, world.prepared.tokens(slice(0, rows["select"].stop)).ids)
+    assert [*world.anchors("shots")] == [*range(rows["train"].start, rows["train"].stop)]
     assert torch.equal(world.dev.tokens.ids, world.prepared.tokens(rows["dev"]).ids)
     test = set(map(tuple, world.prepared.tokens(rows["test"]).ids.tolist()))
     assert not test & set(map(tuple, world.dev.tokens.ids.tolist()))
