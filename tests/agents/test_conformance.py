@@ -15,7 +15,7 @@ from l2a_agents.selector import Fixed
 from l2a_gym.experiment.conformance import EPISODE, SelectorConformance
 
 
-@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize("name", SELECTORS, scope="class")  # one after the other, as each is trained once
 class TestEverySelector(SelectorConformance):
     budget = 20 * EPISODE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from l2a_agents.registry import SELECTORS, make_selector, selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, standardise, summary
@@ -132,21 +130,17 @@ def test_every_selector_treats_candidates_alike(
 
 
 @pytest.mark.parametrize("name", [*LEARNERS, "exp3", "thompson"])
-def test_the_seed_alone_decides_what_is_learnt(
+def test_another_seed_learns_something_else(
     spaces: Spaces, make_toy: MakeEnv, name: str, can_be_had: Callable[[str], None]
 ) -> None:
+    """That the same seed learns the same is a test of conformance."""
     can_be_had(name)
-    episodes = 24 if name == "bayes" else 14  # its model proposes rules after those that are drawn
     actions = []
-    for seed, state in ((0, 1), (0, 2), (1, 1)):
-        random.seed(state)
-        np.random.seed(state)  # noqa: NPY002 - what no selector may depend on
-        torch.manual_seed(state)
+    for seed in (0, 1):
         selector = make_selector(name, spaces)
-        selector.train(make_toy, 21 * episodes, seed, lambda *_: None)
+        selector.train(make_toy, 21 * 14, seed, lambda *_: None)
         actions.append([step.action for step in rollout(ToyEnv(), selector.act, 9)])
-    assert np.array_equal(actions[0], actions[1])
-    assert not np.array_equal(actions[0], actions[2])
+    assert not np.array_equal(*actions)
 
 
 def test_summary_forgets_the_order_but_no_part_that_it_is_made_of(observation: dict[str, Any]) -> None:

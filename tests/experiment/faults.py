@@ -1,7 +1,7 @@
 """Does trainings and preparations in forks of one process, to spare their starts, and copies what kills would leave.
 
-A request in, an answer out: ``{"do": "train", "out": ..., "every": 7, "copies": ...}`` copies the run's folder before
-each 7th change of the disk.
+A request in, an answer out: ``{"do": "train", "out": ..., "every": 11, "copies": ...}`` copies the run's folder before
+each 11th change of the disk.
 """
 
 from __future__ import annotations

@@ -58,11 +58,11 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def test_a_run_that_is_killed_ends_with_the_same_command(do: Do, whole: Path, tmp_path: Path) -> None:
-    assert do("train", out=tmp_path / "run", every=7, copies=tmp_path / "killed")["error"] == ""
+    assert do("train", out=tmp_path / "run", every=11, copies=tmp_path / "killed")["error"] == ""
     expected, wrong = result(whole), {}
     assert result(tmp_path / "run") == expected
     killed = list((tmp_path / "killed").iterdir())
-    assert len(killed) >= 18
+    assert len(killed) >= 11
     for folder in killed:
         learning = in_the_middle_of_learning(folder)
         again = do("train", out=folder)
@@ -94,9 +94,9 @@ def differences(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
 
 
 def test_a_preparation_that_is_killed_ends_with_the_same_command(do: Do, tmp_path: Path) -> None:
-    assert do("prepare", cache=tmp_path / "whole", every=8, copies=tmp_path / "killed")["error"] == ""
+    assert do("prepare", cache=tmp_path / "whole", every=13, copies=tmp_path / "killed")["error"] == ""
     killed, wrong = list((tmp_path / "killed").iterdir()), {}
-    assert len(killed) >= 10
+    assert len(killed) >= 6
     for cache in killed:
         again = do("prepare", cache=cache)
         differing = differences(hashes(cache), hashes(tmp_path / "whole"))

@@ -175,6 +175,11 @@ def test_sources_and_shots_are_regressed_as_scikit_learn_does(given: Given) -> N
 
 
 def test_cleaned_sources_are_those_that_other_folds_confirm(given: Given) -> None:
+    """Every fifth label of a source is wrong here: few enough for the others to tell."""
+    right = {name: np.abs(part.label - given.task.flipped[name]) for name, part in given.task.sources.items()}
+    wrong = {name: np.arange(len(label)) % 5 == 0 for name, label in right.items()}
+    parts = {name: replace(part, label=np.abs(right[name] - wrong[name])) for name, part in given.task.sources.items()}
+    given = Given(replace(given.task, sources=parts), given.prepared)
     sources = given.rows["sources"]
     rows = np.concatenate([sources, given.rows["train"]])
     inputs, label, fold = unit_vectors(given, rows), given.label[rows].numpy(), folds_of(given.label[rows].numpy(), 0)
@@ -188,8 +193,8 @@ def test_cleaned_sources_are_those_that_other_folds_confirm(given: Given) -> Non
         confirmed.append((answer == label)[: len(sources)])
     kept = np.isin(sources, cleaned(given))
     assert max((kept == each).mean() for each in confirmed) > 0.99
-    flipped = np.concatenate([given.task.flipped[name] for name in given.task.sources])
-    assert flipped[kept].mean() < 0.3 < flipped[~kept].mean()
+    flipped = np.concatenate(list(wrong.values()))
+    assert flipped[kept].mean() < 0.1 < 0.3 < flipped[~kept].mean()
 
 
 def test_grams_of_two_texts() -> None:

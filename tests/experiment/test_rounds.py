@@ -35,7 +35,8 @@ def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("rounds")
     (folder / "pool.json").write_text(json.dumps(POOL))
     settings = {"budget": 8 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 6, "rounds": 2}
-    return Run(algo="pgpe", **small, **settings, pool=str(folder / "pool.json"), out=folder / "whole")
+    pool = str(folder / "pool.json")
+    return Run(algo="pgpe", **small, **settings, general_updates=20, pool=pool, out=folder / "whole")
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from l2a_gym.speed.updates import Practice
 
 
 def test_one_command_gives_a_table_and_a_file(
-    small: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed, "STUDENTS", {"cpu": (1, 2)})
-    plan = Bench(parts=("step", "students", "peak", "episodes"), repeats=1, json=tmp_path / "figures.json", **small)
+    plan = Bench(parts=("step", "students", "peak", "episodes"), repeats=1, json=tmp_path / "figures.json", **tiny)
     figures = bench(plan)
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
     assert list(figures) == [
