@@ -1,28 +1,21 @@
-"""Each selector over all tasks: its score, and its paired differences from the selectors that it has to beat."""
+"""Each selector over all tasks: its paired differences from the selectors that it has to beat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from l2a_gym.experiment.report.scores import Scored
-from l2a_gym.experiment.report.statistics import (
-    Interval,
-    Scores,
-    holm,
-    interquartile_mean,
-    probability_of_improvement,
-    sign_flip,
-    stratified_bootstrap,
-)
+from l2a_gym.experiment.report.statistics import Interval, bootstrap_mean, holm, sign_flip
+from l2a_gym.experiment.suite import UNIFORM
 
-UNIFORM, SEARCH, BEST_RULE = "uniform", "random-search", "best-rule"
+SEARCH, BEST_RULE = "random-search", "best-rule"
 REFERENCES = (UNIFORM, SEARCH, BEST_RULE)
-"""What a selector has to beat: all candidates alike, a search that learns nothing between its tries, and the best fixed
-rule. Where rows lack one, selectors are compared with the others."""
+"""What a selector has to beat: all candidates alike, a search that learns nothing between its tries, and the best of
+the fixed rules. Where rows lack one, selectors are compared with the others."""
 CONTROLS = {"shuffled": "trained on rewards that mean nothing", "frozen": "as it starts, untrained"}
 """What may stand behind the ``@`` of a learner's name, and what it makes of the learner."""
 BOUND = "oracle"
@@ -34,10 +27,11 @@ Kind = Literal["learner", "control", "bound", "baseline"]
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a selector is ahead of another, in normalised score.
+    """How far a selector is ahead of another, in points of test accuracy.
 
     Attributes:
-        mean: over seeds and tasks, with its 95 % interval by a bootstrap over the seeds, task by task.
+        mean: over tasks of means over seeds, with its 95 % interval by a bootstrap over the seeds, task by task.
+        by_task: (T,) means over seeds.
         seeds: that both have on all tasks.
         pairs: of runs: seeds times tasks.
         p: two-sided, of a mean of zero, by flipping the signs of the pairs' differences.
@@ -46,6 +40,7 @@ class Difference:
     """
 
     mean: Interval
+    by_task: tuple[float, ...]
     seeds: int
     pairs: int
     p: float
@@ -65,18 +60,19 @@ class Entry:
     Attributes:
         selector: its name.
         kind: what it is there for.
-        seeds: those that it has on all tasks: nothing below uses others.
-        score: interquartile mean of its normalised scores, with its stratified bootstrap interval.
-        improvement: probability that one of its runs beats one of uniform on the same task; nan without uniform.
+        seeds: those that it and uniform have on all tasks.
         over: reference -> how far this selector is ahead of it.
     """
 
     selector: str
     kind: Kind
     seeds: tuple[int, ...]
-    score: Interval
-    improvement: float
     over: Mapping[str, Difference] = field(default_factory=dict)
+
+    @property
+    def gain(self) -> Interval:
+        """Points of test accuracy more than uniform; uniform itself has 0."""
+        return self.over[UNIFORM].mean if UNIFORM in self.over else Interval(0.0, float("nan"), float("nan"))
 
 
 def kind_of(scored: Scored, selector: str) -> Kind:
@@ -90,10 +86,10 @@ def kind_of(scored: Scored, selector: str) -> Kind:
 
 
 def compare(scored: Scored) -> list[Entry]:
-    """All selectors that have a seed on all tasks, the best first; of equals, in the order of the rows."""
-    complete = [selector for selector in scored.selectors if scored.complete(selector)]
+    """All selectors that share a seed with uniform on all tasks, the best first; of equals, in the rows' order."""
+    complete = [selector for selector in scored.selectors if scored.complete(selector, UNIFORM)]
     found = _adjusted([_entry(scored, selector) for selector in complete])
-    return sorted(found, key=lambda each: -each.score.value)
+    return sorted(found, key=lambda each: -each.gain.value)
 
 
 def references(entries: Sequence[Entry]) -> list[str]:
@@ -102,27 +98,23 @@ def references(entries: Sequence[Entry]) -> list[str]:
 
 
 def _entry(scored: Scored, selector: str) -> Entry:
-    seeds = scored.complete(selector)
-    ours, theirs = scored.matrix(selector, seeds), scored.matrix(UNIFORM, scored.complete(UNIFORM))
     over = {each: _difference(scored, selector, each) for each in REFERENCES if each != selector}
     return Entry(
         selector=selector,
         kind=kind_of(scored, selector),
-        seeds=seeds,
-        score=_interval(ours, interquartile_mean),
-        improvement=probability_of_improvement(ours, theirs) if len(theirs) else float("nan"),
+        seeds=scored.complete(selector, UNIFORM),
         over={reference: found for reference, found in over.items() if found},
     )
 
 
 def _difference(scored: Scored, selector: str, reference: str) -> Difference | None:
     """None where no seed has both on all tasks."""
-    seeds = sorted({*scored.complete(selector)} & {*scored.complete(reference)})
-    if not seeds:
+    if not (seeds := scored.complete(selector, reference)):
         return None
-    differences = scored.matrix(selector, seeds) - scored.matrix(reference, seeds)
-    p = sign_flip(differences.ravel(), np.random.default_rng(RNG_SEED)) if differences.size > 1 else 1.0
-    return Difference(_interval(differences, _mean), len(seeds), differences.size, p)
+    found = scored.differences(selector, reference, scored.tasks, seeds)
+    p = sign_flip(found.ravel(), np.random.default_rng(RNG_SEED)) if found.size > 1 else 1.0
+    mean = bootstrap_mean(found, np.random.default_rng(RNG_SEED))
+    return Difference(mean, tuple(found.mean(axis=0).tolist()), len(seeds), found.size, p)
 
 
 def _adjusted(entries: Sequence[Entry]) -> list[Entry]:
@@ -140,14 +132,3 @@ def _adjusted(entries: Sequence[Entry]) -> list[Entry]:
         return replace(entry.over[reference], adjusted=family[entry.selector], family=len(family))
 
     return [replace(each, over={reference: of(each, reference) for reference in each.over}) for each in entries]
-
-
-def _mean(values: Scores) -> float:
-    return float(values.mean())
-
-
-def _interval(scores: Scores, statistic: Callable[[Scores], float]) -> Interval:
-    """Of scores (R, T); without bounds for a single run, which says nothing of chance."""
-    if len(scores) < 2:
-        return Interval(statistic(scores), float("nan"), float("nan"))
-    return stratified_bootstrap(scores, statistic, np.random.default_rng(RNG_SEED))

@@ -13,7 +13,8 @@ from scipy import stats
 from l2a_gym.experiment.report.scores import Scored
 from l2a_gym.experiment.report.statistics import anytime, standard_error
 from l2a_gym.experiment.report.wording import at_seeds, listed
-from l2a_gym.experiment.rows import ClassifierFigures, Row
+from l2a_gym.experiment.rows import ClassifierFigures, Example, Key, Row
+from l2a_gym.experiment.suite import UNIFORM
 
 TOLERANCE = 1.1
 """Times the budget that a training may spend: its last episode is played to the end."""
@@ -28,12 +29,14 @@ class Cell:
     """A selector on a task.
 
     Attributes:
-        mean: of its scores over seeds, in [0, 1].
-        half: half the width of the mean's 95 % t-interval; nan for a single seed.
-        seeds: their number.
+        accuracy: mean over its seeds, in [0, 1].
+        gain: points more than uniform, mean over the seeds that both have; nan where there is none, and for uniform.
+        half: half the width of the gain's 95 % t-interval; nan for a single seed.
+        seeds: that the selector has.
     """
 
-    mean: float
+    accuracy: float
+    gain: float
     half: float
     seeds: int
 
@@ -43,12 +46,23 @@ class Choice:
     """What a selector gave its weight to on a task, mean over seeds.
 
     Attributes:
+        labels: to wrong ones; empty where no label is known to be wrong.
         domains: by domain.
         operators: by operator.
     """
 
+    labels: Shares
     domains: Shares
     operators: Shares
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Texts that a selector was shown on a task, and the run that they are of."""
+
+    selector: str
+    seed: int
+    examples: tuple[Example, ...]
 
 
 @dataclass(frozen=True)
@@ -68,11 +82,17 @@ class Classifier:
     parameters: tuple[int, ...]
 
 
-def cell(rows: Sequence[Row]) -> Cell:
-    """Mean score of one selector's rows on one task, with a t-interval over the seeds."""
-    scores, n = np.array([row.score for row in rows]), len(rows)
-    half = stats.t.ppf(0.975, n - 1) * scores.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return Cell(float(scores.mean()), float(half), n)
+def cell(scored: Scored, selector: str, task: str) -> Cell | None:
+    """Accuracy of one selector on one task, with its gain; None where it has no row."""
+    if not (rows := scored.rows_of(selector, task)):
+        return None
+    paired = [row.seed for row in rows if Key(task, UNIFORM, row.seed) in scored.rows and selector != UNIFORM]
+    gain, half, n = np.nan, np.nan, len(paired)
+    if n:
+        gains = scored.differences(selector, UNIFORM, [task], paired)
+        gain = float(gains.mean())
+        half = float(stats.t.ppf(0.975, n - 1) * gains.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return Cell(float(np.mean([row.score for row in rows])), gain, half, len(rows))
 
 
 def classifiers(rows: Sequence[Row]) -> dict[str, Classifier]:
@@ -91,11 +111,11 @@ def _classifier(found: Sequence[ClassifierFigures]) -> Classifier:
 
 
 def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
-    """Mean return that a selector had reached at shares of the budget: over its complete seeds, then over tasks.
+    """Mean return that a selector had reached at shares of the budget: over the seeds compared, then over tasks.
 
     nan before all its runs have reported. What training spent beyond the budget counts as the whole budget.
     """
-    seeds = scored.complete(selector)
+    seeds = scored.complete(selector, UNIFORM)
     by_task = []
     for task in scored.tasks:
         rows = [row for row in scored.rows_of(selector, task) if row.seed in seeds]
@@ -107,7 +127,14 @@ def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
 
 def choice(rows: Sequence[Row]) -> Choice:
     """What one selector chose on one task, mean over its rows."""
-    return Choice(_mean([row.domain_share for row in rows]), _mean([row.operator_share for row in rows]))
+    gave = [row for row in rows if any(share[-1] for share in row.domain_share.values())]
+    labels = [{"wrong label": row.wrong_share} for row in gave if row.wrong_share]
+    return Choice(_mean(labels), _mean([row.domain_share for row in rows]), _mean([row.operator_share for row in rows]))
+
+
+def shown(rows: Sequence[Row]) -> Shown | None:
+    """The examples of the first of some rows that has any."""
+    return next((Shown(row.selector, row.seed, row.examples) for row in rows if row.examples), None)
 
 
 def _mean(shares: Sequence[Shares]) -> Shares:

@@ -5,72 +5,113 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from l2a_gym.experiment.report.leaderboard import Leaderboard
-from l2a_gym.experiment.report.wording import either, keys, listed
+from l2a_gym.experiment.report.wording import either, listed
 from l2a_gym.experiment.rows import Failure, Row
 
 KINDS = {"learner": "learns", "control": "control", "bound": "bound", "baseline": ""}
-SCORE = (
-    "The score is the interquartile mean over all seeds and tasks of test accuracy, normalised task by task: 0 is a "
-    "student that learns from the shots alone (none), 1 the teacher that was fine-tuned on all data. In brackets: 95 % "
-    "intervals."
+INTRO = (
+    "A task has a target, a domain of texts with few labels, and sources, other domains with many, some of them "
+    "wrong. A selector looks at candidate texts, most of them from the sources, and gives each a weight from 0 to 1; "
+    "a small BERT model, the student, is then trained on them. The better the student classifies test texts of the "
+    "target, the better the selector. Each selector is trained anew for every task and seed (the number that all "
+    "random draws follow from) on the same budget, counted in units: one update of a student, or one pass over the "
+    "target's dev texts, which rewards are computed from. What needs no training spends none."
+)
+GAINS = (
+    "A gain is a difference of test accuracy in points (percentage points), paired: both selectors on the same task "
+    "at the same seed. Its mean is over tasks of means over seeds; in brackets its 95 % interval."
+)
+VERDICTS = (
+    "Each selector that learns is compared with uniform (all candidates alike), with random-search (tries random "
+    "weights of the same rule, and keeps the best), and with best-rule (of the fixed rules the one that is best on "
+    "dev), where these were run. p is the chance of a mean as far from 0 if the two were the same, by a sign-flip "
+    "test after Holm's adjustment for many comparisons; below 0.05 a verdict is given."
+)
+HERO = (
+    "Points of test accuracy that each selector gains over another. Dot: mean; bar: 95 % interval, which a single "
+    "seed does not have; short strokes: single tasks. Round and in colour: selectors that learn. Square: fixed rules."
+    " Diamond: controls, which learn nothing on purpose, and the oracle, which knows the wrong labels."
 )
 LEADERBOARD = (
-    "vs. another selector: mean paired difference of normalised scores, then p of a sign-flip test after Holm's "
-    "adjustment. best-rule is the fixed rule that is best on dev, chosen on the same budget. Chance to beat uniform: "
-    "probability that a run scores above one of uniform on the same task."
+    "vs.: the gain over that selector, then p. Seeds: those that the selector and uniform have on all tasks; others "
+    "are in no comparison."
 )
-CELLS = "Test accuracy in %, mean over seeds ± half of a 95 % t-interval. Last row: the teacher, which counts as 1."
+CELLS = (
+    "Test accuracy in %, mean over seeds. Below it: points more than uniform at the same seeds ± half of a 95 % "
+    "t-interval over the seeds. none is a student without candidates, trained on the target's few labelled texts "
+    "(shots). The all-data teacher is the large model, fine-tuned on sources and shots, whose answers the student "
+    "learns from."
+)
 CLASSIFIERS = (
-    "Test accuracy in % ± its standard error of each teacher, then of each reference, which is what a person would try "
-    "first, on the same splits; labels counts the target's labelled texts that it learnt from or was chosen by."
-)
-PROFILES = (
-    "Share of a selector's runs, on all tasks, that score above each normalised score: from left to right, 0 is none "
-    "and 1 the all-data teacher. A curve further to the right is better. Thin broken line: uniform; dotted: "
-    "random-search; dots and dashes: best-rule."
+    "Test accuracy in % ± its standard error of each teacher, then of each reference, which is what a person would "
+    "try first, on the same splits; labels counts the target's labelled texts that it learnt from or was chosen by."
 )
 ANYTIME = (
     "Mean return of final students (the gain on dev over an episode) of what a selector had learnt by each share of "
-    "the budget, tasks weighted alike. Lines are steps, since a selector was looked at only now and then, and begin "
-    "with the first look."
+    "the budget, tasks weighted alike. An episode is the training of one student. Lines are steps, since a selector "
+    "was looked at only now and then, and begin with the first look."
 )
 CHOICES = (
     "Each picture is an episode from left to right; the height of a colour is its share of all weight given so far, "
-    "mean over final students and seeds. Selectors that drop all candidates are left out."
+    "mean over final students and seeds, and the number the share at the end. Selectors that drop all candidates are "
+    "left out. An operator is how a candidate was made: source means taken as it is."
+)
+LABELS = (
+    "Wrong labels are known where they were put there on purpose. Broken line: their share among all candidates "
+    "shown, which is what uniform gives them."
+)
+WRONG = (
+    "Share of all weight that went to wrong labels by the end of an episode, in %. They are known where they were put"
+    " there on purpose; uniform's is their share among all candidates shown."
+)
+EXAMPLES = (
+    "Texts that the best selector that learns was shown: three of the highest and three of the lowest mean weights (0"
+    " drops a text) in the episode of its first final student, at one seed."
+)
+GRID = (
+    "Rows are selectors, columns are seeds. \N{BLACK CIRCLE}: there on all tasks; 5/8: there on five of eight; "
+    "\N{BALLOT X}2: two runs failed; \N{EN DASH}: not run."
 )
 STATISTICS = (
     "A run is one training with draws of its own, which follow from task and seed; its score is the mean test accuracy "
-    "of its final students. With s the score, n the mean score of none on the task and t the all-data teacher's, the "
-    "normalised score is (s - n) / (t - n). Selectors are compared at seeds that they have on all tasks. n is taken as "
-    "known: its own error is in no interval.",
-    "Interquartile mean, its stratified bootstrap interval (2,000 draws of runs within each task), performance "
-    "profiles and the probability of improvement are after Agarwal, Schwarzer, Castro, Courville and Bellemare, "
-    "Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021 (arXiv 2108.13264). Every "
-    "bootstrap starts its own generator from seed 0, so that the same rows give the same figures.",
-    "Differences are paired by seed and task; their mean has an interval by the same bootstrap, and p comes from "
-    "flipping the signs of all pairs in all ways (beyond 16 pairs, 65,536 random ones). With n pairs it can't be below "
-    "2 / 2^n. Holm's adjustment is made for each reference among the selectors of a kind: those that "
+    "of its final students. Selectors are compared at seeds that both have on all tasks, by one statistic: the mean over "
+    "tasks of means over seeds of the paired differences.",
+    "Its interval is a stratified bootstrap (2,000 draws of seeds within each task) as of Agarwal, Schwarzer, Castro, "
+    "Courville and Bellemare, Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021 (arXiv "
+    "2108.13264). Every bootstrap starts its own generator from seed 0, so that the same rows give the same figures.",
+    "p comes from flipping the signs of all pairs in all ways (beyond 16 pairs, 65,536 random ones). With n pairs it "
+    "can't be below 2 / 2^n. Holm's adjustment is made for each reference among the selectors of a kind: those that "
     "learn, controls, the bound, all others. Bootstrap intervals over few seeds are somewhat too narrow; the verdicts "
     "go by p alone.",
     "A selector learns if it was worth something before its training ended. What it spends is counted around the "
     "environments: student updates and passes over dev.",
 )
 TEXTS = {
-    "score": SCORE,
+    "intro": INTRO,
+    "gains": GAINS,
+    "verdicts": VERDICTS,
+    "hero": HERO,
     "leaderboard": LEADERBOARD,
     "cells": CELLS,
     "classifiers": CLASSIFIERS,
-    "profiles": PROFILES,
     "anytime": ANYTIME,
     "choices": CHOICES,
+    "labels": LABELS,
+    "examples": EXAMPLES,
+    "grid": GRID,
     "statistics": STATISTICS,
 }
+
+
+def level(found: Leaderboard) -> str:
+    """The sentence on what a gain of 0 is; empty where uniform has no seed on all tasks."""
+    return f"0 is uniform, whose mean test accuracy is {100 * found.level:.1f} %." if found.level == found.level else ""
 
 
 def facts(found: Leaderboard) -> dict[str, str]:
     """The size of a benchmark, in five numbers."""
     return {
-        "rows": f"{found.rows:,}",
+        "rows": f"{len(found.keys):,}",
         "tasks": f"{len(found.tasks)}",
         "selectors": f"{len(found.cells)}",
         "seeds": f"{len(found.seeds)}",
@@ -109,18 +150,7 @@ def _names(tables: Iterable[Iterable[str]]) -> list[str]:
 
 
 def problems(found: Leaderboard, failures: Sequence[Failure]) -> dict[str, list[str]]:
-    """Lines on what failed, what is missing without a reason, and what makes rows less comparable; by heading."""
-    failed = [each for each in failures if not _has_row(found, each)]
-    known = {each.key for each in failed}
-    lines = {
-        "Failed": [f"{each.selector} on {each.task}, seed {each.seed}: {each.reason}" for each in failed],
-        "Missing": keys(key for key in found.missing if key not in known),
-        "Warnings": list(found.warnings),
-    }
+    """Lines on what failed, and on what makes rows less comparable; by heading."""
+    failed = [f"{each.selector} on {each.task}, seed {each.seed}: {each.reason}" for each in failures]
+    lines = {"Failed": failed, "Warnings": list(found.warnings)}
     return {title: each for title, each in lines.items() if each}
-
-
-def _has_row(found: Leaderboard, failure: Failure) -> bool:
-    """Whether a run that failed was done later."""
-    asked = failure.selector in found.cells and failure.task in found.tasks and failure.seed in found.seeds
-    return asked and failure.key not in found.missing

@@ -1,4 +1,4 @@
-"""Where the marks of a report's smallest pictures stand: intervals in a table, and shares of weight over an episode."""
+"""Where the marks of a report's smallest pictures stand: shares of weight over an episode."""
 
 from __future__ import annotations
 
@@ -9,35 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2a_gym.experiment.report.details import Shares
-from l2a_gym.experiment.report.statistics import Interval
-
-MARGIN = 0.04
-
-
-@dataclass(frozen=True)
-class Scale:
-    """From values to places in a picture.
-
-    Attributes:
-        low: the value at its left edge.
-        high: the value at its right edge.
-        width: of the picture.
-    """
-
-    low: float
-    high: float
-    width: float = 160.0
-
-    def __call__(self, value: float) -> float:
-        """The place of a value."""
-        return round(self.width * (value - self.low) / (self.high - self.low), 1)
-
-
-def scale(intervals: Sequence[Interval]) -> Scale:
-    """One that holds 0, 1 and all intervals, with a margin at both sides."""
-    values = [0.0, 1.0, *(bound for each in intervals for bound in (each.value, each.low, each.high))]
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return Scale(low - MARGIN * (high - low), high + MARGIN * (high - low))
 
 
 @dataclass(frozen=True)
@@ -79,3 +50,9 @@ def _band(low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
     x = np.linspace(0, 100, len(low))
     corners = [*zip(x, high, strict=True), *reversed([*zip(x, low, strict=True)])]
     return " ".join(f"{round(at)},{100 - 100 * min(1.0, value):.0f}" for at, value in corners)
+
+
+def line(share: Sequence[float]) -> str:
+    """A share over an episode's steps, as the points of an SVG polyline in the same box."""
+    at = np.array(share)
+    return " ".join(_band(at, at).split()[: max(2, len(at))])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import nan
 
 from l2a_gym.experiment.report import explained
 from l2a_gym.experiment.report.compared import Entry, references
 from l2a_gym.experiment.report.details import Cell, Classifier
+from l2a_gym.experiment.report.grid import Grid
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, either, number, p_value
+from l2a_gym.experiment.report.wording import between, either, gained, number, p_value
 from l2a_gym.wording import plain
 
 MARK = "<!-- generator: L2A-Gym -->"
@@ -18,23 +20,24 @@ MARK = "<!-- generator: L2A-Gym -->"
 
 
 def as_markdown(report: Report) -> str:
-    """All of the page but its pictures."""
+    """All of the page but its pictures, of which it shows the first as a file beside it."""
     found = report.found
+    verdicts = _items(each.text for each in found.verdicts) or "No selector that learns can be compared."
+    problems = [f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items()]
     sections = {
-        "What was found": _items(each.text for each in found.verdicts) or "No selector that learns can be compared.",
-        "Leaderboard": "\n\n".join(
-            [explained.SCORE, _leaderboard(found), explained.LEADERBOARD, *map(plain, found.incomplete)]
-        ),
+        "What was found": f"{explained.GAINS} {explained.VERDICTS}\n\n{verdicts}",
+        "Gains": f"![Gains of all selectors](report.png)\n\n{explained.HERO} {explained.level(found)}",
+        "Leaderboard": f"{_leaderboard(found)}\n\n{explained.LEADERBOARD}",
         "Task by task": f"{explained.CELLS}\n\n{_cells(found)}",
         **({"Teachers and references": _classifiers(found)} if found.classifiers else {}),
+        **({"Weight on wrong labels": _wrong(found)} if any(_wrong_tasks(found)) else {}),
         "Controls": _items(found.controls) or "None was run.",
         "How it was made": "\n\n".join([_made(report.made, report.commands), *explained.STATISTICS]),
-        "Missing and failed": "\n\n".join(f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items())
-        or "Every selector has a row for every task and seed.",
+        "What is there": "\n\n".join([explained.GRID, _grid(report.grid), *problems]),
     }
     facts = ", ".join(f"{what} {value}" for what, value in explained.facts(found).items())
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
-    return f"# {plain(report.title)}\n\n{facts}\n\n{body}\n\n{MARK}\n"
+    return f"# {plain(report.title)}\n\n{facts}\n\n{explained.INTRO}\n\n{body}\n\n{MARK}\n"
 
 
 def code(text: str) -> str:
@@ -56,16 +59,14 @@ def _items(lines: Iterable[str]) -> str:
 
 def _leaderboard(found: Leaderboard) -> str:
     shown = references(found.entries)
-    over = [column for each in shown for column in (f"vs. {each}", "p")]
-    head = ["selector", "", "score", *over, "chance to beat uniform", "seeds"]
+    head = ["selector", "", *(column for each in shown for column in (f"vs. {each}", "p")), "seeds"]
     return table(head, (_entry(each, shown) for each in found.entries))
 
 
 def _entry(entry: Entry, shown: Sequence[str]) -> list[str]:
     found = [entry.over.get(reference) for reference in shown]
     over = [text for each in found for text in ((between(each.mean), p_value(each.adjusted)) if each else ("", ""))]
-    ends = number(entry.improvement), str(len(entry.seeds))
-    return [plain(entry.selector), explained.KINDS[entry.kind], between(entry.score), *over, *ends]
+    return [plain(entry.selector), explained.KINDS[entry.kind], *over, str(len(entry.seeds))]
 
 
 def _cells(found: Leaderboard) -> str:
@@ -80,8 +81,31 @@ def _cells(found: Leaderboard) -> str:
 def _cell(cell: Cell | None, seeds: int) -> str:
     if cell is None:
         return ""
-    half = f" ± {number(100 * cell.half, 1)}" if cell.half == cell.half else ""
-    return number(100 * cell.mean, 1) + half + (f" (n = {cell.seeds})" if cell.seeds < seeds else "")
+    gain = f" ({gained(cell.gain, cell.half)})" if cell.gain == cell.gain else ""
+    return number(100 * cell.accuracy, 1) + gain + (f" n = {cell.seeds}" if cell.seeds < seeds else "")
+
+
+def _wrong_tasks(found: Leaderboard) -> list[str]:
+    return [task for task in found.tasks if any(each.labels for each in found.choices[task].values())]
+
+
+def _wrong(found: Leaderboard) -> str:
+    """Shares at the end of an episode, in %."""
+    tasks = _wrong_tasks(found)
+    ends = {
+        name: [
+            100 * each.labels["wrong label"][-1] if (each := found.choices[t].get(name)) and each.labels else nan
+            for t in tasks
+        ]
+        for name in found.cells
+    }
+    rows = [[plain(name), *(number(each, 1) for each in row)] for name, row in ends.items()]
+    return f"{explained.WRONG}\n\n{table(['selector', *map(plain, tasks)], rows)}"
+
+
+def _grid(found: Grid) -> str:
+    rows = ([plain(name), *(each.sign for each in places)] for name, places in found.places.items())
+    return table(["selector", *map(str, found.seeds)], rows)
 
 
 def _classifiers(found: Leaderboard) -> str:

@@ -1,42 +1,51 @@
-"""A benchmark's report: one page that needs nothing else, and the same as Markdown."""
+"""A benchmark's report: one page that needs nothing else, the same as Markdown, and its first picture as a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from l2a_gym.cache import write_text
+from l2a_gym.cache import write_bytes
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.report import explained, plots
-from l2a_gym.experiment.report.compared import UNIFORM, references
-from l2a_gym.experiment.report.geometry import areas, scale
+from l2a_gym.experiment.report import explained, intervals, plots
+from l2a_gym.experiment.report.compared import references
+from l2a_gym.experiment.report.geometry import areas, line
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, either, listed, number, p_value
+from l2a_gym.experiment.report.wording import between, either, gained, listed, number, p_value
+from l2a_gym.experiment.suite import UNIFORM
 
-MARKS = {"report.html": '<meta name="generator" content="L2A-Gym">', "report.md": MARK}
+MARKS = {
+    "report.html": '<meta name="generator" content="L2A-Gym">',
+    "report.md": MARK,
+    "report.png": "Software\0L2A-Gym",
+}
 """A report's files -> what stands in each that is ours."""
 SIGNS = {"beats": "\N{BLACK UP-POINTING TRIANGLE}", "loses": "\N{BLACK DOWN-POINTING TRIANGLE}"} | dict.fromkeys(
     ("undecided", "undecidable"), "\N{WHITE CIRCLE}"
 )
 
 
-def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write ``report.html`` and ``report.md`` into a folder, made where it is missing; each beside its place, renamed.
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write ``report.html``, ``report.md`` and ``report.png`` into a folder, made where it is missing.
+
+    Each is written beside its place and renamed.
 
     Returns:
-        The page and the Markdown file. The same report gives the same bytes.
+        The files in this order. The same report gives the same bytes.
 
     Raises:
         UserError: a file of the user's stands there, or the disk can't be written.
     """
     check_report(folder)
-    html, markdown = (folder / name for name in MARKS)
-    write_text(html, as_html(report))
-    write_text(markdown, as_markdown(report))
-    return html, markdown
+    files = [folder / name for name in MARKS]
+    contents = as_html(report).encode(), as_markdown(report).encode(), intervals.as_png(report.found)
+    for file, content in zip(files, contents, strict=True):
+        write_bytes(file, content)
+    return files
 
 
 def check_report(folder: Path) -> None:
@@ -61,29 +70,32 @@ def as_html(report: Report) -> str:
         tables = [getattr(choice, kind) for choice in found.choices[task].values()]
         return sorted({n for table in tables for n in table if max(table[n]) > 0}, key=lambda n: colours[kind][n])
 
+    def among_all(task: str) -> list[float]:
+        """Share of wrong labels among the candidates shown by each step: uniform's; empty where there is none."""
+        choice = found.choices[task].get(UNIFORM)
+        return choice.labels.get("wrong label", []) if choice else []
+
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             found=found,
-            title=report.title,
+            report=report,
             facts=explained.facts(found),
-            made=report.made,
-            commands=report.commands,
-            problems=report.problems,
+            level=explained.level(found),
             texts=explained.TEXTS,
             kinds=explained.KINDS,
             signs=SIGNS,
             references=references(found.entries),
-            scale=scale([each.score for each in found.entries]),
-            uniform=next((each.score.value for each in found.entries if each.selector == UNIFORM), None),
-            profiles=plots.profiles(found),
+            hero=intervals.on_page(found),
             anytime=plots.anytime(found, in_time),
             in_time=in_time,
             dashes=plots.dashes,
             colours=colours,
             shown=shown,
+            among_all=among_all,
             areas=areas,
+            line=line,
         )
     )
 
@@ -100,7 +112,12 @@ def _environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {
-        **{"number": number, "between": between, "p_value": p_value},
-        **{"listed": listed, "either": either},
+        **{"number": number, "between": between, "p_value": p_value, "gained": gained},
+        **{"listed": listed, "either": either, "breakable": breakable},
     }
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """A name that a narrow column may break behind its slashes and hyphens."""
+    return Markup(escape(name).replace("/", Markup("/<wbr>")).replace("-", Markup("-<wbr>")))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from l2a_gym.experiment.report.compared import REFERENCES, SEARCH, UNIFORM
+from l2a_gym.experiment.report.compared import SEARCH
 from l2a_gym.experiment.report.leaderboard import Leaderboard
+from l2a_gym.experiment.suite import UNIFORM
 
 COLOURS = 8
 """Colours of the page's palette, ``--c0`` to ``--c7``."""
@@ -49,31 +51,11 @@ def dashes(i: int) -> str:
     return DASHES[i % len(DASHES)]
 
 
-def profiles(found: Leaderboard) -> dict[str, Markup]:
-    """For each selector the share of its runs above each normalised score, before those that it has to beat."""
-    return {name: _profile(found, name) for name in found.profiles}
-
-
-def _profile(found: Leaderboard, name: str) -> Markup:
-    def draw(axes: Any) -> None:
-        for reference, line in zip(REFERENCES, ("--", ":", "-."), strict=True):
-            if reference in found.profiles and reference != name:
-                axes.plot(
-                    found.thresholds, found.profiles[reference], color=INK, linewidth=0.9, linestyle=line, alpha=0.6
-                )
-        axes.plot(found.thresholds, found.profiles[name], color=colour(0))
-        axes.set(xlim=found.thresholds[[0, -1]], ylim=(0, 1.02), yticks=[0, 0.5, 1], yticklabels=["0", "", "1"])
-        axes.set_xticks([0, 1], ["0", "1"])
-
-    median = found.thresholds[(found.profiles[name] >= 0.5).nonzero()[0][-1]] if found.profiles[name][0] >= 0.5 else 0
-    label = f"Performance profile of {name}: half of its runs score above about {median:.2f}"
-    return _svg(draw, (2.2, 1.5), f"profile of {name}", label)
-
-
 def anytime(found: Leaderboard, drawn: Sequence[str]) -> Markup:
     """Mean return by share of the budget: those ``drawn`` in colours, uniform as a thin line."""
 
-    def draw(axes: Any) -> None:
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
         if UNIFORM in found.curves:
             _curve(axes, found, UNIFORM, color=INK, linestyle="--", linewidth=0.9, alpha=0.7)
         for i, name in enumerate(drawn):
@@ -82,7 +64,7 @@ def anytime(found: Leaderboard, drawn: Sequence[str]) -> Markup:
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
 
     at_end = ", ".join(f"{name} {found.curves[name][-1]:.3f}" for name in [UNIFORM, *drawn] if name in found.curves)
-    return _svg(draw, (5.0, 3.1), "anytime", f"Mean return by share of the budget; at its end: {at_end}")
+    return as_svg(draw, (5.0, 3.1), "anytime", f"Mean return by share of the budget; at its end: {at_end}")
 
 
 def in_time(found: Leaderboard) -> list[str]:
@@ -98,14 +80,15 @@ def _curve(axes: Any, found: Leaderboard, name: str, dashes: str = "", **style: 
     axes.plot(1, found.curves[name][-1], color=style["color"], marker="o", markersize=5, clip_on=False)
 
 
-def _svg(draw: Any, size: tuple[float, float], name: str, label: str) -> Markup:
-    """A picture drawn on the axes of an empty figure."""
+def as_svg(draw: Callable[[Any], None], size: tuple[float, float], name: str, label: str) -> Markup:
+    """A picture drawn on an empty figure of that size in inches."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
+    with mpl.rc_context(STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the page's fonts draw it
         figure = Figure(figsize=size, layout="constrained")
-        draw(figure.subplots())
+        draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return embedded(text.getvalue(), label)
@@ -116,7 +99,7 @@ def embedded(svg: str, label: str) -> Markup:
     unwanted = r"<metadata>.*?</metadata>|<style.*?</style>"  # a style sheet would be the whole page's
     body = re.sub(unwanted, "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = re.sub(r' id="[a-z0-9.]+_\d+"', "", body)  # the same in every picture, and nobody's target
-    body = re.sub(r"#0102[0-9a-f]{2}", lambda found: NAMES[found[0]], body)
+    body = re.sub(r"#0102[0-9a-f]{2}", lambda found: NAMES.get(found[0], found[0]), body)
     box = re.search(r'viewBox="[^"]*"', body)
     assert box
     head = f'<svg role="img" aria-label="{escape(label)}" {box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'

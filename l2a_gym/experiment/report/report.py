@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from l2a_gym.experiment.report import explained
+from l2a_gym.experiment.report.grid import Grid, grid
 from l2a_gym.experiment.report.leaderboard import Leaderboard, leaderboard
 from l2a_gym.experiment.report.origin import FAILURES, commands_of, title_of
-from l2a_gym.experiment.rows import Failure, Row, read_failures, read_rows
+from l2a_gym.experiment.rows import Example, Failure, Row, read_failures, read_rows
 from l2a_gym.wording import printable
 
 
@@ -23,13 +24,15 @@ class Report:
         title: the suite's name.
         made: what a repetition has to keep alike -> how it was.
         commands: what a command is for, such as ``repeat`` -> the command.
-        problems: heading -> lines on what failed, is missing, or makes rows less comparable.
+        grid: which runs are there, failed or are missing.
+        problems: heading -> lines on what failed, or makes rows less comparable.
     """
 
     found: Leaderboard
     title: str
     made: Mapping[str, str]
     commands: Mapping[str, str]
+    grid: Grid
     problems: Mapping[str, Sequence[str]]
 
 
@@ -39,7 +42,7 @@ def report_on(
     title: str = "benchmark",
     commands: Mapping[str, str] | None = None,
 ) -> Report:
-    """Compare rows of one budget, ``none`` among them on each task.
+    """Compare rows of one budget, ``uniform`` among them on each task.
 
     Args:
         rows: what is compared.
@@ -51,8 +54,16 @@ def report_on(
         UserError: the rows can't be compared.
     """
     rows, failures = [_shown(row) for row in rows], [_shown_failure(each) for each in failures]
-    found, made = leaderboard(rows), {what: printable(command) for what, command in (commands or {}).items()}
-    return Report(found, printable(title), explained.made(rows, found), made, explained.problems(found, failures))
+    found = leaderboard(rows)
+    failures = [each for each in failures if each.key not in found.keys]
+    return Report(
+        found=found,
+        title=printable(title),
+        made=explained.made(rows, found),
+        commands={what: printable(command) for what, command in (commands or {}).items()},
+        grid=grid(found, failures),
+        problems=explained.problems(found, failures),
+    )
 
 
 def _shown(row: Row) -> Row:
@@ -61,7 +72,8 @@ def _shown(row: Row) -> Row:
         *("task", "selector", "domain_share", "operator_share"),
         *("settings", "options", "hyper", "prepared", "versions", "machine", "classifiers"),
     )
-    return replace(row, **{name: _printable(getattr(row, name)) for name in names})
+    examples = tuple(Example(**_printable(asdict(each))) for each in row.examples)
+    return replace(row, examples=examples, **{name: _printable(getattr(row, name)) for name in names})
 
 
 def _shown_failure(failure: Failure) -> Failure:

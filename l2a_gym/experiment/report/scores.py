@@ -1,4 +1,4 @@
-"""From rows to normalised scores: 0 is a student without candidates, 1 the all-data teacher, task by task."""
+"""Rows that can be compared: each selector is paired with uniform on the same task at the same seed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.report.statistics import Scores
+from l2a_gym.experiment.report.statistics import Differences
 from l2a_gym.experiment.rows import Key, Row
-
-FLOOR = "none"
-"""The selector whose mean score on a task counts as 0."""
+from l2a_gym.experiment.suite import UNIFORM
 
 
 @dataclass(frozen=True)
@@ -21,18 +19,16 @@ class Scored:
 
     Attributes:
         rows: by task, selector and seed.
-        floor: task -> mean score of the selector ``none``.
-        left_out: sentences on tasks that have no scale, whose rows are not among these.
+        left_out: sentences on tasks whose rows are not among these.
     """
 
     rows: Mapping[Key, Row]
-    floor: Mapping[str, float]
     left_out: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """All tasks, by name: a clean one stands before its noisy twin, in whatever order they were done."""
-        return tuple(self.floor)
+        return tuple(sorted({key.task for key in self.rows}))
 
     @property
     def selectors(self) -> tuple[str, ...]:
@@ -49,31 +45,27 @@ class Scored:
         keys = (Key(task, selector, seed) for seed in self.seeds)
         return [self.rows[key] for key in keys if key in self.rows]
 
-    def complete(self, selector: str) -> tuple[int, ...]:
-        """The seeds that a selector has on all tasks, ascending."""
-        return tuple(s for s in self.seeds if all(Key(task, selector, s) in self.rows for task in self.tasks))
+    def complete(self, *selectors: str) -> tuple[int, ...]:
+        """The seeds that all of some selectors have on all tasks, ascending."""
+        pairs = [(task, each) for task in self.tasks for each in selectors]
+        return tuple(s for s in self.seeds if all(Key(*pair, s) in self.rows for pair in pairs))
 
-    def missing(self) -> list[Key]:
-        """What some selector lacks of all tasks and seeds."""
-        keys = [Key(task, each, seed) for each in self.selectors for task in self.tasks for seed in self.seeds]
-        return [key for key in keys if key not in self.rows]
-
-    def matrix(self, selector: str, seeds: Sequence[int]) -> Scores:
-        """Normalised scores (R, T) of a selector at seeds that it has on all tasks."""
-        return np.array([[self.normalised(Key(task, selector, seed)) for task in self.tasks] for seed in seeds])
-
-    def normalised(self, key: Key) -> float:
-        """A row's score where ``none`` has 0 and its reference score is 1."""
-        row, floor = self.rows[key], self.floor[key.task]
-        return (row.score - floor) / (row.reference_score - floor)
+    def differences(self, selector: str, reference: str, tasks: Sequence[str], seeds: Sequence[int]) -> Differences:
+        """Points of test accuracy (R, T) that a selector is ahead of another at seeds that both have on these tasks."""
+        pairs = [
+            [[self.rows[Key(task, each, seed)].score for each in (selector, reference)] for task in tasks]
+            for seed in seeds
+        ]
+        scores = np.array(pairs)
+        return 100 * (scores[..., 0] - scores[..., 1])
 
 
 def score_rows(rows: Sequence[Row]) -> Scored:
-    """Check that rows can be compared, and find where each task's scale begins.
+    """Check that rows can be compared.
 
     Raises:
         UserError: there are no rows, two of the same task, selector and seed, or rows of different budgets; or no task
-            has rows of ``none`` that are below the all-data teacher.
+            has rows of ``uniform``.
     """
     if not rows:
         raise UserError("there are no rows to report: run l2a benchmark first")
@@ -86,23 +78,11 @@ def score_rows(rows: Sequence[Row]) -> Scored:
         if row.key in by_key:
             raise UserError(f"{row.selector} on {row.task}, seed {row.seed}, stands in two rows: give one of them")
         by_key[row.key] = row
-    left_out = {task: why for task in sorted({row.task for row in rows}) if (why := _no_scale(task, rows))}
-    kept = {key: row for key, row in by_key.items() if key.task not in left_out}
-    if not kept:
-        raise UserError(" ".join(left_out.values()))
-    floor = {task: _floor(task, rows) for task in sorted({key.task for key in kept})}
-    return Scored(kept, floor, tuple(left_out.values()))
-
-
-def _floor(task: str, rows: Sequence[Row]) -> float:
-    return float(np.mean([row.score for row in rows if (row.task, row.selector) == (task, FLOOR)]))
-
-
-def _no_scale(task: str, rows: Sequence[Row]) -> str:
-    """Why a task's scores can't be normalised; empty where they can."""
-    if not any((row.task, row.selector) == (task, FLOOR) for row in rows):
-        return f"{task} is left out: it has no rows of {FLOOR}, where its scale begins."
-    floor, top = _floor(task, rows), min(row.reference_score for row in rows if row.task == task)
-    if floor >= top:
-        return f"{task} is left out: {FLOOR} has {floor:.1%} there, the all-data teacher {top:.1%}."
-    return ""
+    with_uniform = {key.task for key in by_key if key.selector == UNIFORM}
+    without = sorted({key.task for key in by_key} - with_uniform)
+    left_out = tuple(
+        f"{task} is left out: it has no rows of {UNIFORM}, from which gains are counted." for task in without
+    )
+    if not with_uniform:
+        raise UserError(" ".join(left_out))
+    return Scored({key: row for key, row in by_key.items() if key.task in with_uniform}, left_out)

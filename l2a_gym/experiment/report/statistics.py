@@ -1,12 +1,12 @@
-"""Statistics over runs and tasks, after Agarwal et al. (2021), *Deep RL at the Edge of the Statistical Precipice*.
+"""Statistics over seeds and tasks: a mean with its interval, paired tests, and what runs had reached by then.
 
-Scores of a method are an array (R, T): R runs, each a whole training with a seed of its own, on T tasks. Run r of two
-methods has the same seed, so their differences are paired.
+Differences of two methods are an array (R, T): R seeds, each a whole training of both, on T tasks. The bootstrap is
+stratified by task as in Agarwal et al. (2021), *Deep RL at the Edge of the Statistical Precipice*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Scores = NDArray[np.float64]
+Differences = NDArray[np.float64]
 """(R, T), finite."""
 
 
@@ -33,42 +33,26 @@ def standard_error(accuracy: float, texts: int) -> float:
     return sqrt(p * (1 - p) / texts)
 
 
-def interquartile_mean(scores: Scores) -> float:
-    """Mean of the middle half of all runs on all tasks."""
-    ordered = np.sort(scores, axis=None)  # scipy.stats.trim_mean is this, too slow for thousands of small samples
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def stratified_bootstrap(
-    scores: Scores,
-    statistic: Callable[[Scores], float],
-    rng: np.random.Generator,
-    samples: int = 2000,
-    level: float = 0.95,
+def bootstrap_mean(
+    differences: Differences, rng: np.random.Generator, samples: int = 2000, level: float = 0.95
 ) -> Interval:
-    """Percentile interval of a statistic of scores (R, T): each sample draws R runs with repetition, task by task."""
-    runs, tasks = scores.shape
-    rows = rng.integers(runs, size=(samples, runs, tasks))
-    drawn = [statistic(scores[each, np.arange(tasks)]) for each in rows]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(statistic(scores), float(low), float(high))
+    """Mean over tasks of means over seeds, with its percentile interval by a stratified bootstrap.
 
-
-def performance_profile(scores: Scores, thresholds: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of all runs on all tasks that score above each threshold."""
-    return (scores[..., None] > np.asarray(thresholds)).mean(axis=(0, 1))
-
-
-def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
-    """Chance that a run of one method beats one of another on the same task, ties for half; mean over tasks.
+    Each sample draws R seeds with repetition, task by task. A single seed says nothing of chance: its bounds are nan.
 
     Args:
-        ours: (R, T).
-        theirs: (S, T), the same tasks.
+        differences: (R, T).
+        rng: of the draws.
+        samples: their number.
+        level: of the interval.
     """
-    difference = ours[:, None] - theirs[None]
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+    runs, tasks = differences.shape
+    mean = float(differences.mean())
+    if runs < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    drawn = differences[rng.integers(runs, size=(samples, runs, tasks)), np.arange(tasks)].mean(axis=(1, 2))
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high))
 
 
 def sign_flip(differences: NDArray[np.float64], rng: np.random.Generator, samples: int = 2**16) -> float:

@@ -13,13 +13,17 @@ def as_text(found: Leaderboard) -> str:
     """The leaderboard and the sentences of a report, without colours."""
     name = max([8, *(len(each.selector) for each in found.entries)]) + 2
     shown = references(found.entries)
-    head = f"{'selector':{name}}{'score':>22}" + "".join(f"{'less ' + each:>24}" for each in shown)
+    head = f"{'selector':{name}}" + "".join(f"{'vs. ' + each:>22}" for each in shown) + f"{'seeds':>7}"
     facts = f"{count(len(found.tasks), 'task')}, {count(len(found.seeds), 'seed')}, budget {found.budget:,}"
-    said = [*(each.text for each in found.verdicts), *found.controls, *found.incomplete, *found.warnings]
-    lines = [f"{facts}; normalised scores", head, *(_line(each, name, shown) for each in found.entries), *said]
+    missing = len(found.cells) * len(found.tasks) * len(found.seeds) - len(found.keys)
+    lacks = (
+        [f"{count(missing, 'row')} of a selector, task and seed missing: the report shows which."] if missing else []
+    )
+    said = [*(each.text for each in found.verdicts), *found.controls, *lacks, *found.warnings]
+    lines = [f"{facts}; points of test accuracy", head, *(_line(each, name, shown) for each in found.entries), *said]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _line(entry: Entry, name: int, shown: Sequence[str]) -> str:
     over = [between(entry.over[each].mean) if each in entry.over else "" for each in shown]
-    return f"{entry.selector:{name}}{between(entry.score):>22}" + "".join(f"{each:>24}" for each in over)
+    return f"{entry.selector:{name}}" + "".join(f"{each:>22}" for each in over) + f"{len(entry.seeds):>7}"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from l2a_gym.experiment.report.compared import BOUND, CONTROLS, REFERENCES, UNIFORM, Difference, Entry
+from l2a_gym.experiment.report.compared import BOUND, CONTROLS, REFERENCES, Difference, Entry
 from l2a_gym.experiment.report.statistics import Interval
-from l2a_gym.experiment.report.wording import between, count, number, p_value
+from l2a_gym.experiment.report.wording import count, p_value, points
+from l2a_gym.experiment.suite import UNIFORM
 
 LEVEL = 0.05
-WAY = "of the way from no candidates to the all-data teacher"
 
 Outcome = Literal["beats", "loses", "undecided", "undecidable"]
 
@@ -42,7 +42,7 @@ def verdicts(entries: Sequence[Entry], tasks: int) -> list[Verdict]:
 def _verdict(entry: Entry, reference: str, tasks: int) -> Verdict:
     found = entry.over[reference]
     outcome = _outcome(found)
-    facts = f"{WAY} ({count(tasks, 'task')}, {count(found.seeds, 'seed')}"
+    facts = f"({count(tasks, 'task')}, {count(found.seeds, 'seed')}"
     facts += ")" if outcome == "undecidable" else f", p {_equals(found.adjusted)} after Holm)"
     return Verdict(entry.selector, reference, outcome, f"{entry.selector} {_said(outcome, reference, found, facts)}.")
 
@@ -57,9 +57,9 @@ def _outcome(found: Difference) -> Outcome:
 
 def _said(outcome: Outcome, reference: str, found: Difference, facts: str) -> str:
     ahead = found.mean.value > 0
-    lead = between(found.mean if ahead else Interval(-found.mean.value, -found.mean.high, -found.mean.low))
+    lead = points(found.mean if ahead else Interval(-found.mean.value, -found.mean.high, -found.mean.low))
     if outcome == "undecided":
-        return f"has no significant difference from {reference}: {between(found.mean)} {facts}"
+        return f"has no significant difference from {reference}: {points(found.mean)} {facts}"
     if outcome == "undecidable":
         holm = f" after Holm over {count(found.family, 'selector')}" if 2.0 ** (1 - found.pairs) <= LEVEL else ""
         so_few = f"but no sign-flip test over {count(found.pairs, 'pair')} of runs can reach {LEVEL}{holm}"
@@ -83,15 +83,15 @@ def _control(entry: Entry) -> str:
     found = entry.over[UNIFORM].mean
     start = f"{entry.selector} is {learner} {CONTROLS[suffix]}: it"
     if found.low != found.low:
-        return f"{start} has {between(found)} more than {UNIFORM}, and one seed gives no interval."
+        return f"{start} has {points(found)} more than {UNIFORM}, and one seed gives no interval."
     if found.low > 0:
         return (
-            f"{start} beats {UNIFORM} by {between(found)}, which it should not: "
+            f"{start} beats {UNIFORM} by {points(found)}, which it should not: "
             f"as much of {learner}'s lead over {UNIFORM} does not come from its rewards."
         )
     worse = " It is worse." if found.high < 0 else ""
-    return f"{start} should not beat {UNIFORM}, and does not: {between(found)}.{worse}"
+    return f"{start} should not beat {UNIFORM}, and does not: {points(found)}.{worse}"
 
 
 def _bound(entry: Entry) -> str:
-    return f"{BOUND} knows which labels were flipped: its {number(entry.score.value)} is a bound, not a method."
+    return f"{BOUND} knows which labels are wrong: its gain of {points(entry.gain)} is a bound, not a method."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from l2a_gym.experiment.report.statistics import Interval
-from l2a_gym.experiment.rows import Key
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -17,10 +16,21 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def between(interval: Interval) -> str:
-    """``0.21 [0.12, 0.30]``; the value alone where it has no interval."""
-    if interval.low != interval.low:
-        return number(interval.value)
-    return f"{number(interval.value)} [{number(interval.low)}, {number(interval.high)}]"
+    """Points of accuracy: ``2.1 [1.2, 3.0]``; the value alone where it has no interval."""
+    value, low, high = (number(each, 1) for each in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]" if low else value
+
+
+def points(interval: Interval) -> str:
+    """``2.1 points [1.2, 3.0]``."""
+    value, space, bounds = between(interval).partition(" ")
+    return f"{value} points{space}{bounds}"
+
+
+def gained(gain: float, half: float) -> str:
+    """``+2.1 \N{PLUS-MINUS SIGN} 0.9``; nothing for nan, and no half width where that is nan."""
+    sign = "+" if number(gain, 1).strip("-0.") and gain > 0 else ""
+    return sign + number(gain, 1) + (f" \N{PLUS-MINUS SIGN} {number(half, 1)}" if half == half else "")
 
 
 def p_value(p: float) -> str:
@@ -47,14 +57,3 @@ def at_seeds(seeds: Iterable[int]) -> str:
     """``seed 1``, ``seeds 1, 2``."""
     numbers = list(seeds)
     return f"seed{'s' * (len(numbers) > 1)} {listed(numbers)}"
-
-
-def keys(found: Iterable[Key]) -> list[str]:
-    """One line for each selector and its seeds: ``ppo at seeds 1, 2: hutto/amazon-64, hutto/nyt-64``."""
-    seeds: dict[tuple[str, str], list[int]] = {}
-    for key in sorted(found, key=lambda key: (key.selector, key.task, key.seed)):
-        seeds.setdefault((key.selector, key.task), []).append(key.seed)
-    tasks: dict[tuple[str, str], list[str]] = {}
-    for (selector, task), numbers in seeds.items():
-        tasks.setdefault((selector, at_seeds(numbers)), []).append(task)
-    return [f"{selector} at {numbers}: {listed(names)}" for (selector, numbers), names in tasks.items()]
