@@ -19,6 +19,8 @@ from l2a_gym.experiment.suite import UNIFORM
 TOLERANCE = 1.1
 """Times the budget that a training may spend: its last episode is played to the end."""
 
+WRONG = "wrong label"
+"""The key of a :class:`Choice`'s labels."""
 Curve = NDArray[np.float64]
 Shares = Mapping[str, list[float]]
 """Name -> share of all weight by the end of each step (T,)."""
@@ -32,13 +34,11 @@ class Cell:
         accuracy: mean over its seeds, in [0, 1].
         gain: points more than uniform, mean over the seeds that both have; nan where there is none, and for uniform.
         half: half the width of the gain's 95 % t-interval; nan for a single seed.
-        seeds: that the selector has.
     """
 
     accuracy: float
     gain: float
     half: float
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def cell(scored: Scored, selector: str, task: str) -> Cell | None:
         gains = scored.differences(selector, UNIFORM, [task], paired)
         gain = float(gains.mean())
         half = float(stats.t.ppf(0.975, n - 1) * gains.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return Cell(float(np.mean([row.score for row in rows])), gain, half, len(rows))
+    return Cell(float(np.mean([row.score for row in rows])), gain, half)
 
 
 def classifiers(rows: Sequence[Row]) -> dict[str, Classifier]:
@@ -128,7 +128,7 @@ def curve(scored: Scored, selector: str, shares: Curve) -> Curve:
 def choice(rows: Sequence[Row]) -> Choice:
     """What one selector chose on one task, mean over its rows."""
     gave = [row for row in rows if any(share[-1] for share in row.domain_share.values())]
-    labels = [{"wrong label": row.wrong_share} for row in gave if row.wrong_share]
+    labels = [{WRONG: row.wrong_share} for row in gave if row.wrong_share]
     return Choice(_mean(labels), _mean([row.domain_share for row in rows]), _mean([row.operator_share for row in rows]))
 
 

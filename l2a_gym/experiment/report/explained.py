@@ -10,22 +10,22 @@ from l2a_gym.experiment.rows import Failure, Row
 
 KINDS = {"learner": "learns", "control": "control", "bound": "bound", "baseline": ""}
 INTRO = (
-    "A task has a target, a domain of texts with few labels, and sources, other domains with many, some of them "
-    "wrong. A selector looks at candidate texts, most of them from the sources, and gives each a weight from 0 to 1; "
-    "a small BERT model, the student, is then trained on them. The better the student classifies test texts of the "
-    "target, the better the selector. Each selector is trained anew for every task and seed (the number that all "
-    "random draws follow from) on the same budget, counted in units: one update of a student, or one pass over the "
-    "target's dev texts, which rewards are computed from. What needs no training spends none."
+    "A task has a target, a domain of texts with few labels, and sources, other domains with many labels, some of "
+    "them wrong. A selector gives each candidate text, most of them from the sources, a weight from 0 to 1, and a "
+    "small BERT model, the student, is trained on them. The better it then classifies the target's test texts, the "
+    "better the selector. Each selector is trained anew on every task with every seed, from which all random draws "
+    "follow. Its budget is counted in units: updates of a student, and passes over the target's dev texts, by which "
+    "rewards are computed."
 )
 GAINS = (
-    "A gain is a difference of test accuracy in points (percentage points), paired: both selectors on the same task "
-    "at the same seed. Its mean is over tasks of means over seeds; in brackets its 95 % interval."
+    "A gain is a difference of test accuracy in points (percentage points) between two selectors on the same tasks at"
+    " the same seeds: the mean over tasks of means over seeds, with its 95 % interval in brackets."
 )
 VERDICTS = (
-    "Each selector that learns is compared with uniform (all candidates alike), with random-search (tries random "
-    "weights of the same rule, and keeps the best), and with best-rule (of the fixed rules the one that is best on "
-    "dev), where these were run. p is the chance of a mean as far from 0 if the two were the same, by a sign-flip "
-    "test after Holm's adjustment for many comparisons; below 0.05 a verdict is given."
+    "Selectors that learn are compared with uniform (all candidates alike), random-search (tries random settings of a"
+    " simple rule and keeps the best) and best-rule (of the fixed rules, which learn nothing, the best on dev), where"
+    " these were run. p is the chance of a gain so far from 0 if the two were alike, by a sign-flip test, raised by "
+    "Holm's method since there are several tests; a difference is called significant where p is below 0.05."
 )
 HERO = (
     "Points of test accuracy that each selector gains over another. Dot: mean; bar: 95 % interval, which a single "
@@ -37,48 +37,50 @@ LEADERBOARD = (
     "are in no comparison."
 )
 CELLS = (
-    "Test accuracy in %, mean over seeds. Below it: points more than uniform at the same seeds ± half of a 95 % "
-    "t-interval over the seeds. none is a student without candidates, trained on the target's few labelled texts "
-    "(shots). The all-data teacher is the large model, fine-tuned on sources and shots, whose answers the student "
-    "learns from."
+    "Test accuracy in %, mean over seeds, and points more than uniform at the same seeds, ± half of a 95 % t-interval"
+    " where there are several. none is a student without candidates, trained on the target's few labelled texts, the "
+    "shots. The all-data teacher is the large model that was fine-tuned on sources and shots."
 )
 CLASSIFIERS = (
     "Test accuracy in % ± its standard error of each teacher, then of each reference, which is what a person would "
     "try first, on the same splits; labels counts the target's labelled texts that it learnt from or was chosen by."
 )
 ANYTIME = (
-    "Mean return of final students (the gain on dev over an episode) of what a selector had learnt by each share of "
-    "the budget, tasks weighted alike. An episode is the training of one student. Lines are steps, since a selector "
-    "was looked at only now and then, and begin with the first look."
+    "Mean return of final students (the gain on dev over an episode, the training of a student) of what a selector "
+    "had learnt by each share of the budget, tasks weighted alike. Lines are steps, since a selector was looked at "
+    "only now and then, and begin with the first look."
 )
 CHOICES = (
-    "Each picture is an episode from left to right; the height of a colour is its share of all weight given so far, "
-    "mean over final students and seeds, and the number the share at the end. Selectors that drop all candidates are "
-    "left out. An operator is how a candidate was made: source means taken as it is."
+    "Each picture is an episode, the training of one student, from left to right. The height of a colour is its share"
+    " of all weight given so far, mean over final students and seeds. An operator is how a candidate was made; source"
+    " means taken as it is. Selectors that drop all candidates are left out."
 )
 LABELS = (
-    "Wrong labels are known where they were put there on purpose. Broken line: their share among all candidates "
-    "shown, which is what uniform gives them."
+    "Each picture is an episode, the training of one student, from left to right. The height of the colour is the "
+    "share of all weight given so far that went to texts with a wrong label, mean over final students and seeds; the "
+    "number is the share at the end. Wrong labels are known where they were put there on purpose; only the oracle "
+    "sees which. Broken line: their share among all candidates shown, which is what uniform gives them."
 )
 WRONG = (
     "Share of all weight that went to wrong labels by the end of an episode, in %. They are known where they were put"
     " there on purpose; uniform's is their share among all candidates shown."
 )
 EXAMPLES = (
-    "Texts that the best selector that learns was shown: three of the highest and three of the lowest mean weights (0"
-    " drops a text) in the episode of its first final student, at one seed."
+    "Texts that the best selector that learns was shown while its first final student was trained, at one seed: three"
+    " of the highest and three of the lowest mean weights; 0 drops a text."
 )
 GRID = (
-    "Rows are selectors, columns are seeds. \N{BLACK CIRCLE}: there on all tasks; 5/8: there on five of eight; "
-    "\N{BALLOT X}2: two runs failed; \N{EN DASH}: not run."
+    "Which runs there are, by selector and seed. \N{BLACK CIRCLE}: on all tasks; a number: on so many tasks; "
+    "\N{BALLOT X} and a number: so many failed; \N{EN DASH}: not run."
 )
 STATISTICS = (
     "A run is one training with draws of its own, which follow from task and seed; its score is the mean test accuracy "
-    "of its final students. Selectors are compared at seeds that both have on all tasks, by one statistic: the mean over "
-    "tasks of means over seeds of the paired differences.",
+    "of its final students, those that are trained under what was learnt. Selectors are compared at seeds that both "
+    "have on all tasks, by one statistic: the mean over tasks of means over seeds of the paired differences.",
     "Its interval is a stratified bootstrap (2,000 draws of seeds within each task) as of Agarwal, Schwarzer, Castro, "
-    "Courville and Bellemare, Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021 (arXiv "
-    "2108.13264). Every bootstrap starts its own generator from seed 0, so that the same rows give the same figures.",
+    "Courville and Bellemare, Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021 "
+    "(arXiv 2108.13264). Every bootstrap starts its own generator from seed 0, so that the same rows give the same "
+    "figures.",
     "p comes from flipping the signs of all pairs in all ways (beyond 16 pairs, 65,536 random ones). With n pairs it "
     "can't be below 2 / 2^n. Holm's adjustment is made for each reference among the selectors of a kind: those that "
     "learn, controls, the bound, all others. Bootstrap intervals over few seeds are somewhat too narrow; the verdicts "

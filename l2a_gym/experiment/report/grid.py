@@ -27,8 +27,8 @@ class Place:
     @property
     def sign(self) -> str:
         """A dot for all tasks, a dash for none, else how many; failures with a cross."""
-        total = len(self.done) + len(self.failed) + len(self.missing)
-        some = "\N{BLACK CIRCLE}" if len(self.done) == total else f"{len(self.done)}/{total}" if self.done else ""
+        all_done = not self.failed and not self.missing
+        some = "\N{BLACK CIRCLE}" if all_done else f"{len(self.done)}" if self.done else ""
         crosses = f"\N{BALLOT X}{len(self.failed)}" if self.failed else ""
         return " ".join(filter(None, [some, crosses])) or "\N{EN DASH}"
 
@@ -45,11 +45,6 @@ class Grid:
 
     seeds: tuple[int, ...]
     places: dict[str, tuple[Place, ...]]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return all(place.text == "complete" for places in self.places.values() for place in places)
 
 
 def grid(found: Leaderboard, failures: Sequence[Failure]) -> Grid:

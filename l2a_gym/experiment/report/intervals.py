@@ -6,11 +6,12 @@ import io
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from math import nan
 from typing import Any
 
 from markupsafe import Markup
 
-from l2a_gym.experiment.report.compared import Entry, references
+from l2a_gym.experiment.report.compared import Difference, references
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.plots import INK, RULE, STYLE, as_svg, colour
 
@@ -61,36 +62,39 @@ def _height(found: Leaderboard, row: float) -> float:
 
 def _draw(figure: Any, found: Leaderboard, colours: dict[str, str], narrow: bool) -> None:
     """A column for each reference; the selectors from top to bottom, on the same scale in all columns."""
-    shown = references(found.entries)
+    shown, names = references(found.entries), [_short(each.selector) for each in found.entries]
     columns = figure.subplots(1, max(1, len(shown)), sharex=True, sharey=True, squeeze=False)[0]
+    half = 0.2 if narrow else 0.5  # of a line's height, where no name is
     for axes, reference in zip(columns, shown, strict=False):
-        _column(axes, found.entries, reference, colours)
-    names = [_short(each.selector) for each in found.entries]
-    columns[0].set_yticks(range(len(names)), [""] * len(names) if narrow else names, parse_math=False)
-    columns[0].set_ylim(len(names) - 0.4, -0.9 if narrow else -0.6)
-    if narrow:
-        for y, name in enumerate(names):
-            place = columns[0].get_yaxis_transform()
-            columns[0].text(0, y - 0.3, name, transform=place, va="bottom", parse_math=False, zorder=3).set_in_layout(
-                False
-            )
-    figure.supxlabel("points of test accuracy", fontsize=9)
+        axes.set_title(reference if narrow else f"vs. {reference}", fontsize=8 if narrow else 9, loc="left")
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(length=0)
+        axes.spines["left"].set_visible(False)
+        axes.locator_params(axis="x", nbins=3 if narrow else 7, integer=True)
+        _strokes(axes, [(0.0, y) for y in range(len(names))], half, color=colours["ink"], linewidth=0.9)
+        for y, entry in enumerate(found.entries):
+            if reference in entry.over:
+                _line(axes, y, entry.over[reference], colours[entry.kind], MARKERS[entry.kind])
+    first = columns[0]
+    first.set_yticks(range(len(names)), [""] * len(names) if narrow else names, parse_math=False)
+    first.set_ylim(len(names) - 0.5, -0.8 if narrow else -0.5)
+    for y, name in enumerate(names if narrow else []):
+        text = first.text(0, y - 0.27, name, transform=first.get_yaxis_transform(), va="bottom", parse_math=False)
+        text.set_in_layout(False)
+    figure.supxlabel(f"points of test accuracy{' vs. these' if narrow else ''}", fontsize=9)
 
 
-def _column(axes: Any, entries: Sequence[Entry], reference: str, colours: dict[str, str]) -> None:
-    axes.set_title(f"vs. {reference}", fontsize=9, loc="left")
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(length=0)
-    axes.spines["left"].set_visible(False)
-    axes.axvline(0, color=colours["ink"], linewidth=0.9, zorder=1)
-    for y, entry in enumerate(entries):
-        style = colours[entry.kind]
-        if not (found := entry.over.get(reference)):
-            continue
-        axes.plot(found.by_task, [y] * len(found.by_task), "|", color=style, markersize=6, alpha=0.35, zorder=2)
-        if found.mean.low == found.mean.low:
-            axes.plot([found.mean.low, found.mean.high], [y, y], color=style, linewidth=2.6, alpha=0.55, zorder=2)
-        axes.plot(found.mean.value, y, MARKERS[entry.kind], color=style, markersize=4.5, zorder=3)
+def _line(axes: Any, y: float, found: Difference, colour: str, marker: str) -> None:
+    _strokes(axes, [(gain, y) for gain in found.by_task], 0.13, color=colour, linewidth=0.9, alpha=0.4)
+    if found.mean.low == found.mean.low:
+        axes.plot([found.mean.low, found.mean.high], [y, y], color=colour, linewidth=2.6, alpha=0.55)
+    axes.plot(found.mean.value, y, marker, color=colour, markersize=4.5)
+
+
+def _strokes(axes: Any, places: Sequence[tuple[float, float]], half: float, **style: Any) -> None:
+    """Upright strokes as one path, which keeps the file small."""
+    points = [(x, y + step) for x, y in places for step in (-half, half, nan)]
+    axes.plot(*zip(*points, strict=True), **style)
 
 
 def _short(name: str) -> str:

@@ -8,7 +8,7 @@ from math import nan
 
 from l2a_gym.experiment.report import explained
 from l2a_gym.experiment.report.compared import Entry, references
-from l2a_gym.experiment.report.details import Cell, Classifier
+from l2a_gym.experiment.report.details import WRONG, Cell, Classifier
 from l2a_gym.experiment.report.grid import Grid
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.report import Report
@@ -25,7 +25,7 @@ def as_markdown(report: Report) -> str:
     verdicts = _items(each.text for each in found.verdicts) or "No selector that learns can be compared."
     problems = [f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items()]
     sections = {
-        "What was found": f"{explained.GAINS} {explained.VERDICTS}\n\n{verdicts}",
+        "What was found": f"{verdicts}\n\n{explained.GAINS} {explained.VERDICTS}",
         "Gains": f"![Gains of all selectors](report.png)\n\n{explained.HERO} {explained.level(found)}",
         "Leaderboard": f"{_leaderboard(found)}\n\n{explained.LEADERBOARD}",
         "Task by task": f"{explained.CELLS}\n\n{_cells(found)}",
@@ -71,18 +71,17 @@ def _entry(entry: Entry, shown: Sequence[str]) -> list[str]:
 
 def _cells(found: Leaderboard) -> str:
     rows = [
-        [plain(selector), *(_cell(cells.get(task), len(found.seeds)) for task in found.tasks)]
-        for selector, cells in found.cells.items()
+        [plain(selector), *(_cell(cells.get(task)) for task in found.tasks)] for selector, cells in found.cells.items()
     ]
     teacher = ["all-data teacher", *(number(100 * found.teacher[task], 1) for task in found.tasks)]
     return table(["selector", *map(plain, found.tasks)], [*rows, teacher])
 
 
-def _cell(cell: Cell | None, seeds: int) -> str:
+def _cell(cell: Cell | None) -> str:
     if cell is None:
         return ""
     gain = f" ({gained(cell.gain, cell.half)})" if cell.gain == cell.gain else ""
-    return number(100 * cell.accuracy, 1) + gain + (f" n = {cell.seeds}" if cell.seeds < seeds else "")
+    return number(100 * cell.accuracy, 1) + gain
 
 
 def _wrong_tasks(found: Leaderboard) -> list[str]:
@@ -94,8 +93,7 @@ def _wrong(found: Leaderboard) -> str:
     tasks = _wrong_tasks(found)
     ends = {
         name: [
-            100 * each.labels["wrong label"][-1] if (each := found.choices[t].get(name)) and each.labels else nan
-            for t in tasks
+            100 * each.labels[WRONG][-1] if (each := found.choices[t].get(name)) and each.labels else nan for t in tasks
         ]
         for name in found.cells
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,6 +12,7 @@ from l2a_gym.cache import write_bytes
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.report import explained, intervals, plots
 from l2a_gym.experiment.report.compared import references
+from l2a_gym.experiment.report.details import WRONG
 from l2a_gym.experiment.report.geometry import areas, line
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
@@ -70,10 +72,8 @@ def as_html(report: Report) -> str:
         tables = [getattr(choice, kind) for choice in found.choices[task].values()]
         return sorted({n for table in tables for n in table if max(table[n]) > 0}, key=lambda n: colours[kind][n])
 
-    def among_all(task: str) -> list[float]:
-        """Share of wrong labels among the candidates shown by each step: uniform's; empty where there is none."""
-        choice = found.choices[task].get(UNIFORM)
-        return choice.labels.get("wrong label", []) if choice else []
+    wrong = {task: each for task, each in found.choices.items() if any(choice.labels for choice in each.values())}
+    among_all = {task: found.choices[task][UNIFORM].labels for task in wrong if UNIFORM in found.choices[task]}
 
     return (
         _environment()
@@ -93,7 +93,8 @@ def as_html(report: Report) -> str:
             dashes=plots.dashes,
             colours=colours,
             shown=shown,
-            among_all=among_all,
+            wrong=list(wrong),
+            among_all={task: each[WRONG] for task, each in among_all.items() if each},
             areas=areas,
             line=line,
         )
@@ -119,5 +120,5 @@ def _environment() -> Environment:
 
 
 def breakable(name: str) -> Markup:
-    """A name that a narrow column may break behind its slashes and hyphens."""
-    return Markup(escape(name).replace("/", Markup("/<wbr>")).replace("-", Markup("-<wbr>")))
+    """A name that a narrow column may break behind its hyphens, slashes, dots, colons and underscores."""
+    return Markup(re.sub("([-/.:_])", r"\1<wbr>", str(escape(name))))

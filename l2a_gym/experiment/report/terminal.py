@@ -16,9 +16,7 @@ def as_text(found: Leaderboard) -> str:
     head = f"{'selector':{name}}" + "".join(f"{'vs. ' + each:>22}" for each in shown) + f"{'seeds':>7}"
     facts = f"{count(len(found.tasks), 'task')}, {count(len(found.seeds), 'seed')}, budget {found.budget:,}"
     missing = len(found.cells) * len(found.tasks) * len(found.seeds) - len(found.keys)
-    lacks = (
-        [f"{count(missing, 'row')} of a selector, task and seed missing: the report shows which."] if missing else []
-    )
+    lacks = [f"{count(missing, 'row')} missing: the report shows which."] if missing else []
     said = [*(each.text for each in found.verdicts), *found.controls, *lacks, *found.warnings]
     lines = [f"{facts}; points of test accuracy", head, *(_line(each, name, shown) for each in found.entries), *said]
     return "\n".join(line.rstrip() for line in lines)
