@@ -90,7 +90,7 @@ class TaskAdapter(ABC):
 
     @abstractmethod
     def reference_score(self, seeds: Sequence[int]) -> float:
-        """The score that counts as 1 where students have these seeds."""
+        """The score that the all-data teacher has, or the best actions, where students have these seeds."""
 
     def classifiers(self) -> dict[str, ClassifierFigures]:
         """Name -> figures of the task's teachers, then of its references."""
@@ -208,7 +208,7 @@ class DistillAdapter(TaskAdapter):
 
 
 class ToyAdapter(TaskAdapter):
-    """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2; the best return counts as 1."""
+    """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2."""
 
     def __init__(self) -> None:
         super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options))

@@ -101,7 +101,7 @@ class Row:
         seed: of the training; the students' seeds follow from it.
         budget: student updates and dev passes that training was given.
         spent: what it took, as the benchmark counted.
-        reference_score: the score that counts as 1: the all-data teacher's.
+        reference_score: the all-data teacher's score; on the toy, that of the best actions.
         students: the final students.
         curve: the selector's worth during and after training; one point where there is nothing to train.
         domain_share: domain -> share of all weight given to it by the end of each step (T,), mean over the students.

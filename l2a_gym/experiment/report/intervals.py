@@ -81,7 +81,8 @@ def _draw(figure: Any, found: Leaderboard, colours: dict[str, str], narrow: bool
     for y, name in enumerate(names if narrow else []):
         text = first.text(0, y - 0.27, name, transform=first.get_yaxis_transform(), va="bottom", parse_math=False)
         text.set_in_layout(False)
-    figure.supxlabel(f"points of test accuracy{' vs. these' if narrow else ''}", fontsize=9)
+    what = "vs. these" if narrow else "(dot: mean; bar: 95 % interval; strokes: single tasks)"
+    figure.supxlabel(f"points of test accuracy {what}", fontsize=9)
 
 
 def _line(axes: Any, y: float, found: Difference, colour: str, marker: str) -> None:
