@@ -20,14 +20,13 @@ MARK = "<!-- generator: L2A-Gym -->"
 
 
 def as_markdown(report: Report) -> str:
-    """All of the page but its pictures, of which it shows the first as a file beside it."""
+    """All of the page but its pictures."""
     found = report.found
     verdicts = _items(each.text for each in found.verdicts) or "No selector that learns can be compared."
     problems = [f"{what}:\n\n{_items(lines)}" for what, lines in report.problems.items()]
     sections = {
         "What was found": f"{verdicts}\n\n{explained.GAINS} {explained.VERDICTS}",
-        "Gains": f"![Gains of all selectors](report.png)\n\n{explained.HERO} {explained.level(found)}",
-        "Leaderboard": f"{_leaderboard(found)}\n\n{explained.LEADERBOARD}",
+        "Leaderboard": f"{_leaderboard(found)}\n\n{explained.LEADERBOARD} {explained.level(found)}",
         "Task by task": f"{explained.CELLS}\n\n{_cells(found)}",
         **({"Teachers and references": _classifiers(found)} if found.classifiers else {}),
         **({"Weight on wrong labels": _wrong(found)} if any(_wrong_tasks(found)) else {}),

@@ -108,7 +108,6 @@ def test_the_picture_is_a_file_of_1280_pixels_width(rows: list[Row], tmp_path: P
     with Image.open(picture) as opened:
         assert (opened.format, opened.width) == ("PNG", 1280)
         assert len(opened.convert("RGB").getcolors(2**24)) > 50
-    assert "](report.png)" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_each_task_has_a_table_of_its_teachers_and_references(rows: list[Row], tmp_path: Path) -> None:
