@@ -29,7 +29,10 @@ from l2a_gym.distill.graphs import Replay, compiled, new_pool
 from l2a_gym.distill.losses import distillation_loss
 
 GROUP = 256
-"""Students of a pass. More fill no GPU better, and CUTLASS' attention takes at most 65,535 texts at a time."""
+"""Students of a pass, half as many of pairs.
+
+More fill no GPU better, and CUTLASS' attention takes at most 65,535 texts at a time.
+"""
 TEXTS = 128
 """Texts of each student in a pass without gradients."""
 SLOT = 64
@@ -150,7 +153,8 @@ class BatchedStudents:
         self.learnt = slice(1, 2) if config.frozen_embeddings else slice(0, 2)
         self.moments = [Moments.zeros_like(each) for each in self.parameters[self.learnt]]
         self.updates = torch.zeros(number, device=self.device)
-        self._groups = [slice(i, min(i + GROUP, number)) for i in range(0, number, GROUP)]
+        size = GROUP // self.shape.names.sides
+        self._groups = [slice(i, min(i + size, number)) for i in range(0, number, size)]
         self._predict = compiled(predict, self.device)
         self._loss = compiled(loss_of, self.device)
         self._adamw = compiled(adamw_, self.device)
@@ -267,7 +271,7 @@ class BatchedStudents:
     def _read(self, run: Callable[..., tuple[Tensor, ...]], length: Integers, rows: Integers) -> Outputs:
         """Outputs in the order of ``rows`` (E or 1, n); texts of similar length share a pass."""
         order = _order(length[rows])
-        parts = np.array_split(np.take_along_axis(rows, order, 1), -(-length[rows[0]].size // TEXTS), axis=1)
+        parts = np.array_split(np.take_along_axis(rows, order, 1), -(-rows.shape[1] // TEXTS), axis=1)
         found = [Outputs(*run(self._tensor(part), **self._room(length[part]))) for part in parts]
         back = self._tensor(np.argsort(order, axis=1)).expand(self.number, -1)
         return Outputs.cat(found).take(back)
