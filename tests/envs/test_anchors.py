@@ -15,7 +15,7 @@ from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 
 SPLITS = {"shots": ["train"], "all": ["train", "dev", "select"]}
-MANY: dict[str, Any] = {"general_updates": 20, "distillation": {"anchors": 500}}
+MANY: dict[str, Any] = {"general_updates": 20, "distillation": {"anchors": 120}}
 """Arguments of environments that draw many anchors at a time."""
 
 
@@ -85,7 +85,7 @@ def test_vector_environments_take_them_too(small: dict[str, Any]) -> None:
     def rows() -> set[int]:
         return {row for episode in envs.batch.episodes for row in episode.anchors.tolist()}
 
-    assert rows() == expected(prepared, "all")
+    assert expected(prepared, "shots") < rows() <= expected(prepared, "all")
     for _ in range(envs.steps):  # the last begins new episodes by itself
         envs.step(action)
     assert rows() == expected(prepared, "shots")
