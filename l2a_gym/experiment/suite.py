@@ -15,6 +15,8 @@ RULES = (
     *("confident-learning", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
+CROSS_FITTED = ("cross-fitted-agrees", "best-rule")
+"""Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: where the scale begins, and what a selector has to beat."""
 CHEAP = (

@@ -12,7 +12,7 @@ from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
 from l2a_gym.experiment.report.statistics import standard_error
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
+from l2a_gym.experiment.suite import CROSS_FITTED, NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.wording import printable
 
@@ -94,10 +94,17 @@ def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[str]:
             figures = {
                 "dev_accuracy": summary["dev_accuracy"][name]["mean"],
                 "test_accuracy": test["mean"],
-                "labels": summary.get("labels", ""),
+                "labels": _labels(summary, run.algo if name == "selector" else name),
                 "parameters": summary.get("parameters", {}).get("student", ""),
             }
             yield _line(title(run, name), summary, figures, _range(test["per_seed"]))
+
+
+def _labels(summary: Mapping[str, Any], selector: str) -> int | str:
+    """How many labels of the target stand behind a student and its selector; the toy has none."""
+    if selector in CROSS_FITTED and "teachers" in summary:
+        return summary["teachers"]["cross-fitted"]["labels"]
+    return summary.get("labels", "")
 
 
 def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], spread: str = "") -> str:

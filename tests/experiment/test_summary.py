@@ -85,6 +85,17 @@ def test_the_table_shows_per_cent_errors_and_range(
     assert f"{size['student'] / size['teacher']:.1%} of the teacher's" in lines[-2]
 
 
+def test_what_looks_at_the_cross_fitted_teacher_has_read_select_too(
+    run: Run, adapter: DistillAdapter, make_row: Callable[..., Row], rows: list[Row]
+) -> None:
+    rule = make_row("small", "cross-fitted-agrees", 3, 0.5, students=rows[0].students)
+    summary = summarise(adapter, "similarity", [*rows, rule])
+    found = {line[:40].strip(): cells(line) for line in table(run, summary).splitlines() if line[40:].strip()}
+    shots_and_dev = len(adapter.task.train) + len(adapter.task.dev)
+    assert str(shots_and_dev) in found["uniform"]
+    assert str(shots_and_dev + len(adapter.task.select)) in found["cross-fitted-agrees"]
+
+
 def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter, rows: list[Row]) -> None:
     summary = summarise(adapter, "similarity", rows)
     exported = {
