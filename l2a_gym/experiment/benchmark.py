@@ -81,7 +81,7 @@ def run_benchmark(benchmark: Benchmark) -> list[Row]:
         with closing(results(benchmark, left)) as found:  # Ctrl-C may come here, and ends the workers too
             rows += record(found, jobs, left, benchmark.folder)
         report = read_report([file], benchmark.folder)
-        page, _ = write_report(report, benchmark.folder)
+        page, *_ = write_report(report, benchmark.folder)
     print(as_text(report.found))
     print(f"report: {printable(page)}")
     return rows

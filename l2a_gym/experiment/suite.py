@@ -18,7 +18,7 @@ RULES = (
 CROSS_FITTED = ("cross-fitted-agrees", "best-rule")
 """Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
-"""What every comparison needs: where the scale begins, and what a selector has to beat."""
+"""What every comparison needs: what the shots alone are worth, and what a selector has to beat."""
 CHEAP = (
     *("random-half", "teacher-confidence", "similarity", "prototype", "dsir", "moore-lewis"),
     *("max-kl", "loss-curriculum", "el2n", "meta-gradient", "oracle"),

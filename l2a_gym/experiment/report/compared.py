@@ -76,11 +76,16 @@ class Entry:
 
 
 def kind_of(scored: Scored, selector: str) -> Kind:
-    """What a selector is there for; one learns if it was worth something before its training ended."""
+    """What a selector is there for; one learns if it was worth something before its training ended.
+
+    The best rule spends its budget on a choice among fixed rules: it stays one of them.
+    """
     if selector.rpartition("@")[2] in CONTROLS and "@" in selector:
         return "control"
     if selector == BOUND:
         return "bound"
+    if selector == BEST_RULE:
+        return "baseline"
     learns = any(key.selector == selector and len(row.curve) > 1 for key, row in scored.rows.items())
     return "learner" if learns else "baseline"
 

@@ -85,8 +85,9 @@ STATISTICS = (
     "can't be below 2 / 2^n. Holm's adjustment is made for each reference among the selectors of a kind: those that "
     "learn, controls, the bound, all others. Bootstrap intervals over few seeds are somewhat too narrow; the verdicts "
     "go by p alone.",
-    "A selector learns if it was worth something before its training ended. What it spends is counted around the "
-    "environments: student updates and passes over dev.",
+    "A selector learns if it was worth something before its training ended; best-rule, which chooses among fixed "
+    "rules, counts as one of them. What a selector spends is counted around the environments: student updates and "
+    "passes over dev.",
 )
 TEXTS = {
     "intro": INTRO,

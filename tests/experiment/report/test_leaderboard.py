@@ -28,7 +28,7 @@ def found_of(make_rows: MakeRows) -> Callable[[Mapping[str, Sequence[float]]], L
     def found(scores: Mapping[str, Sequence[float]], **values: Any) -> Leaderboard:
         rows = []
         for selector, each in scores.items():
-            learns = selector not in ("uniform", "oracle", "best-rule") and not selector.endswith("@frozen")
+            learns = selector not in ("uniform", "oracle") and not selector.endswith("@frozen")
             rows += make_rows(selector, {"t": [score / 100 for score in each]}, learns=learns, **values)
         return leaderboard(rows)
 
@@ -183,6 +183,7 @@ def test_each_learner_meets_what_it_has_to_beat(found_of: Callable[..., Leaderbo
     with_rule = found_of({**scores, "best-rule": [65] * 7})
     assert references(with_rule.entries) == ["uniform", "random-search", "best-rule"]
     assert [each.outcome for each in with_rule.verdicts if each.reference == "best-rule"] == ["loses", "loses"]
+    assert by_name(with_rule)["best-rule"].kind == "baseline"  # though it spends a budget
     six = found_of({name: each[:6] for name, each in scores.items()})
     assert [each.outcome for each in six.verdicts] == ["undecidable", "beats", "undecidable"]
     assert six.verdicts[0].text.endswith(
