@@ -29,10 +29,7 @@ from l2a_gym.distill.graphs import Replay, compiled, new_pool
 from l2a_gym.distill.losses import distillation_loss
 
 GROUP = 256
-"""Students of a pass, half as many of pairs.
-
-More fill no GPU better, and CUTLASS' attention takes at most 65,535 texts at a time.
-"""
+"""Students of a pass, of pairs half as many. More fill no GPU better, and CUTLASS' attention takes 65,535 texts."""
 TEXTS = 128
 """Texts of each student in a pass without gradients."""
 SLOT = 64
@@ -112,10 +109,7 @@ def loss_of(
     config: Distillation,
     precision: torch.dtype,
 ) -> Tensor:
-    """The students' losses (E,) on n texts of each: candidates with weights (E, m), and anchors after them.
-
-    The tokens of ``texts`` are those of both sides where texts are pairs.
-    """
+    """The students' losses (E,) on n texts (or pairs, as sides) of each: candidates, weighted (E, m), then anchors."""
     logits = predict(shape, table, rest, texts.tokens, slots, precision).logits
     logits, label, teacher = (part.flatten(0, 1) for part in (logits, texts.label, texts.teacher))
     losses = distillation_loss(logits, label, teacher, config.alpha, config.temperature).view_as(texts.label)
@@ -154,7 +148,7 @@ class BatchedStudents:
         self.moments = [Moments.zeros_like(each) for each in self.parameters[self.learnt]]
         self.updates = torch.zeros(number, device=self.device)
         size = GROUP // self.shape.names.sides
-        self._groups = [slice(i, min(i + size, number)) for i in range(0, number, size)]
+        self._groups = [slice(i, i + size) for i in range(0, number, size)]
         self._predict = compiled(predict, self.device)
         self._loss = compiled(loss_of, self.device)
         self._adamw = compiled(adamw_, self.device)
@@ -202,7 +196,7 @@ class BatchedStudents:
         Returns:
             Each student's mean loss (E,), on the device.
         """
-        order, kept = self._by_length(rows), self._by_length(anchors)
+        order, kept = (_order(self.length[each]) for each in (rows, anchors))
         chosen, shots = (np.take_along_axis(*both, 1) for both in ((rows, order), (anchors, kept)))
         pairs = zip(np.split(chosen, updates, axis=1), np.split(shots, updates, axis=1), strict=True)
         parts = [np.concatenate(both, axis=1) for both in pairs]
@@ -216,11 +210,7 @@ class BatchedStudents:
 
     def _lengths(self, tokens: Tokens) -> Integers:
         """The tokens (n, S) of each text's S sides."""
-        lengths: Integers = self.shape.names.texts(tokens).length.view(len(tokens), -1).cpu().numpy()
-        return lengths
-
-    def _by_length(self, rows: Integers) -> Integers:
-        return _order(self.length[rows])
+        return np.asarray(self.shape.names.texts(tokens).length.view(len(tokens), -1).cpu(), dtype=np.int64)
 
     def _room(self, length: Integers) -> dict[str, int]:
         """M and T for texts of (E, n, S) tokens."""
@@ -273,8 +263,7 @@ class BatchedStudents:
         order = _order(length[rows])
         parts = np.array_split(np.take_along_axis(rows, order, 1), -(-rows.shape[1] // TEXTS), axis=1)
         found = [Outputs(*run(self._tensor(part), **self._room(length[part]))) for part in parts]
-        back = self._tensor(np.argsort(order, axis=1)).expand(self.number, -1)
-        return Outputs.cat(found).take(back)
+        return Outputs.cat(found).take(self._tensor(np.argsort(order, axis=1)).expand(self.number, -1))
 
     def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
         """Outputs (E, N, ·) on the candidates of the next :meth:`step`, in their order; nothing is learnt."""
@@ -286,8 +275,7 @@ class BatchedStudents:
 
     def outputs(self, tokens: Tokens) -> Outputs:
         """Outputs (E, n, ·) on other texts, the same for all."""
-        length = self._lengths(tokens)
-        return self._read(partial(self._outputs, tokens), length, np.arange(len(length))[None])
+        return self._read(partial(self._outputs, tokens), self._lengths(tokens), np.arange(len(tokens))[None])
 
     def student(self, i: int) -> PreTrainedModel:
         """A copy of student i as it is now."""
