@@ -22,8 +22,11 @@ from l2a_gym.distill.checkpoint import EMBEDDED
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.episode import Scores
+from l2a_gym.envs.observation import check_features
 from l2a_gym.envs.reward import score
 from l2a_gym.envs.toy import ToyEnv
+from l2a_gym.envs.toy_candidates import LABELS
+from l2a_gym.experiment.columns import AT_HAND, ShownColumns
 from l2a_gym.experiment.figures import Figures
 from l2a_gym.experiment.references import references
 from l2a_gym.experiment.rows import ClassifierFigures
@@ -41,6 +44,7 @@ class TaskAdapter(ABC):
 
     Args:
         make: makes environments; options of a call are laid over its own.
+        classes: of the task, as far as they are known; 0 where they are not.
 
     Attributes:
         device: where students learn.
@@ -48,16 +52,25 @@ class TaskAdapter(ABC):
 
     device = torch.device("cpu")
 
-    def __init__(self, make: Callable[..., MakeEnv]) -> None:
-        self.make_env = make
+    def __init__(self, make: Callable[..., MakeEnv], classes: int) -> None:
+        self.make_env, self._classes = make, classes
         self._envs: dict[str, Env] = {}
 
     def env(self, **options: Any) -> Env:
-        """The environment of these options; the same call gives the same one."""
-        key = json.dumps(options, sort_keys=True)
+        """The environment of these options; the same call gives the same one.
+
+        Where options differ in features that take no time to show, it is one, of which each call sees its own columns.
+
+        Raises:
+            UserError: an option that is not valid.
+        """
+        features = check_features(options.get("features"), self._classes)
+        at_hand = (*check_features(None, self._classes), *AT_HAND)
+        made = options | {"features": [*(at_hand if {*features} <= {*at_hand} else features)]}
+        key = json.dumps(made, sort_keys=True)
         if key not in self._envs:
-            self._envs[key] = self.make_env(**options)()
-        return self._envs[key]
+            self._envs[key] = self.make_env(**made)()
+        return ShownColumns(self._envs[key], features)
 
     def with_settings(self, settings: Mapping[str, Any]) -> TaskAdapter:
         """The same task with other arguments of the environment; what is open stays open."""
@@ -132,7 +145,7 @@ class DistillAdapter(TaskAdapter):
         def make_env(**options: Any) -> MakeEnv:
             return MakeEnv("l2a_gym:L2A-Distill-v0", **settings | options)
 
-        super().__init__(make_env)
+        super().__init__(make_env, len(self.opened.outline.labels))
         self.env()  # cheap: it reads no text, and finds what is wrong
         self.device = resolve_device(settings.get("device", "auto"))
 
@@ -211,7 +224,7 @@ class ToyAdapter(TaskAdapter):
     """``L2A-Toy-v0``: made-up students are scored by their accuracy, (1 + skill) / 2."""
 
     def __init__(self) -> None:
-        super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options))
+        super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options), len(LABELS))
 
     def score(self, env: Env, info: Mapping[str, Any]) -> float:
         """Accuracy of the made-up student."""

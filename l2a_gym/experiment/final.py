@@ -70,9 +70,10 @@ def final_student(
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     steps = run.export_steps or steps_for(len(adapter.task.labels))
     long = {"steps": steps, "dev_every": DEV_EVERY, "distillation": final}
-    env = distill(adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long}))
+    view = adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long})
+    env = distill(view)
     first = episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed
-    played = rollout(env, selector.act, first, {"anchors": anchors})
+    played = rollout(view, selector.act, first, {"anchors": anchors})
     *_, last = progress_bar(played, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     info = last.info
     if info["diverged"]:

@@ -89,7 +89,8 @@ def renew(run: Run, adapter: TaskAdapter, selector: Selector) -> None:
 
 def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path) -> None:
     """Write ``preference.npy`` and ``pool.json`` into a folder: the pool that the run's selector prefers."""
-    env = distill(adapter.env(**selector.env_options))
+    view = adapter.env(**selector.env_options)
+    env = distill(view)
     weight, shown = np.zeros((2, env.world.candidates))
 
     def act(observation: Observation) -> Action:
@@ -99,7 +100,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
         return action
 
     for seed in renewal_seeds(WATCHED, run.seed):
-        deque(rollout(env, act, seed), maxlen=0)
+        deque(rollout(view, act, seed), maxlen=0)
     pool, config = env.world.prepared.pool(), PoolConfig.from_setting(run.pool)
     operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
     names = config.operators(unlabelled=False)

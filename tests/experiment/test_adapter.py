@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from l2a_agents.selector import Spaces
 
+from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter, adapter_of, distill
 from l2a_gym.experiment.references import names_of
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
@@ -18,13 +20,36 @@ from l2a_gym.preparation.store import TEACHERS, Prepared
 
 
 def test_environments_have_the_settings_and_the_options(adapter: DistillAdapter) -> None:
-    for env in (adapter.env().unwrapped, adapter.make_env().vector(2).unwrapped):
-        assert (env.candidates, env.steps) == (24, 4)  # type: ignore[union-attr]  # either kind has them
-        assert "clean" not in env.columns  # type: ignore[union-attr]
-    env = distill(adapter.env(steps=7, features=["clean"]))
-    assert (env.steps, env.columns) == (7, ("clean",))
-    assert adapter.env(features=["clean"], steps=7).unwrapped is env
+    one, many = Spaces.from_env(adapter.env()), adapter.make_env().vector(2).unwrapped
+    assert (one.candidates, one.steps, many.candidates, many.steps) == (24, 4, 24, 4)
+    assert one.columns == many.columns
+    assert "clean" not in one.columns
+    assert Spaces.from_env(adapter.env(steps=7)).steps == 7
     assert adapter.make_env(steps=7)().unwrapped is not adapter.env(steps=7).unwrapped
+
+
+def test_selectors_of_different_features_share_an_environment_and_see_their_own(adapter: DistillAdapter) -> None:
+    usual, truth, slow = (adapter.env(**each) for each in ({}, {"features": ["clean"]}, {"features": ["importance"]}))
+    assert usual.unwrapped is truth.unwrapped is not slow.unwrapped
+    for env, features in ((usual, None), (truth, ["clean"]), (slow, ["importance"])):
+        alone = adapter.make_env(features=features)()
+        assert env.observation_space == alone.observation_space
+        assert env.get_wrapper_attr("columns") == alone.get_wrapper_attr("columns")
+        for seen, expected in zip(steps_of(env), steps_of(alone), strict=True):
+            assert {name: each.tolist() for name, each in seen.items()} == {
+                name: each.tolist() for name, each in expected.items()
+            }
+    with pytest.raises(UserError, match="did you mean 'clean'"):
+        adapter.env(features=["claen"])
+
+
+def steps_of(env: Any) -> list[Any]:
+    """What an episode under uniform weights shows."""
+    seen, over = [env.reset(seed=5)[0]], False
+    while not over:
+        observation, _, over, *_ = env.step(np.ones(24, dtype=np.float32))
+        seen.append(observation)
+    return seen
 
 
 def test_the_settings_of_a_run_reach_its_preparation(small: dict[str, Any], adapter: DistillAdapter) -> None:
@@ -77,8 +102,9 @@ def test_classifiers_are_teachers_then_references(adapter: DistillAdapter, prepa
 
 
 def test_the_oracle_drops_exactly_the_flipped(adapter: DistillAdapter) -> None:
-    env, oracle = distill(adapter.env(features=["clean"])), adapter.selector("oracle")
-    observation, _ = env.reset(seed=0)
+    view, oracle = adapter.env(features=["clean"]), adapter.selector("oracle")
+    observation, _ = view.reset(seed=0)
+    env = distill(view)
     flipped = np.array(env.world.prepared.pool()["flipped"])[env.save_state().episode.rows]
     assert np.array_equal(oracle.act(observation) == 0, flipped)
     assert 0 < flipped.sum() < len(flipped)
