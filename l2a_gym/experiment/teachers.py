@@ -17,7 +17,7 @@ from l2a_gym.envs.episode import Scores
 from l2a_gym.envs.reward import score
 from l2a_gym.experiment.figures import Figures, kept, texts_per_second
 from l2a_gym.preparation.regressions import read_head
-from l2a_gym.preparation.store import FROZEN, MEAN, TEACHERS, TUNED, Prepared, read_teacher
+from l2a_gym.preparation.store import AVERAGED, FROZEN, MEAN, TEACHERS, TUNED, Prepared, read_teacher
 from l2a_gym.tasks.task import Task, Texts
 
 
@@ -49,7 +49,7 @@ def _figures(name: str, task: Task, prepared: Prepared, device: torch.device) ->
     return Figures(
         dev_accuracy=score_teacher(prepared, name, "dev").accuracy,
         test_accuracy=score_teacher(prepared, name, "test").accuracy,
-        labels=task.labels_used if name == "cross-fitted" else len(task.train) + len(task.dev),
+        labels=task.labels_used if name in ("cross-fitted", MEAN) else len(task.train) + len(task.dev),
         parameters=parameters,
         texts_per_second=speed,
     )
@@ -58,7 +58,7 @@ def _figures(name: str, task: Task, prepared: Prepared, device: torch.device) ->
 def _cost(name: str, task: Task, prepared: Prepared, device: torch.device) -> tuple[int, float]:
     """A teacher's parameters, and the texts that it classifies in a second."""
     if name == MEAN:
-        sizes, speeds = zip(*(_cost(each, task, prepared, device) for each in TUNED), strict=True)
+        sizes, speeds = zip(*(_cost(each, task, prepared, device) for each in AVERAGED), strict=True)
         return sum(sizes), 1 / sum(1 / speed for speed in speeds)
     checkpoint = prepared.manifest()["config"]["checkpoint"]
     tokenizer = load_tokenizer(checkpoint)

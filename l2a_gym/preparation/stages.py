@@ -57,7 +57,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then words"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
     out_of_fold = [asked, "labels of sources and train"]
-    all_data = [out_of_fold, asdict(config.all_data), preference, HEADS]
+    all_data = [asked, asdict(config.all_data), preference, HEADS]
     cross_fitted = [asked, "labels of train, dev and select"]
     answers = [pool, few_shot, all_data, cross_fitted, out_of_fold]
     signals = [answers, "by sources as they are, up to FITTED"]

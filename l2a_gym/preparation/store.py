@@ -31,10 +31,10 @@ FROZEN = {"frozen-few-shot": "few-shot", "frozen-all-data": "all-data", "cross-f
 """The regressions on sentence vectors, and the stage that each is made by."""
 OUT_OF_FOLD = "out-of-fold"
 """The regression on the labels that the all-data teacher is given; it teaches nobody, but doubts labels."""
-MEAN = "mean"
-"""The teacher whose probabilities are the mean of those of :data:`TUNED`."""
+MEAN, AVERAGED = "mean", (*TUNED, "cross-fitted")
+"""The teacher whose probabilities are the mean of others, and these, which differ most in what they learn from."""
 TEACHERS = (*TUNED, *FROZEN, MEAN)
-"""All teachers. ``cross-fitted`` learns from the labels of dev and select, too."""
+"""All teachers. ``cross-fitted`` learns from the labels of dev and select, too, and so does ``mean``."""
 
 
 class Prepared:
@@ -80,8 +80,8 @@ class Prepared:
     def logits(self, teacher: str, rows: slice) -> torch.Tensor:
         """A teacher's logits on some rows, (n, C) float32."""
         if teacher == MEAN:
-            parts = torch.stack([self.logits(name, rows).log_softmax(1) for name in TUNED])
-            return parts.logsumexp(0) - log(len(TUNED))
+            parts = torch.stack([self.logits(name, rows).log_softmax(1) for name in AVERAGED])
+            return parts.logsumexp(0) - log(len(AVERAGED))
         return torch.from_numpy(np.array(self.array(f"answers/{teacher}")[rows]))
 
     def labelled(self, rows: slice) -> Labelled:

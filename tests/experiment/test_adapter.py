@@ -85,8 +85,8 @@ def test_teachers_are_scored_by_their_logits(adapter: DistillAdapter, prepared: 
             assert score_teacher(prepared, name, split).accuracy == pytest.approx(hits[name, split], abs=1e-9)
     assert adapter.reference_score([1]) == pytest.approx(hits["all-data", "test"], abs=1e-9)
     assert hits[chosen_teacher(prepared), "select"] >= max(hits[name, "select"] for name in TEACHERS) - 0.005
-    few, every = (prepared.logits(name, rows).softmax(1) for name in ("few-shot", "all-data"))
-    torch.testing.assert_close(prepared.logits("mean", rows).exp(), (few + every) / 2)
+    few, every, crossed = (prepared.logits(name, rows).softmax(1) for name in ("few-shot", "all-data", "cross-fitted"))
+    torch.testing.assert_close(prepared.logits("mean", rows).exp(), (few + every + crossed) / 3)
 
 
 def test_classifiers_are_teachers_then_references(adapter: DistillAdapter, prepared: Prepared) -> None:
