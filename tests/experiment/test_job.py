@@ -19,6 +19,7 @@ from l2a_gym.distill.device import one_thread
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.envs.toy import ToyEnv
 from l2a_gym.errors import UserError
+from l2a_gym.experiment import examples as module
 from l2a_gym.experiment.adapter import DistillAdapter, score_student
 from l2a_gym.experiment.job import Job, attempt, check_options
 from l2a_gym.experiment.references import names_of
@@ -92,7 +93,7 @@ def test_a_row_holds_what_teachers_and_references_are_worth(adapter: DistillAdap
 
 
 def test_weight_on_wrong_labels_is_recorded_step_by_step(
-    small: dict[str, Any], small_job: Job, small_rows: list[Row]
+    small: dict[str, Any], adapter: DistillAdapter, small_job: Job, small_rows: list[Row]
 ) -> None:
     env = DistillAugEnv(**{**small, "features": ["clean"]})
     wrong, given, everything = [], 0.0, 0.0
@@ -108,8 +109,8 @@ def test_weight_on_wrong_labels_is_recorded_step_by_step(
     uniform, oracle, learner = small_rows
     assert learner.wrong_share == pytest.approx(np.mean(wrong, axis=0), abs=1e-4)
     assert oracle.wrong_share == [0.0] * 4
-    shown = env.world.prepared.array("signals/flipped")[env.world.usable]
-    assert uniform.wrong_share[-1] == pytest.approx(shown.mean(), abs=0.08)  # of 192 candidates drawn
+    share = adapter.prepared.pool()["flipped"]  # 40 % of the sources', none of what was made of the shots
+    assert uniform.wrong_share[-1] == pytest.approx(np.mean(share), abs=0.05)
 
 
 def test_examples_are_texts_of_the_first_student(adapter: DistillAdapter, small_rows: list[Row]) -> None:
@@ -125,6 +126,20 @@ def test_examples_are_texts_of_the_first_student(adapter: DistillAdapter, small_
         assert weights == sorted(weights, reverse=True)
     oracle = small_rows[1].examples
     assert [(each.weight, each.wrong) for each in oracle] == [(1.0, False)] * 3 + [(0.0, True)] * 3
+
+
+def test_examples_are_weighed_by_the_times_they_were_shown_and_cut(
+    adapter: DistillAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (played,) = final_students(adapter, adapter.selector("none"), [1])
+    shown = np.array([[0, 1, 2, 3], [3, 2, 1, 4]])
+    weights = np.array([[0, 1, 0.5, 0], [1, 0, 0.5, 0.75]], dtype=np.float32)
+    monkeypatch.setattr(module, "LENGTH", 12)
+    pool = adapter.prepared.pool()
+    found = module.examples(adapter, replace(played, shown=shown, weights=weights))
+    # Means of 0, 0.75, 0.25, 0.5 and 0.75; five candidates are fewer than three and three.
+    assert [each.weight for each in found] == [0.75, 0.75, 0.5, 0.25, 0.0]
+    assert [each.text for each in found] == [f"{pool[i]['text'][:11]}\N{HORIZONTAL ELLIPSIS}" for i in (1, 4, 3, 2, 0)]
 
 
 def test_classifiers_of_a_task_are_scored_once(small_job: Job, small_rows: list[Row]) -> None:

@@ -161,18 +161,22 @@ def warnings(rows: Sequence[Row]) -> list[str]:
         found.append(f"rows have {listed(numbers)} final students.")
     if len(settings := {json.dumps(dict(row.settings), sort_keys=True) for row in rows}) > 1:
         found.append(f"rows were made with different settings: {listed(sorted(settings))}.")
+    return found + _prepared_apart(rows)
+
+
+def _prepared_apart(rows: Sequence[Row]) -> list[str]:
+    """Sentences on tasks that were prepared in several ways, at which seeds, and what that does to pairs of rows."""
+    tasks: dict[tuple[tuple[int, ...], ...], list[str]] = {}
     for task in dict.fromkeys(row.task for row in rows):
-        seeds: dict[str, set[int]] = {}
+        ways: dict[str, set[int]] = {}
         for row in sorted((row for row in rows if row.task == task), key=lambda row: row.seed):
-            seeds.setdefault(row.prepared, set()).add(row.seed)
-        if len(seeds) > 1:
-            found.append(_prepared_apart(task, seeds))
+            ways.setdefault(row.prepared, set()).add(row.seed)
+        tasks.setdefault(tuple(tuple(sorted(seeds)) for seeds in ways.values()), []).append(task)
+    found = []
+    for seeds, names in ((seeds, names) for seeds, names in tasks.items() if len(seeds) > 1):
+        shared = len(set().union(*seeds)) < sum(map(len, seeds))
+        effect = "are of different data" if shared else "are of the same data, levels at different seeds are not"
+        were = "was" if len(names) == 1 else "were"
+        at = "; ".join(map(at_seeds, seeds))
+        found.append(f"{listed(names)} {were} prepared in different ways ({at}): pairs at one seed {effect}.")
     return found
-
-
-def _prepared_apart(task: str, seeds: Mapping[str, set[int]]) -> str:
-    """The ways in which a task was prepared, each with its seeds, and what they do to pairs of rows."""
-    shared = len(set().union(*seeds.values())) < sum(map(len, seeds.values()))
-    effect = "are of different data" if shared else "are of the same data, levels at different seeds are not"
-    ways = "; ".join(f"{way} at {at_seeds(sorted(each))}" for way, each in seeds.items())
-    return f"{task} was prepared in different ways ({ways}): pairs at one seed {effect}."

@@ -255,8 +255,7 @@ def test_budgets_that_were_not_kept_and_other_data_are_named(make_row: MakeRow) 
     rows += [make_row("a", "yours", 0, 0.6, prepared="other")]
     assert leaderboard(rows).warnings == (
         "mine spent up to 1,500 of 1,000 units (rows: 2).",
-        "a was prepared in different ways (a-0 at seeds 0, 1, 2; other at seed 0): pairs at one seed are of different "
-        "data.",
+        "a was prepared in different ways (seeds 0, 1, 2; seed 0): pairs at one seed are of different data.",
     )
     other = make_row("a", "yours", 0, 0.6, settings={"student": "pruned"}, students=rows[0].students[:1])
     assert leaderboard([*rows[:6], other]).warnings[1:] == (
@@ -267,13 +266,14 @@ def test_budgets_that_were_not_kept_and_other_data_are_named(make_row: MakeRow) 
 
 def test_seeds_that_were_prepared_apart_have_pairs_of_the_same_data(make_row: MakeRow) -> None:
     rows = [
-        make_row("a", selector, seed, 0.5, prepared="there" if seed < 2 else "here")
+        make_row(task, selector, seed, 0.5, prepared=f"{task} there" if seed < 2 or task == "c" else f"{task} here")
+        for task in "abc"
         for seed in range(3)
         for selector in ("uniform", "mine")
     ]
     assert leaderboard(rows).warnings == (
-        "a was prepared in different ways (there at seeds 0, 1; here at seed 2): pairs at one seed are of the same "
-        "data, levels at different seeds are not.",
+        "a, b were prepared in different ways (seeds 0, 1; seed 2): pairs at one seed are of the same data, levels at "
+        "different seeds are not.",
     )
 
 

@@ -298,14 +298,15 @@ def test_names_reach_no_reader_raw(make_rows: Callable[..., list[Row]], tmp_path
     assert "<q>" not in html.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["report.html", "report.md", "report.png"])
-def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path, name: str) -> None:
-    for _ in range(2):
-        write_report(report_on(rows), tmp_path)
-    (tmp_path / name).write_text("my notes on L2A-Gym", encoding="utf-8")
-    with pytest.raises(UserError, match=f"^{tmp_path / name} is no report of L2A-Gym's and would be replaced: move it"):
-        write_report(report_on(rows), tmp_path)
-    assert (tmp_path / name).read_text(encoding="utf-8") == "my notes on L2A-Gym"
+def test_a_report_of_the_users_is_not_replaced(rows: list[Row], tmp_path: Path) -> None:
+    report = report_on(rows)
+    for file in [*write_report(report, tmp_path), *write_report(report, tmp_path)][3:]:
+        ours = file.read_bytes()
+        file.write_text("my notes on L2A-Gym", encoding="utf-8")
+        with pytest.raises(UserError, match=f"^{file} is no report of L2A-Gym's and would be replaced: move it"):
+            write_report(report, tmp_path)
+        assert file.read_text(encoding="utf-8") == "my notes on L2A-Gym"
+        file.write_bytes(ours)
 
 
 def test_rows_of_runs_are_reported_too(make_row: Callable[..., Row], tmp_path: Path) -> None:
