@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.gradients import last_layer_gradient
+from l2a_gym.distill.metagradient import TapedDistiller
 from l2a_gym.distill.students import Students
+from l2a_gym.envs.action import weights_of
 from l2a_gym.envs.episode import Scores, TextEpisode
 from l2a_gym.envs.observe import TensorObservation, observe
 from l2a_gym.envs.reward import score_each
@@ -98,6 +101,20 @@ class Batch:
         """The observations of all envs, (E, ...) on the device."""
         outputs = self.students.forward(*self.shown(), self.setup.updates)
         return observe(self.world, self.setup.columns, outputs, self.episodes, self.gradients)
+
+    def metagradient(self, actions: NDArray[np.float32], dev: slice) -> NDArray[np.float32]:
+        """See :meth:`~l2a_gym.envs.distill_aug.DistillAugEnv.metagradient`, of the only env."""
+        (env,), student, texts = self.envs, deepcopy(self.students.student(0)), self.world.dev
+        distiller = TapedDistiller(student, self.world.texts, self.setup.distillation)
+        distiller.student.load_state_dict(self.students.student(0).state_dict())
+        for (rows, anchors, rate), action in zip(env.preview(), actions, strict=True):
+            weights, *both = (
+                torch.from_numpy(each).to(distiller.device) for each in (weights_of(action), rows, anchors)
+            )
+            distiller.step(both[0], weights, both[1], self.setup.updates, rate)
+        which = torch.arange(len(texts.label), device=distiller.device)[dev]
+        gradient = distiller.metagradient(Labelled(texts.tokens.take(which), texts.label[which]))
+        return gradient.cpu().numpy()
 
     def shown(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The candidates (E, N) and anchors of the next step."""

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -23,6 +24,7 @@ from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.viewer import RENDER
 from l2a_gym.envs.world import World
+from l2a_gym.errors import UserError
 
 
 class DistillAugEnv(Described, gym.Env[Any, Any]):
@@ -140,6 +142,35 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         checked = check_action(action, self.action_space)
         ((reward, terminated),) = self.batch.step(checked[None], np.ones(1, dtype=np.bool_))
         return self._observe(), reward, terminated, False, self._sub_environment.info()
+
+    def metagradient(
+        self, actions: NDArray[np.float32], dev: slice = slice(None)
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """How dev's nll after the episode that has just begun would change with each candidate's weight.
+
+        Exact reverse mode, in float32, through all T * K updates that the student takes under these actions. Nothing is
+        learnt: student, candidates and random stream stay as they are. It counts as
+        :data:`~l2a_gym.envs.episode.METAGRADIENT_COST` updates for each update, and a pass over dev.
+
+        Args:
+            actions: (T, N), of all steps; the positive ones are weights.
+            dev: of which texts of dev: ``slice(0, None, 2)`` is every other.
+
+        Returns:
+            Derivatives of the mean nll by the weights (T, N), < 0 where more weight helps, also of candidates that are
+            dropped; not finite where the student diverges. And the info.
+
+        Raises:
+            UserError: actions as in :meth:`step`, or ``action="mixture"``.
+            ResetNeeded: the episode has not begun, or took a step.
+        """
+        if self.setup.arguments.action == "mixture":
+            raise UserError("action = 'mixture' has no metagradient: valid is weights")
+        self._sub_environment.begun().check_fresh()
+        checked = check_action(actions, batch_space(self.action_space, self.steps))
+        gradient = self.batch.metagradient(checked, dev)
+        self._sub_environment.begun().book_metagradient()
+        return gradient, self._sub_environment.info()
 
     def save_state(self) -> State:
         """A copy of this moment: student, optimizer, random stream and counters."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy, deepcopy
 from math import isfinite
 from typing import Any
 
@@ -71,6 +73,15 @@ class SubEnvironment:
         """Whether the step that is taken now has a pass over dev."""
         t = self.begun().t + 1
         return t % self.setup.arguments.dev_every == 0 or t == self.setup.steps
+
+    def preview(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], float]]:
+        """Candidates, anchors and rate of each step that is left; episode and random stream stay as they are."""
+        twin = SubEnvironment(self.setup, self.world)
+        twin.random, twin.episode = deepcopy(self.random), copy(self.begun())
+        while not twin.episode.over:
+            yield twin.episode.rows, twin.episode.anchors, twin.rate
+            twin.episode.t += 1
+            twin.episode.rows, twin.episode.anchors = twin._draw()
 
     def baseline_gain(self, scores: Scores) -> float:
         """What uniform weights gained, by the scores that they led to."""

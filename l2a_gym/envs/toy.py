@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from l2a_gym.envs.action import action_space, check_action, weights_of
@@ -144,6 +145,24 @@ class ToyEnv(Described, gym.Env[Any, Any]):
         reward = episode.book(episode.candidates.group, weights, nll, _scores(nll))
         episode.candidates = draw_candidates(self.np_random, self.candidates, skill=1 - nll)
         return self._observe(), reward, episode.over, False, episode.info(DOMAINS)
+
+    def metagradient(
+        self, actions: NDArray[np.float32], dev: slice = slice(None)
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Give the derivatives (T, N) of the last nll by the weights: -u / (N * T), whatever the actions and ``dev``.
+
+        Raises:
+            UserError: actions as in :meth:`step`.
+            ResetNeeded: the episode has not begun, or took a step.
+        """
+        episode = begun(self._episode)
+        episode.check_fresh()
+        twin, useful = self.fork(), []
+        for action in check_action(actions, batch_space(self.action_space, self.steps)):
+            useful.append(begun(twin._episode).candidates.usefulness)
+            twin.step(action)
+        episode.book_metagradient()
+        return -np.float32(useful) / (self.candidates * self.steps), episode.info(DOMAINS)
 
     def usefulness(self, observation: Observation) -> NDArray[np.float64]:
         """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain_log_odds``.

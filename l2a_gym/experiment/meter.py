@@ -47,6 +47,12 @@ class MeteredEnv(gym.Wrapper[Any, Any, Any, Any]):
         self._count(result[4])
         return result
 
+    def metagradient(self, *args: Any, **kwargs: Any) -> Any:
+        """The environment's own, counted."""
+        gradient, info = self.env.get_wrapper_attr("metagradient")(*args, **kwargs)
+        self._count(info)
+        return gradient, info
+
     def save_state(self) -> tuple[Any, int]:
         """A copy of this moment."""
         return self.env.get_wrapper_attr("save_state")(), self.before
