@@ -75,7 +75,7 @@ class RewardShuffler:
 
 
 class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
-    """Swaps the rewards of an environment."""
+    """Swaps the rewards of an environment, and the candidates' credit."""
 
     def __init__(self, env: gym.Env[Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(env)
@@ -85,6 +85,11 @@ class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
         """Take a step; the reward is another step's."""
         observation, reward, *rest = super().step(action)
         return observation, self.shuffler.swap(float(reward), observation["student"]), *rest
+
+    def metagradient(self, *args: Any) -> tuple[NDArray[Any], dict[str, Any]]:
+        """The environment's own, with the candidates of each step in a random order."""
+        gradient, info = self.env.get_wrapper_attr("metagradient")(*args)
+        return self.shuffler.rng.permuted(gradient, axis=1), info
 
     def fork(self) -> ShuffledRewards:
         """A second environment at the same moment, with the same shuffler."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from l2a_gym.envs.toy import ToyEnv
 
 SEARCHES = ("random-search", "cma-es", "bayes", "look-ahead")
-LEARNERS = (*SEARCHES, "pgpe", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
+LEARNERS = (*SEARCHES, "metagradient", "pgpe", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
 THETA = np.array([0.3, 2.0, -0.5, 0.2, 1.0, -0.7], dtype=np.float32)
 
 
