@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 METRICS = ("nll", "accuracy", "macro_f1")
 DIVERGED = -1.0
 """The reward of a step after which the student's loss is not finite; the episode ends there."""
-METAGRADIENT_COST = 5
-"""What an update and the way back through it take, in updates; 5.5 were measured with the student ``tiny`` on a CPU."""
+METAGRADIENT_COST = 6
+"""What an update and the way back through it take, in updates; 5.5 and 5.7 were measured (``tiny``, on a CPU)."""
 
 AnyEpisode = TypeVar("AnyEpisode", bound="Episode")
 
