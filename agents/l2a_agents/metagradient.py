@@ -28,17 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2a_agents.rollout import Transition, rollout, training_seeds
-from l2a_agents.rule import BOUND, StaticRule, apply_rule, named, standardise
-from l2a_agents.selector import Hyperparameters, Log, MakeEnv, spent
+from l2a_agents.rule import BOUND, RuleConfig, StaticRule, apply_rule, named, standardise
+from l2a_agents.selector import Log, MakeEnv, spent
 
-LENGTHS = (2.0, 4.0, 1.0)
+LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of theta - theta_0 that a round tries, the likeliest first."""
 
 Theta = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Config(Hyperparameters):
+class Config(RuleConfig):
     """Hyper-parameters of the metagradient learner."""
 
     parts: int = 2  # of dev: episodes of a round, each of which has its credit from one of them
@@ -71,7 +71,7 @@ class Metagradient(StaticRule):
                 if not episode[-1].info["diverged"]:
                     credit = player.credit(episode, here, slice(part, None, self.config.parts))
                     betas.append(self._regress(episode, credit))
-                log(player.spent, player.figures | named(self.theta))
+                log(player.spent, player.figures | named(self.theta, self.columns))
             beta = shrunk(np.array(betas)) if betas else np.zeros_like(start)
             for length in LENGTHS:
                 if player.spent >= budget or not beta.any():
@@ -81,7 +81,7 @@ class Metagradient(StaticRule):
                 bound = float(gains.mean() - 2 * standard_error(gains))
                 if bound > best:
                     best, self.theta = bound, theta
-                log(player.spent, player.figures | {"reward": float(gains.mean())} | named(self.theta))
+                log(player.spent, player.figures | {"reward": float(gains.mean())} | named(self.theta, self.columns))
         player.env.close()
 
     def _regress(self, episode: list[Transition], credit: NDArray[np.floating[Any]]) -> Theta:

@@ -243,7 +243,9 @@ class Forward:
             size: M, see :meth:`Layout.from_lengths`.
         """
         seen = compared(self.pooled(tokens, size).unflatten(1, (-1, self.sides)))
-        return Outputs(*(each.to(torch.promote_types(each.dtype, torch.float32)) for each in (self.classifier(seen), seen)))
+        return Outputs(
+            *(each.to(torch.promote_types(each.dtype, torch.float32)) for each in (self.classifier(seen), seen))
+        )
 
     def pooled(self, tokens: Tokens, size: int) -> Tensor:
         """The vectors (E, n, H) of texts (E, n)."""

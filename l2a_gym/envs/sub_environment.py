@@ -81,7 +81,7 @@ class SubEnvironment:
         while not twin.episode.over:
             yield twin.episode.rows, twin.episode.anchors, twin.rate
             twin.episode.t += 1
-            twin.episode.rows, twin.episode.anchors = twin._draw()
+            twin.episode.rows, twin.episode.anchors = twin._draw(twin.episode.labelled)
 
     def baseline_gain(self, scores: Scores) -> float:
         """What uniform weights gained, by the scores that they led to."""
