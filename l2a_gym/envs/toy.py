@@ -162,7 +162,8 @@ class ToyEnv(Described, gym.Env[Any, Any]):
             useful.append(begun(twin._episode).candidates.usefulness)
             twin.step(action)
         episode.book_metagradient()
-        return -np.float32(useful) / (self.candidates * self.steps), episode.info(DOMAINS)
+        gradient = -np.array(useful) / (self.candidates * self.steps)
+        return gradient.astype(np.float32), episode.info(DOMAINS)
 
     def usefulness(self, observation: Observation) -> NDArray[np.float64]:
         """Compute u of the candidates seen, (N,), from their columns ``all_data_label`` and ``domain_log_odds``.
