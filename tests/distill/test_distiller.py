@@ -1,7 +1,7 @@
 """The inner step, against a reference in plain PyTorch.
 
 Students here are in float64 where numbers are compared: autocast leaves float64 alone, so the arithmetic is the same on
-every processor. The losses are float32.
+every processor.
 """
 
 from __future__ import annotations
@@ -296,7 +296,7 @@ def test_outputs_keep_the_order_of_the_texts(exact: Distiller) -> None:
     shuffled = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(1))
     for name in ("logits", "pooled"):
         values = getattr(whole, name)
-        assert values.dtype == torch.float32
+        assert values.dtype == torch.float64  # the student's
         torch.testing.assert_close(torch.cat([getattr(each, name) for each in one_by_one]), values)
         torch.testing.assert_close(getattr(exact.outputs(tokens.take(shuffled)), name), values[shuffled])
         torch.testing.assert_close(getattr(exact.outputs(tokens, batch=7), name), values)
@@ -309,8 +309,8 @@ def test_outputs_are_those_of_the_model(exact: Distiller) -> None:
         model = twin(exact)
         pooled = model.bert(input_ids=ids, attention_mask=(ids != 0).long()).pooler_output
     out = exact.outputs(exact.texts.tokens)
-    torch.testing.assert_close(out.pooled, pooled.float())
-    torch.testing.assert_close(out.logits, model.classifier(pooled).detach().float())
+    torch.testing.assert_close(out.pooled, pooled)
+    torch.testing.assert_close(out.logits, model.classifier(pooled).detach())
 
 
 def test_looking_teaches_nothing(plain: Distiller) -> None:

@@ -81,7 +81,7 @@ def test_outputs_and_gradients_are_those_of_transformers(kind: str, layers: int,
     forward = forward_of([model])
     pooled = read(forward, tokens.of_one())[0]
     torch.testing.assert_close(pooled, whole, rtol=0, atol=1e-12)
-    torch.testing.assert_close(forward(tokens.of_one(), 64).logits[0], logits.float())
+    torch.testing.assert_close(forward(tokens.of_one(), 64).logits[0], logits, rtol=0, atol=1e-12)
     found = gradients(model, (forward.classifier(pooled[None]) * mixed).sum())
     assert max(float(each.abs().max()) for each in expected.values()) > 0.1
     for name, gradient in expected.items():

@@ -574,7 +574,9 @@ def test_the_test_split_has_no_influence(env: DistillAugEnv, small: dict[str, An
                 array[hidden] = array[0]
                 np.save(file, array)
                 overwritten += 1
-    assert overwritten == 9  # ids, length, first, label; logits of five teachers; sentence vectors end before
+    assert (
+        overwritten == 10
+    )  # ids, length, first, label; logits of five teachers and out of fold; sentence vectors end before
     blind = DistillAugEnv(**small)
     features = list(dict.fromkeys(column.split("=")[0] for column in env.columns))
     sizes = {"domain": len(env.domains), "operator": len(env.operators), "label": 2}

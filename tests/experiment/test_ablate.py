@@ -105,7 +105,6 @@ def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Abla
     plain = replace(plan, algo="uniform", pool="sources")
     assert {plain.run_of(variant(name)).folder.name for name in NAMES} == {
         "full",
-        "without-both-short",
         "without-general-distillation",
     }
 
@@ -132,7 +131,7 @@ def test_only_what_needs_one_trained_a_selector(plan: Ablation, rows: list[dict[
     assert folders == {"full", *OWN}
     for name in folders:
         spent = json.loads((plan.folder / name / "selector" / "progress.json").read_text())["spent"]
-        assert spent == (0 if name in ("without-selector", "without-both", "without-both-short") else 4 * EPISODE + 1)
+        assert spent == (0 if name in ("without-selector", "without-both") else 4 * EPISODE + 1)
         assert load_run(plan.folder / name).out == plan.folder / name
     records = {name: (plan.folder / name / "record.jsonl").read_text() for name in folders}
     assert len(records["full"].splitlines()) == 2  # of one training

@@ -109,15 +109,17 @@ def test_the_student_folder_has_weights_and_a_card_and_no_pickle(run: Run, summa
 
 
 class Asking(Fixed):
-    """A selector with options of its own, which keeps the columns that it was trained on."""
+    """A selector with options of its own, which keeps the columns of its training and the shapes that it saw."""
 
     env_options: ClassVar[dict[str, Any]] = {"features": ["kl", "clean"], "steps": 2, "dev_every": 2}
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         env: Any = make_env.vector(2).unwrapped
         self.trained_on = [make_env().get_wrapper_attr("columns"), env.columns]
+        self.seen: set[tuple[int, ...]] = set()
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        self.seen.add(observation["candidates"].shape)
         return np.ones(self.spaces.candidates, dtype=np.float32)
 
 
@@ -130,4 +132,4 @@ def test_a_selectors_own_options_hold_in_training_and_give_way_in_the_final_stud
     assert selector.spaces.columns == ("kl", "clean")
     assert selector.trained_on == [("kl", "clean"), ("kl", "clean")]
     env, _ = final_student(run, adapter, selector)
-    assert (env.steps, env.columns) == (3, ("kl", "clean"))
+    assert (env.steps, selector.seen) == (3, {(24, 2)})

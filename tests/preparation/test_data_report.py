@@ -115,10 +115,10 @@ def test_a_select_that_is_dev_is_not_counted_twice(small: dict[str, Any], budget
     report = report_of(small, make_task(budgeted["task"]))
     assert report.table.splitlines()[-3:] == [
         "split of films                                    train  dev  test",
-        "  texts                                              32   32   176",
-        "  standard error of accuracy, at most, in points         8.8   3.8",
+        "  texts                                              32   32    96",
+        "  standard error of accuracy, at most, in points         8.8   5.1",
     ]
-    assert "dev has 32 texts (± 9 points); label" in report.warnings[-1]
+    assert "dev has 32 texts (± 9 points), test has 96 texts" in report.warnings[-1]
 
 
 def test_shots_that_leave_almost_nothing(small: dict[str, Any]) -> None:

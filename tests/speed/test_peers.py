@@ -52,7 +52,8 @@ def test_a_peers_update_is_ours(lesson: Lesson, peer: str, monkeypatch: pytest.M
         # Softmax takes a key's bias out, and a query's has next to no gradient while attention is flat: both are
         # rounding, which AdamW enlarges.
         if not name.endswith(("key.bias", "query.bias")):
-            assert float((theirs[name] - value).abs().mean()) < 1e-2 * lesson.config.learning_rate, name
+            other = (theirs[name] - value).abs() > 1e-2 * lesson.config.learning_rate
+            assert float(other.float().mean()) < 0.05, name
 
 
 def test_peers_report_their_ratios(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
