@@ -29,7 +29,7 @@ from l2a_gym.experiment.variants import VARIANTS, Variant
 SCRIPT = Path(__file__).parents[2] / "scripts" / "ablate.py"
 EPISODE = 1 + (1 + 1)
 NAMES = [each.name for each in VARIANTS]
-OWN = {f"without-{part}" for part in ("generator", "selector", "both", "both-short", "general-distillation")}
+OWN = {f"without-{part}" for part in ("generator", "selector", "both", "general-distillation")}
 """The folders of the variants that train a selector of their own."""
 
 
