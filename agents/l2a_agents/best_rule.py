@@ -13,7 +13,7 @@ import numpy as np
 
 from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, FewShotAgrees, MeanAgrees
 from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
-from l2a_agents.rollout import fresh_seeds, rollout
+from l2a_agents.rollout import fresh_seeds, late_gain, rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
 
 
@@ -99,5 +99,4 @@ def _learning(rule: Selector) -> dict[str, Any]:
 def _episode(env: gym.Env[Any, Any], rule: Selector, seed: int) -> tuple[float, int]:
     """An episode's gain, and what it cost."""
     steps = list(rollout(env, rule.act, seed))
-    gains = np.cumsum([step.reward for step in steps])
-    return float(gains[-max(1, len(gains) // 2) :].mean()), int(spent(steps[-1].info))
+    return late_gain(steps), int(spent(steps[-1].info))

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from l2a_agents.heuristic import OneColumn
 from l2a_agents.selector import Action, Observation
 
-JUDGED: Mapping[str, Any] = {"features": ["cross_fitted_label", "plausible"]}
-"""What both rules ask for that look at columns on request: the same, so that one environment serves them."""
-
 
 class Believed(OneColumn):
     """Weight 1 where a column is more than one half, 0 elsewhere.
@@ -53,14 +50,14 @@ class MeanAgrees(Believed):
 class CrossFittedAgrees(Believed):
     """The cross-fitted teacher agrees with the label; it judges no text that it has learnt from."""
 
-    env_options = JUDGED
+    env_options: Mapping[str, Any] = {"features": ["cross_fitted_label"]}
     column = "cross_fitted_label"
 
 
 class ConfidentLearning(Believed):
     """Confident learning does not suspect the label (Northcutt et al., 2021)."""
 
-    env_options = JUDGED
+    env_options: Mapping[str, Any] = {"features": ["plausible"]}
     column = "plausible"
 
 

@@ -27,7 +27,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_agents.rollout import Transition, rollout, training_seeds
+from l2a_agents.rollout import Transition, late_gain, rollout, training_seeds
 from l2a_agents.rule import BOUND, RuleConfig, StaticRule, apply_rule, named, standardise
 from l2a_agents.selector import Log, MakeEnv, spent
 
@@ -111,9 +111,8 @@ class Player:
     def play(self, theta: NDArray[np.floating[Any]], seed: int) -> tuple[float, list[Transition]]:
         """An episode's reward, the gain since the start averaged over the states of its second half; and its steps."""
         episode = list(rollout(self.env, partial(apply_rule, theta, where=self.where), seed))
-        gains = np.cumsum([step.reward for step in episode])
-        self._count(episode[-1].info, gains[-1])
-        return float(gains[len(gains) // 2 :].mean()), episode
+        self._count(episode[-1].info, sum(step.reward for step in episode))
+        return late_gain(episode), episode
 
     def credit(self, episode: list[Transition], seed: int, dev: slice) -> NDArray[np.floating[Any]]:
         """-d(last dev nll) / d(weight) of each candidate of an episode, (T, N), by a part of dev."""

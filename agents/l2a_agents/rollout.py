@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -42,6 +42,12 @@ def take(env: gym.Env[Any, Any], observation: Observation, action: Action) -> Tr
     """Take a step of an environment that shows ``observation``."""
     after, reward, terminated, truncated, info = env.step(action)
     return Transition(observation, action, float(reward), after, info, terminated or truncated)
+
+
+def late_gain(episode: Sequence[Transition]) -> float:
+    """An episode's gain since its start, averaged over the states of its second half, which is less noisy than one."""
+    gains = np.cumsum([step.reward for step in episode])
+    return float(gains[-max(1, len(gains) // 2) :].mean())
 
 
 def rollout(

@@ -93,8 +93,8 @@ def export_tasks(benchmark: Benchmark, to: Path) -> str:
     Raises:
         UserError: a task or a selector that is not valid, or a file that can't be written.
     """
-    adapters = {(job.task, str(job.settings)): adapter_of(job.task, job.settings) for job in jobs_of(benchmark)}
-    folders = [each.prepared.folder for each in adapters.values() if isinstance(each, DistillAdapter)]
+    adapters = [adapter_of(task, benchmark.environment) for task in axes_of(benchmark)["tasks"]]
+    folders = [each.prepared.folder for each in adapters if isinstance(each, DistillAdapter)]
     return export_prepared(list(dict.fromkeys(folders)), to)
 
 
