@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from math import ceil, log2
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, FewShotAgrees, MeanAgrees
 from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
+from l2a_agents.halving import halve
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
 
 
-def rules_of(spaces: Spaces) -> dict[str, Selector]:
-    """The rules by name; of equals the first wins."""
+def weighing_rules(spaces: Spaces) -> dict[str, Selector]:
+    """The rules that choose texts, by name."""
     return {
         "uniform": Uniform(spaces),
         "few-shot-agrees": FewShotAgrees(spaces),
@@ -27,17 +28,18 @@ def rules_of(spaces: Spaces) -> dict[str, Selector]:
         "cross-fitted-agrees": CrossFittedAgrees(spaces),
         "confident-learning": ConfidentLearning(spaces),
         **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
-        "trust-teacher": TrustTeacher(spaces),
     }
 
 
-class BestRule(Fixed):
-    """Sequential halving over fixed rules (Karnin et al., 2013, "Almost optimal exploration in multi-armed bandits").
+def rules_of(spaces: Spaces) -> dict[str, Selector]:
+    """All rules by name; of equals the first wins."""
+    return {**weighing_rules(spaces), "trust-teacher": TrustTeacher(spaces)}
 
-    The budget has ceil(log2 n) equal parts for n rules. In each part all rules that are left play episodes from the
-    same new seeds, until the part is spent; then the better half stays, by the mean over all seeds so far. So a small
-    budget tries every rule, and most of it goes to those that are hard to tell apart. An episode counts by its gain
-    since the start, averaged over the states of its second half, as for the shared rule.
+
+class BestRule(Fixed):
+    """Sequential halving over fixed rules.
+
+    An episode counts by its gain since the start, averaged over the states of its second half, as for the shared rule.
 
     Attributes:
         name: of the rule that acts; ``uniform`` before any training.
@@ -54,22 +56,16 @@ class BestRule(Fixed):
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Halve the rules until the budget is spent."""
-        usual, seeds, total = make_env(), fresh_seeds(np.random.SeedSequence(seed)), 0
+        usual, seeds = make_env(), fresh_seeds(np.random.SeedSequence(seed))
         envs = {name: make_env(**own) if (own := _learning(rule)) else usual for name, rule in self.rules.items()}
-        left: dict[str, list[float]] = {name: [] for name in self.rules}
-        parts = ceil(log2(len(left)))
-        for part in range(1, parts + 1):
-            while total < budget * part / parts:
-                start = next(seeds)
-                for name, gains in left.items():
-                    gain, cost = _episode(envs[name], self.rules[name], start)
-                    gains.append(gain)
-                    total += cost
-                means = {name: float(np.mean(gains)) for name, gains in left.items()}
-                self._choose(max(means, key=lambda name: means[name]))
-                log(total, {f"gain/{name}": mean for name, mean in means.items()} | {"gain": means[self.name]})
-            best_first = sorted(left, key=lambda name: -means[name])
-            left = {name: left[name] for name in self.rules if name in best_first[: ceil(len(left) / 2)]}
+
+        def told(total: int, means: dict[str, float]) -> None:
+            self._choose(max(means, key=lambda name: means[name]))
+            log(total, {f"gain/{name}": mean for name, mean in means.items()} | {"gain": means[self.name]})
+
+        self._choose(
+            halve({name: partial(_episode, envs[name], self.rules[name]) for name in envs}, budget, seeds, told)
+        )
         for env in envs.values():
             env.close()
 

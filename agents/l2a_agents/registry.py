@@ -43,6 +43,7 @@ SELECTORS = {
     "l2a": "l2a_agents.pgpe:PGPE",
     "reinforce": "l2a_agents.reinforce:Reinforce",
     "dvrl": "l2a_agents.dvrl:DVRL",
+    "influence": "l2a_agents.influence:Influence",
     "metagradient": "l2a_agents.metagradient:Metagradient",
     "look-ahead": "l2a_agents.lookahead:LookAhead",
     "ppo": "l2a_agents.sb3_presets:PPOSelector",

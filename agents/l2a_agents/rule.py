@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from l2a_agents.selector import Action, Configured, Hyperparameters, Observation, Spaces
@@ -30,6 +31,8 @@ COLUMNS = (
 """The columns that a rule looks at: few, so that few episodes are enough to learn it.
 
 ``agreement`` is left out: like the reward it comes from the dev labels, and rules that lean on it raise dev alone."""
+SUMMED = ("student", "domains")
+"""Parts of an observation that a summary holds as they are."""
 BOUND = 4.0
 """Largest absolute value of a rule's entry."""
 
@@ -68,10 +71,19 @@ def standardise(columns: NDArray[np.float32]) -> NDArray[np.float64]:
     return centred / np.maximum(centred.std(-2, keepdims=True), 1e-6)
 
 
-def apply_rule(theta: NDArray[np.floating[Any]], observation: Observation, where: list[int]) -> Action:
-    """Weights (N,) of all candidates under theta (H,), or (E, N) of E observations, each under its own (E, H)."""
+def apply_rule(
+    theta: NDArray[np.floating[Any]], observation: Observation, where: list[int], start: Action | float = 1.0
+) -> Action:
+    """Weights (N,) of all candidates under theta (H,), or (E, N) of E observations, each under its own (E, H).
+
+    Args:
+        theta: the rule.
+        observation: with the candidates' columns.
+        where: the rule's columns among them.
+        start: weights that theta moves away from; twice the weights where theta is 0.
+    """
     scores = (standardise(observation["candidates"][..., where]) @ theta[..., None])[..., 0]
-    return np.clip((1 + scores) / 2, -1, 1).astype(np.float32)
+    return np.clip((start + scores) / 2, -1, 1).astype(np.float32)
 
 
 def named(theta: NDArray[np.floating[Any]], columns: Sequence[str] = COLUMNS) -> dict[str, float]:
@@ -82,8 +94,20 @@ def named(theta: NDArray[np.floating[Any]], columns: Sequence[str] = COLUMNS) ->
 def summary(observation: Observation) -> NDArray[np.float32]:
     """What a state looks like whatever the candidates' order: mean and deviation of the columns, student, domains."""
     candidates = observation["candidates"]
-    parts = [candidates.mean(0), candidates.std(0), observation["student"], observation["domains"].ravel()]
+    parts = [candidates.mean(0), candidates.std(0), *(observation[name].ravel() for name in SUMMED)]
     return np.concatenate(parts).astype(np.float32)
+
+
+def summary_space(space: spaces.Dict) -> spaces.Box:
+    """The bounds of summaries of an environment's observations, (S,)."""
+    boxes: dict[str, Any] = dict(space.spaces)
+    low, high = (np.concatenate([getattr(boxes[name], end).ravel() for name in SUMMED]) for end in ("low", "high"))
+    columns = boxes["candidates"]
+    first, last = columns.low.min(0), columns.high.max(0)
+    deviation = (last - first) / 2
+    return spaces.Box(
+        np.concatenate([first, 0 * deviation, low]), np.concatenate([last, deviation, high]), dtype=np.float32
+    )
 
 
 class StaticRule(Configured):

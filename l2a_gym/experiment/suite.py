@@ -15,7 +15,7 @@ RULES = (
     *("confident-learning", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
-CROSS_FITTED = ("cross-fitted-agrees", "best-rule")
+CROSS_FITTED = ("cross-fitted-agrees", "best-rule", "influence", "metagradient")
 """Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: what the shots alone are worth, and what a selector has to beat."""
@@ -62,6 +62,16 @@ SUITES = {
         budget=2000,
         seeds=tuple(range(6)),
     ),
+    "questions": Suite(
+        tasks=tuple(
+            f"hutto/{target}{question}"
+            for target in ("nyt-16", "amazon-64")
+            for question in ("", "-noise40", "-asym60", "-inverted", "-shift", "-mixed")
+        ),
+        selectors=("without", "oracle", "influence", "metagradient", "pgpe", "ppo", "influence@shuffled"),
+        budget=1000,
+        seeds=tuple(range(6)),
+    ),
     "full": Suite(
         tasks=(
             *(
@@ -80,7 +90,8 @@ SUITES = {
     ),
 }
 """``smoke``: everything works, in minutes. ``core``: the four domains, clean and with 40 % of the source labels
-flipped. ``full``: all numbers of shots, pairs of texts, and pools with generated texts."""
+flipped. ``questions``: six troubles of the sources, where few shots make a weak teacher and where more make a good one.
+``full``: all numbers of shots, pairs of texts, and pools with generated texts."""
 
 
 def suite_of(name: str) -> Suite:

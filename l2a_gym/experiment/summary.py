@@ -14,6 +14,7 @@ from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import CROSS_FITTED, NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.teachers import chosen_teacher
+from l2a_gym.experiment.verdict import verdict
 from l2a_gym.wording import printable
 
 SPLITS = ("dev", "test")
@@ -24,7 +25,7 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
 
     Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label is wrong.
     ``teachers`` and ``references`` hold the :class:`~l2a_gym.experiment.figures.Figures` of each by its name; the toy
-    has none.
+    has none. ``verdict`` is that of :func:`~l2a_gym.experiment.verdict.verdict`, where the selector was trained.
     """
     named = {row.selector: row for row in rows}
     shown = {name: named.get(name) for name in (NONE, UNIFORM, *RULES, ORACLE)} | {"selector": named[algo]}
@@ -38,6 +39,8 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
     env = adapter.env()
     summary["updates"] = env.get_wrapper_attr("steps") * env.get_wrapper_attr("updates")
     summary["row_seconds"] = {name: row.seconds for name, row in shown.items() if row}
+    if named[algo].spent:
+        summary["verdict"] = verdict(algo, rows)
     return summary | (_of_task(adapter) if isinstance(adapter, DistillAdapter) else {})
 
 
@@ -79,6 +82,8 @@ def table(run: Run, summary: Mapping[str, Any]) -> str:
         lines.append(f"student: {size_of(summary['parameters']['student'], summary)}")
     cost = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["row_seconds"].items())
     lines.append(f"{summary['updates']} updates a student; seconds: {cost}")
+    if found := summary.get("verdict"):
+        lines.append(found["sentence"])
     return "\n".join([f"task {printable(run.task)}", *lines])
 
 

@@ -44,8 +44,8 @@ def test_half_of_the_rules_stay_and_those_left_play_from_the_same_seeds(toy: Mak
             return super().reset(seed=seed, options=options)
 
     trained(toy.wrapped(Wrappers(Counted, Counted)), 40 * EPISODE)  # type: ignore[arg-type]
-    # parts end with the first episode from 10, 20, 30 and 40 on
-    assert [*counted.values()] == [9, 9, 5, 3, 3, 3, 2, 2, 2, 2]
+    # parts end at 10, 20, 30 and 40 episodes, and a round is played where at least half of it fits
+    assert [*counted.values()] == [9, 5, 5, 3, 3, 3, 3, 2, 2, 2, 2, 2]
 
 
 def test_a_small_budget_tries_every_rule_once(toy: MakeEnv) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from l2a_gym.envs.toy import ToyEnv
 
 SEARCHES = ("random-search", "cma-es", "bayes", "look-ahead")
-LEARNERS = (*SEARCHES, "metagradient", "pgpe", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
+LEARNERS = (*SEARCHES, "pgpe", "dvrl", "ppo", "a2c", "trpo", "sac", "td3", "tqc")
 THETA = np.array([0.3, 2.0, -0.5, 0.2, 1.0, -0.7], dtype=np.float32)
 
 
@@ -43,6 +43,13 @@ def test_the_rule_is_its_formula(spaces: Spaces, observation: dict[str, Any]) ->
 
 def test_theta_zero_weights_all_alike(spaces: Spaces, observation: dict[str, Any]) -> None:
     assert apply_rule(np.zeros(6), observation, positions(spaces)).tolist() == [0.5] * 32
+
+
+def test_a_rule_moves_away_from_the_weights_it_starts_from(spaces: Spaces, observation: dict[str, Any]) -> None:
+    where, start = positions(spaces), np.array([1, 0] * 16, dtype=np.float32)
+    assert apply_rule(np.zeros(6), observation, where, start).tolist() == [0.5, 0] * 16
+    moved = apply_rule(0.1 * THETA, observation, where, start)
+    np.testing.assert_allclose(moved - (start - 1) / 2, apply_rule(0.1 * THETA, observation, where), atol=1e-6)
 
 
 def test_one_deviation_decides_between_full_weight_and_drop() -> None:

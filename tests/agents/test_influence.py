@@ -1,0 +1,127 @@
+"""Learners from credit: what they reach on the toy, whose optimum is known, and where they stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from l2a_agents.influence import Influence
+from l2a_agents.registry import make_selector, selector_class
+from l2a_agents.rollout import rollout
+from l2a_agents.rule import BOUND
+from l2a_agents.selector import MakeEnv, Spaces, Wrappers, spent
+
+from l2a_gym.envs.toy import ToyEnv
+
+BUDGET = 500
+EPISODE = 21
+NAMES = ("influence", "metagradient")
+OPTIONS = dict(Influence.env_options)
+
+
+@pytest.fixture(scope="module")
+def shown() -> Spaces:
+    return Spaces.from_env(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS)())
+
+
+def trained(name: str, spaces: Spaces, seed: int, budget: int = BUDGET, noise: float = 0.01) -> Influence:
+    selector = make_selector(name, spaces)
+    selector.train(MakeEnv("l2a_gym:L2A-Toy-v0", noise=noise, **OPTIONS), budget, seed, lambda *_: None)
+    return cast(Influence, selector)
+
+
+def share(selector: Influence) -> float:
+    """What it gains in episodes that it was not trained on, of the largest return."""
+    env, shares = ToyEnv(**OPTIONS), []
+    for seed in range(100, 105):
+        shares.append(sum(step.reward for step in rollout(env, selector.act, seed)) / env.optimal_return(seed))
+    return float(np.mean(shares))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_comes_near_the_optimum(shown: Spaces, name: str) -> None:
+    assert min(share(trained(name, shown, seed)) for seed in range(3)) > 0.95
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("budget", [400, 1000])
+def test_it_spends_its_budget(shown: Spaces, name: str, budget: int) -> None:
+    counted = [0]
+
+    class Counted(gym.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            observation, reward, terminated, truncated, info = super().step(action)
+            counted[0] += spent(info) if terminated else 0
+            return observation, reward, terminated, truncated, info
+
+        def metagradient(self, *args: Any) -> Any:
+            gradient, info = self.env.get_wrapper_attr("metagradient")(*args)
+            counted[0] += spent(info)
+            return gradient, info
+
+    make_env = MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS).wrapped(Wrappers(Counted, Counted))  # type: ignore[arg-type]
+    make_selector(name, shown).train(make_env, budget, 0, lambda *_: None)
+    assert budget - 2 * EPISODE < counted[0] < budget + 2 * EPISODE
+
+
+def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> None:
+    """The toy's usefulness is 0.7 of one column and 0.3 of another."""
+    learner = trained("metagradient", shown, 0, budget=3000, noise=0.0)
+    theta = dict(zip(learner.columns, learner.theta, strict=True))
+    assert sorted(theta, key=lambda name: -abs(theta[name]))[:2] == ["all_data_label", "domain_log_odds"]
+    assert theta["all_data_label"] > theta["domain_log_odds"] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> None:
+    """A rule may win a duel by chance, one in five or so; most trainings stay at uniform weights."""
+    rules = [trained(f"{name}@shuffled", shown, seed) for seed in range(12)]
+    assert sum(each.rule == "uniform" and not each.theta.any() for each in rules) >= 7
+
+
+def test_it_acts_by_rule_and_direction_and_keeps_both(shown: Spaces, tmp_path: Path) -> None:
+    observation = ToyEnv(**OPTIONS).reset(seed=0)[0]
+    learner = cast(Influence, make_selector("influence", shown))
+    assert np.ptp(learner.act(observation)) == 0  # uniform weights before any training
+    learner.rule = "all-data-agrees"
+    agrees = observation["candidates"][:, shown.column("all_data_label")] > 0.5
+    assert ((learner.act(observation) > 0) == agrees).all()
+    learner.theta[learner.columns.index("label=positive")] = BOUND
+    positive = observation["candidates"][:, shown.column("label=positive")] == 1
+    assert ((learner.act(observation) > 0) == positive).all()
+    learner.save(tmp_path)
+    other = cast(Influence, make_selector("influence", shown))
+    other.load(tmp_path)
+    assert other.rule == learner.rule
+    assert (other.act(observation) == learner.act(observation)).all()
+
+
+def test_training_that_goes_on_races_what_it_had_found(shown: Spaces) -> None:
+    learner = trained("influence", shown, 0)
+    found, raced = f"{learner.rule}+", set[str]()
+    learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 1, lambda _, values: raced.update(map(str, values)))
+    assert any(name.startswith(f"gain/{found}") or name == f"gain/{learner.rule}" for name in raced)
+    assert share(learner) > 0.95
+
+
+def test_metagradient_names_the_method_that_an_environment_lacks(shown: Spaces) -> None:
+    class Bare(gym.Env[Any, Any]):
+        def __str__(self) -> str:
+            return "<Bare>"
+
+    def make_env() -> Bare:
+        return Bare()
+
+    selector: Any = make_selector("metagradient", shown)
+    with pytest.raises(
+        ValueError, match=r"^metagradient needs an environment with the method metagradient\(\); <Bare> has"
+    ):
+        selector.train(make_env, BUDGET, 0, lambda *_: None)
+
+
+def test_both_see_the_columns_that_they_ask_for() -> None:
+    for name in NAMES:
+        assert selector_class(name).env_options == OPTIONS

@@ -1,0 +1,70 @@
+"""The sentence that says whether learning helped: exact intervals, and each of its outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from l2a_gym.experiment.rows import Row, Student
+from l2a_gym.experiment.verdict import verdict
+
+Made = Callable[..., Row]
+
+
+@pytest.fixture
+def row(make_row: Callable[..., Row]) -> Made:
+    def make(name: str, accuracies: list[float], gain: float = 0.1) -> Row:
+        students = tuple(Student(i, 0.5, gain, "", {"dev_accuracy": each}) for i, each in enumerate(accuracies))
+        return make_row("small", name, 0, 0.5, students=students)
+
+    return make
+
+
+def test_the_interval_is_that_of_a_paired_t_test(row: Made) -> None:
+    own, uniform = [0.8, 0.78, 0.83], [0.7, 0.74, 0.71]
+    rows = [row("uniform", uniform), row("none", [0.5, 0.5, 0.5]), row("ppo", own)]
+    found = verdict("ppo", rows)["against"]["uniform"]
+    expected = stats.ttest_rel(own, uniform).confidence_interval()
+    assert found["points"] == pytest.approx(100 * np.mean(np.subtract(own, uniform)))
+    assert (found["low"], found["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_the_best_rule_is_the_one_that_gained_most_on_dev_and_never_none_or_the_oracle(row: Made) -> None:
+    rows = [
+        row("none", [0.9, 0.9], gain=0.9),
+        row("uniform", [0.6, 0.6], gain=0.1),
+        row("few-shot-agrees", [0.6, 0.6], gain=0.2),
+        row("all-data-agrees", [0.7, 0.6], gain=0.15),
+        row("oracle", [0.9, 0.9], gain=0.9),
+        row("ppo", [0.7, 0.7], gain=0.3),
+    ]
+    found = verdict("ppo", rows)
+    assert found["rule"] == "few-shot-agrees"
+    assert [*found["against"]] == ["uniform", "few-shot-agrees"]
+
+
+@pytest.mark.parametrize(
+    ("uniform", "rule", "said"),
+    [
+        ([0.60, 0.61, 0.62], [0.65, 0.66, 0.67], "Learning helped: ppo has on dev +20.0 points [+20.0, +20.0] "),
+        ([0.60, 0.61, 0.62], [0.80, 0.81, 0.82], "These students do not show that learning helped: "),
+        ([0.60, 0.61, 0.62], [0.90, 0.91, 0.92], "Learning did not help: "),
+    ],
+)
+def test_it_helped_only_where_both_intervals_are_above_zero(
+    row: Made, uniform: list[float], rule: list[float], said: str
+) -> None:
+    rows = [row("uniform", uniform), row("trust-teacher", rule, gain=0.2), row("ppo", [0.80, 0.81, 0.82])]
+    sentence: str = verdict("ppo", rows)["sentence"]
+    assert sentence.startswith(said)
+    assert ("Try a larger --budget" in sentence) == (not said.startswith("Learning helped"))
+
+
+def test_a_single_student_decides_nothing(row: Made) -> None:
+    found: dict[str, Any] = verdict("ppo", [row("uniform", [0.5]), row("ppo", [0.9])])
+    assert found["against"] == {"uniform": {"points": pytest.approx(40), "low": None, "high": None}}
+    assert found["sentence"].startswith("These students do not show that learning helped: ppo has on dev +40.0 points")
