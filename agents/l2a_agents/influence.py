@@ -36,7 +36,7 @@ from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
 LENGTHS = (2.0, 1.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first."""
-DUELS = 2
+DUELS = 3
 """Seeds of the duel, at least."""
 UNIFORM = "uniform"
 
