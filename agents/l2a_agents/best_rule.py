@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, FewShotAgrees, MeanAgrees
+from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, Doubt, FewShotAgrees, MeanAgrees
 from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
@@ -27,6 +27,7 @@ def rules_of(spaces: Spaces) -> dict[str, Selector]:
         "cross-fitted-agrees": CrossFittedAgrees(spaces),
         "confident-learning": ConfidentLearning(spaces),
         **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
+        "doubt": Doubt(spaces),
         "trust-teacher": TrustTeacher(spaces),
     }
 
@@ -74,7 +75,7 @@ class BestRule(Fixed):
             env.close()
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """The rule's weights."""
+        """The rule's weights, and trust where it asks for it."""
         return self.rules[self.name].act(observation)
 
     def save(self, folder: Path) -> None:
