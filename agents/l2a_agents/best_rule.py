@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, FewShotAgrees, MeanAgrees
+from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, Doubt, FewShotAgrees, MeanAgrees
 from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
 from l2a_agents.halving import halve
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
@@ -33,7 +33,7 @@ def weighing_rules(spaces: Spaces) -> dict[str, Selector]:
 
 def rules_of(spaces: Spaces) -> dict[str, Selector]:
     """All rules by name; of equals the first wins."""
-    return {**weighing_rules(spaces), "trust-teacher": TrustTeacher(spaces)}
+    return {**weighing_rules(spaces), "doubt": Doubt(spaces), "trust-teacher": TrustTeacher(spaces)}
 
 
 class BestRule(Fixed):
@@ -70,7 +70,7 @@ class BestRule(Fixed):
             env.close()
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """The rule's weights."""
+        """The rule's weights, and trust where it asks for it."""
         return self.rules[self.name].act(observation)
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rules that keep the texts whose given label is believed: by teachers, by confident learning, or by who knows it."""
+"""Rules that believe some of the given labels: by teachers, by confident learning, or by who knows which are wrong."""
 
 from __future__ import annotations
 
@@ -52,6 +52,21 @@ class CrossFittedAgrees(Believed):
 
     env_options: Mapping[str, Any] = {"features": ["cross_fitted_label"]}
     column = "cross_fitted_label"
+
+
+class Doubt(OneColumn):
+    """Weight 1 for all, and where the cross-fitted teacher doubts the label, the teacher's answer in its place.
+
+    Doubt is a probability of less than one half. All other candidates have the usual alpha.
+    """
+
+    env_options: Mapping[str, Any] = {"features": ["cross_fitted_label"], "action": "trust"}
+    column = "cross_fitted_label"
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Ones, then trust (N,): 1 is the teacher's answer alone, 0 the usual alpha."""
+        doubted = self.values(observation) < 0.5
+        return np.concatenate([np.ones(len(doubted)), doubted]).astype(np.float32)
 
 
 class ConfidentLearning(Believed):

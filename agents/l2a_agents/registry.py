@@ -22,6 +22,7 @@ SELECTORS = {
     "mean-agrees": "l2a_agents.cleaning:MeanAgrees",
     "cross-fitted-agrees": "l2a_agents.cleaning:CrossFittedAgrees",
     "confident-learning": "l2a_agents.cleaning:ConfidentLearning",
+    "doubt": "l2a_agents.cleaning:Doubt",
     "oracle": "l2a_agents.cleaning:Oracle",
     "best-rule": "l2a_agents.best_rule:BestRule",
     "teacher-confidence": "l2a_agents.heuristic:TeacherConfidence",

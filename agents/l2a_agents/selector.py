@@ -120,7 +120,7 @@ class Spaces:
 
 
 class Selector(Protocol):
-    """Sees observations, returns actions of the mode ``weights``.
+    """Sees observations, returns actions of the mode ``weights``, or of ``trust`` where ``env_options`` ask for it.
 
     Attributes:
         env_options: arguments of the environment that it needs, beyond those of the run: the class's while it is
@@ -138,7 +138,10 @@ class Selector(Protocol):
         """Learn until ``budget`` student updates and dev passes are spent; with nothing to learn, return at once."""
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """Weights for the candidates, (N,) in [-1, 1]; a value of zero or less drops the candidate."""
+        """Weights for the candidates, (N,) in [-1, 1]; a value of zero or less drops the candidate.
+
+        In the mode ``trust``, N further values: 1 is the teacher's answer alone, -1 the label alone, 0 the usual alpha.
+        """
         ...
 
     def save(self, folder: Path) -> None:

@@ -22,11 +22,11 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from l2a_gym.distill.adamw import Moments, adamw_
 from l2a_gym.distill.config import Distillation
 from l2a_gym.distill.data import Taught
-from l2a_gym.distill.distiller import new_head, shares_of
+from l2a_gym.distill.distiller import new_head
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Names, Outputs, kind_of
 from l2a_gym.distill.graphs import Replay, compiled, new_pool
-from l2a_gym.distill.losses import distillation_loss
+from l2a_gym.distill.losses import update_loss
 
 GROUP = 256
 """Students of a pass, of pairs half as many. More fill no GPU better, and CUTLASS' attention takes 65,535 texts."""
@@ -106,14 +106,13 @@ def loss_of(
     texts: Taught,
     slots: Tensor,
     weights: Tensor,
+    alphas: Tensor | None,
     config: Distillation,
     precision: torch.dtype,
 ) -> Tensor:
-    """The students' losses (E,) on n texts (or pairs, as sides) of each: candidates, weighted (E, m), then anchors."""
+    """The students' losses (E,) on n texts (or pairs, as sides) of each, see :func:`update_loss`."""
     logits = predict(shape, table, rest, texts.tokens, slots, precision).logits
-    logits, label, teacher = (part.flatten(0, 1) for part in (logits, texts.label, texts.teacher))
-    losses = distillation_loss(logits, label, teacher, config.alpha, config.temperature).view_as(texts.label)
-    return (losses * shares_of(weights, losses.shape[1] - weights.shape[1], config.anchor_share)).sum(1)
+    return update_loss(logits, texts.label, texts.teacher, weights, alphas, config)
 
 
 class BatchedStudents:
@@ -182,29 +181,25 @@ class BatchedStudents:
         return self.shape.views(*self.parameters)
 
     def step(
-        self, rows: Integers, weights: Tensor, anchors: Integers, updates: int, rates: NDArray[np.float64]
+        self,
+        rows: Integers,
+        weights: Tensor,
+        anchors: Integers,
+        updates: int,
+        rates: NDArray[np.float64],
+        alphas: Tensor | None = None,
     ) -> Tensor:
-        """Take gradient steps, see :meth:`l2a_gym.distill.distiller.Distiller.step`; nothing waits for the device.
-
-        Args:
-            rows: (E, N) candidates of each student.
-            weights: (E, N) of these, on the device.
-            anchors: (E, updates * config.anchors).
-            updates: K, divides N.
-            rates: (E,) factors of the learning rate.
-
-        Returns:
-            Each student's mean loss (E,), on the device.
-        """
+        """See :meth:`l2a_gym.distill.students.Students.step`; nothing waits for the device."""
         order, kept = (_order(self.length[each]) for each in (rows, anchors))
         chosen, shots = (np.take_along_axis(*both, 1) for both in ((rows, order), (anchors, kept)))
         pairs = zip(np.split(chosen, updates, axis=1), np.split(shots, updates, axis=1), strict=True)
         parts = [np.concatenate(both, axis=1) for both in pairs]
-        weights = weights.gather(1, self._tensor(order))
+        given = (each.gather(1, self._tensor(order)) for each in (weights, alphas) if each is not None)
+        own = zip(*(each.chunk(updates, dim=1) for each in given), strict=True)
         rate = torch.tensor(rates * self.config.learning_rate, dtype=torch.float32, device=self.device)
         total = torch.zeros(self.number, device=self.device)
-        for part, weight in zip(parts, weights.chunk(updates, dim=1), strict=True):
-            (loss,) = self._replay_update(self._tensor(part), weight, rate, **self._room(self.length[part]))
+        for part, each in zip(parts, own, strict=True):
+            (loss,) = self._replay_update(self._tensor(part), rate, *each, **self._room(self.length[part]))
             total += loss
         return total / updates
 
@@ -222,7 +217,9 @@ class BatchedStudents:
     def _tensor(self, array: Integers) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def _update(self, rows: Tensor, weights: Tensor, rate: Tensor, size: int, longest: int) -> tuple[Tensor]:
+    def _update(
+        self, rows: Tensor, rate: Tensor, weights: Tensor, alphas: Tensor | None = None, *, size: int, longest: int
+    ) -> tuple[Tensor]:
         """An update of all; the losses (E,) before it."""
         self.updates += 1
         slots = torch.empty(size, device=self.device)
@@ -234,7 +231,8 @@ class BatchedStudents:
                 each.requires_grad_()
             shown = self.texts.take(rows[group])
             texts = Taught(self.shape.names.texts(shown.tokens).cut(longest), shown.label, shown.teacher)
-            loss = self._loss(self.shape, table, rest, texts, slots, weights[group], self.config, self.precision)
+            own = weights[group], None if alphas is None else alphas[group]
+            loss = self._loss(self.shape, table, rest, texts, slots, *own, self.config, self.precision)
             gradients = torch.autograd.grad(loss.sum(), learnt)
             with torch.no_grad():
                 self._adamw(

@@ -14,7 +14,7 @@ from l2a_gym.distill.data import Taught
 from l2a_gym.distill.device import autocast
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
-from l2a_gym.distill.losses import distillation_loss
+from l2a_gym.distill.losses import update_loss
 from l2a_gym.distill.packing import padded_size
 
 
@@ -61,7 +61,15 @@ class Distiller:
             fused=True,
         )
 
-    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> Tensor:
+    def step(
+        self,
+        rows: Tensor,
+        weights: Tensor,
+        anchors: Tensor,
+        updates: int,
+        rate: float = 1.0,
+        alphas: Tensor | None = None,
+    ) -> Tensor:
         """Take ``updates`` gradient steps, each on an equal part of the candidates and of the anchors.
 
         Texts of similar length go into the same part, which saves padding.
@@ -72,13 +80,15 @@ class Distiller:
             anchors: (updates * config.anchors,) rows of target shots.
             updates: K, divides N.
             rate: factor of the learning rate.
+            alphas: (N,) float32 in [0, 1], the soft targets' share of each candidate's loss; None: config.alpha.
 
         Returns:
             The mean loss, a scalar in nats; not finite where the student diverged.
         """
         self.optimizer.param_groups[0]["lr"] = rate * self.config.learning_rate
-        weights = weights[self._by_length(rows)]
-        parts = zip(self._parts(rows, anchors, updates), weights.chunk(updates), strict=True)
+        order = self._by_length(rows)
+        own = [None] * updates if alphas is None else alphas[order].chunk(updates)
+        parts = zip(self._parts(rows, anchors, updates), weights[order].chunk(updates), own, strict=True)
         return torch.stack([self._update(*part) for part in parts]).mean()
 
     def _by_length(self, rows: Tensor) -> Tensor:
@@ -90,22 +100,21 @@ class Distiller:
         both = (each[self._by_length(each)].chunk(updates) for each in (rows, anchors))
         return [torch.cat(part) for part in zip(*both, strict=True)]
 
-    def _update(self, rows: Tensor, weights: Tensor) -> Tensor:
-        shares = shares_of(weights, len(rows) - len(weights), self.config.anchor_share)
-        loss = (self._losses(rows) * shares).sum()
+    def _update(self, rows: Tensor, weights: Tensor, alphas: Tensor | None) -> Tensor:
+        loss = self._loss(rows, weights, alphas)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), self.config.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss.detach()
 
-    def _losses(self, rows: Tensor) -> Tensor:
-        """Each text's loss, (n,)."""
+    def _loss(self, rows: Tensor, weights: Tensor, alphas: Tensor | None) -> Tensor:
+        """The loss of an update, a scalar."""
         ahead, self._ahead = self._ahead, None
         if ahead is None or not torch.equal(ahead[0], rows):
             ahead = rows, self._forward(self.texts.tokens.take(rows))
         label, teacher = self.texts.label[rows], self.texts.teacher[rows]
-        return distillation_loss(ahead[1].logits, label, teacher, self.config.alpha, self.config.temperature)
+        return update_loss(ahead[1].logits, label, teacher, weights, alphas, self.config)
 
     def _forward(self, tokens: Tokens) -> Outputs:
         """The student's outputs on texts or pairs."""
@@ -162,14 +171,3 @@ class Distiller:
 def new_head(shape: torch.Size, config: PreTrainedConfig, generator: torch.Generator) -> Tensor:
     """The weights of a new classifier, (C, F)."""
     return torch.randn(shape, generator=generator) * config.initializer_range
-
-
-def shares_of(weights: Tensor, anchors: int, anchor_share: float) -> Tensor:
-    """Each text's share of an update's loss: candidates' weights (..., n) to shares (..., n + anchors).
-
-    They sum to one, so weights can't change the step's size.
-    """
-    total = weights.sum(-1, keepdim=True)
-    share = torch.where(total > 0, anchor_share, 1.0)
-    chosen = (1 - share) * weights / total.clamp(min=torch.finfo(weights.dtype).tiny)
-    return torch.cat([chosen, (share / anchors).expand(*weights.shape[:-1], anchors)], dim=-1)

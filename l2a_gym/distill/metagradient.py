@@ -28,7 +28,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from l2a_gym.distill.adamw import BETAS, EPS
 from l2a_gym.distill.data import Labelled
-from l2a_gym.distill.distiller import Distiller, shares_of
+from l2a_gym.distill.distiller import Distiller
 
 DEV_BATCH = 64
 """Dev texts in a pass."""
@@ -41,6 +41,7 @@ class Update:
     Attributes:
         rows: (n,) its texts, candidates first.
         weights: (m,) of the candidates.
+        alphas: (m,) of these, or None.
         rate: learning rate.
         before: (P,) parameters before it.
         first: (P,) AdamW's means of their gradients after it.
@@ -49,6 +50,7 @@ class Update:
 
     rows: Tensor
     weights: Tensor
+    alphas: Tensor | None
     rate: float
     before: Tensor
     first: Tensor
@@ -67,17 +69,25 @@ class TapedDistiller(Distiller):
         self._tape: list[Update] = []
         self._orders: list[Tensor] = []
 
-    def step(self, rows: Tensor, weights: Tensor, anchors: Tensor, updates: int, rate: float = 1.0) -> Tensor:
+    def step(
+        self,
+        rows: Tensor,
+        weights: Tensor,
+        anchors: Tensor,
+        updates: int,
+        rate: float = 1.0,
+        alphas: Tensor | None = None,
+    ) -> Tensor:
         """See :meth:`Distiller.step`."""
         self._orders.append(self._by_length(rows))
-        return super().step(rows, weights, anchors, updates, rate)
+        return super().step(rows, weights, anchors, updates, rate, alphas)
 
-    def _update(self, rows: Tensor, weights: Tensor) -> Tensor:
+    def _update(self, rows: Tensor, weights: Tensor, alphas: Tensor | None) -> Tensor:
         before = {each: each.detach().clone() for each in self.student.parameters()}
-        loss = super()._update(rows, weights)
+        loss = super()._update(rows, weights, alphas)
         parts = [[before[each], state["exp_avg"], state["exp_avg_sq"]] for each, state in self.optimizer.state.items()]
         vectors = (parameters_to_vector(each) for each in zip(*parts, strict=True))
-        self._tape.append(Update(rows, weights, self.optimizer.param_groups[0]["lr"], *vectors))
+        self._tape.append(Update(rows, weights, alphas, self.optimizer.param_groups[0]["lr"], *vectors))
         return loss
 
     def metagradient(self, dev: Labelled) -> Tensor:
@@ -112,7 +122,7 @@ class TapedDistiller(Distiller):
         for number, update in reversed([*enumerate(self._tape, start=1)]):
             vector_to_parameters(update.before, learnt)
             weights = update.weights.clone().requires_grad_()
-            clipped = self._clipped(learnt, update.rows, weights)
+            clipped = self._clipped(learnt, self._loss(update.rows, weights, update.alphas))
             correct_first, correct_second = (1 - beta**number for beta in BETAS)
             root = (update.second / correct_second).sqrt()
             slope = update.rate * by_parameter / correct_first / (root + EPS)
@@ -127,9 +137,7 @@ class TapedDistiller(Distiller):
             found.append(by_weight)
         return found
 
-    def _clipped(self, learnt: list[Tensor], rows: Tensor, weights: Tensor) -> Tensor:
-        """The clipped gradient (P,) of an update, with the graph that led to it."""
-        shares = shares_of(weights, len(rows) - len(weights), self.config.anchor_share)
-        loss = (self._losses(rows) * shares).sum()
+    def _clipped(self, learnt: list[Tensor], loss: Tensor) -> Tensor:
+        """The clipped gradient (P,) of an update's loss, with the graph that led to it."""
         gradient = parameters_to_vector(torch.autograd.grad(loss, learnt, create_graph=True))
         return gradient * (self.config.clip / (gradient.norm() + 1e-6)).clamp(max=1)

@@ -42,9 +42,27 @@ class Students(Protocol):
         """Some students back to their start, each with a classifier drawn from its seed."""
 
     def step(
-        self, rows: Integers, weights: Tensor, anchors: Integers, updates: int, rates: NDArray[np.float64]
+        self,
+        rows: Integers,
+        weights: Tensor,
+        anchors: Integers,
+        updates: int,
+        rates: NDArray[np.float64],
+        alphas: Tensor | None = None,
     ) -> Tensor:
-        """Gradient steps of all on candidates (E, N); each one's mean loss (E,), on the device."""
+        """Take gradient steps, see :meth:`Distiller.step`.
+
+        Args:
+            rows: (E, N) candidates of each student.
+            weights: (E, N) of these, on the device.
+            anchors: (E, updates * config.anchors).
+            updates: K, divides N.
+            rates: (E,) factors of the learning rate.
+            alphas: (E, N) of the candidates, on the device, or None.
+
+        Returns:
+            Each student's mean loss (E,), on the device.
+        """
         ...
 
     def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
@@ -97,11 +115,20 @@ class ThreadedStudents:
             self.distillers[i].reset(seed)
 
     def step(
-        self, rows: Integers, weights: Tensor, anchors: Integers, updates: int, rates: NDArray[np.float64]
+        self,
+        rows: Integers,
+        weights: Tensor,
+        anchors: Integers,
+        updates: int,
+        rates: NDArray[np.float64],
+        alphas: Tensor | None = None,
     ) -> Tensor:
         """See :meth:`Distiller.step`."""
         chosen, shots = self._tensor(rows), self._tensor(anchors)
-        return torch.stack(self._each(lambda each, i: each.step(chosen[i], weights[i], shots[i], updates, rates[i])))
+        own = [None] * self.number if alphas is None else alphas
+        return torch.stack(
+            self._each(lambda each, i: each.step(chosen[i], weights[i], shots[i], updates, rates[i], own[i]))
+        )
 
     def forward(self, rows: Integers, anchors: Integers, updates: int) -> Outputs:
         """See :meth:`Distiller.forward`."""

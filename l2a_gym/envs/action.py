@@ -1,4 +1,4 @@
-"""What an agent does: weights for the candidates shown, or a mixture from which candidates are drawn."""
+"""What an agent does: weights for the candidates shown, trust in their labels, or a mixture to draw candidates from."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from l2a_gym.errors import UserError
 
-MODES = ("weights", "mixture")
+MODES = ("weights", "trust", "mixture")
 SHARPNESS = 4.0
 """Mixture logits are the action times this: at the extremes, one group is e^8 times as likely as another."""
 
 
 def action_space(mode: str, candidates: int, groups: int) -> spaces.Box:
-    """``Box(-1, 1, (N,))`` for weights, ``Box(-1, 1, (groups,))`` for a mixture over domain x operator."""
-    return spaces.Box(-1.0, 1.0, (candidates if mode == "weights" else groups,), dtype=np.float32)
+    """``Box(-1, 1, (N,))`` for weights, ``(2N,)`` with trust, ``(groups,)`` for a mixture over domain x operator."""
+    sizes = {"weights": candidates, "trust": 2 * candidates, "mixture": groups}
+    return spaces.Box(-1.0, 1.0, (sizes[mode],), dtype=np.float32)
 
 
 def check_action(action: object, space: spaces.Space[Any]) -> NDArray[np.float32]:
@@ -62,6 +63,11 @@ def _numbers(action: Any, space: spaces.Space[Any]) -> NDArray[Any]:
 def weights_of(action: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weights in [0, 1]: a positive value is the candidate's weight, any other drops it."""
     return np.maximum(action, 0)
+
+
+def alphas_of(trust: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:
+    """The share of soft targets in a candidate's loss: ``alpha`` at 0, linear up to 1 at 1 and down to 0 at -1."""
+    return np.interp(trust, [-1, 0, 1], [0, alpha, 1]).astype(np.float32)
 
 
 def mixture_of(action: NDArray[np.float32], sizes: NDArray[np.int64]) -> NDArray[np.float64]:

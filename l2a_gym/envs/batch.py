@@ -15,7 +15,7 @@ from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.gradients import last_layer_gradient
 from l2a_gym.distill.metagradient import TapedDistiller
 from l2a_gym.distill.students import Students
-from l2a_gym.envs.action import weights_of
+from l2a_gym.envs.action import alphas_of, weights_of
 from l2a_gym.envs.episode import Scores, TextEpisode
 from l2a_gym.envs.observe import TensorObservation, observe
 from l2a_gym.envs.reward import score_each
@@ -87,7 +87,7 @@ class Batch:
         for i in which:
             weights[i] = self.envs[i].weigh(actions[i])
         baselines = self._baseline_gains() if self.setup.arguments.baseline else [0.0] * len(self.envs)
-        losses = self._distil(weights)
+        losses = self._distil(weights, self._alphas(actions))
         due = active & [env.due for env in self.envs]
         scores: list[Scores | None] = [None] * len(self.envs)
         if due.any():
@@ -107,11 +107,11 @@ class Batch:
         (env,), student, texts = self.envs, deepcopy(self.students.student(0)), self.world.dev
         distiller = TapedDistiller(student, self.world.texts, self.setup.distillation)
         distiller.student.load_state_dict(self.students.student(0).state_dict())
-        for (rows, anchors, rate), action in zip(env.preview(), actions, strict=True):
-            weights, *both = (
-                torch.from_numpy(each).to(distiller.device) for each in (weights_of(action), rows, anchors)
-            )
-            distiller.step(both[0], weights, both[1], self.setup.updates, rate)
+        given, alphas = weights_of(actions[:, : self.setup.candidates]), self._alphas(actions)
+        for t, (rows, anchors, rate) in enumerate(env.preview()):
+            weights, *both = (torch.from_numpy(each).to(distiller.device) for each in (given[t], rows, anchors))
+            own = None if alphas is None else alphas[t]
+            distiller.step(both[0], weights, both[1], self.setup.updates, rate, own)
         which = torch.arange(len(texts.label), device=distiller.device)[dev]
         gradient = distiller.metagradient(Labelled(texts.tokens.take(which), texts.label[which]))
         return gradient.cpu().numpy()
@@ -143,11 +143,18 @@ class Batch:
             "students": [self.students.state(i) for i in range(len(self.envs))],
         }
 
-    def _distil(self, weights: NDArray[np.float32]) -> Tensor:
+    def _alphas(self, actions: NDArray[np.float32]) -> Tensor | None:
+        """The candidates' alphas (n, N) by actions (n, 2N), on the device; None where actions say nothing of them."""
+        if self.setup.arguments.action != "trust":
+            return None
+        alphas = alphas_of(actions[:, self.setup.candidates :], self.setup.distillation.alpha)
+        return torch.from_numpy(alphas).to(self.students.device)
+
+    def _distil(self, weights: NDArray[np.float32], alphas: Tensor | None = None) -> Tensor:
         rows, anchors = self.shown()
         rates = np.array([env.rate for env in self.envs])
         given = torch.from_numpy(weights).to(self.students.device)
-        return self.students.step(rows, given, anchors, self.setup.updates, rates)
+        return self.students.step(rows, given, anchors, self.setup.updates, rates, alphas)
 
     def _baseline_gains(self) -> list[float]:
         """What uniform weights gain from these states on these candidates; the students are left as they were."""

@@ -35,9 +35,11 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
     Observation: ``candidates`` (N, F), ``student`` (S,), ``domains`` (D, 5) and ``operators`` (O, 5), float32, finite,
     in the ranges of ``observation_space``; ``columns`` names the candidates' columns.
 
-    Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight, any other drops it. With
-    ``action="mixture"``: ``Box(-1, 1, (D * O,))``, the logits of a mixture over domain x operator from which N
-    candidates of weight 1 are drawn. Dropping all leaves the target's shots alone.
+    Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight, any other drops it. Dropping all leaves
+    the target's shots alone. With ``action="trust"``: ``Box(-1, 1, (2N,))``, weights, then whom the student believes
+    about each candidate: 1 is the teacher's answer alone, -1 the given label alone, 0 the configured alpha, and between
+    them alpha is linear. With ``action="mixture"``: ``Box(-1, 1, (D * O,))``, the logits of a mixture over domain x
+    operator from which N candidates of weight 1 are drawn.
 
     Step: K student updates of a fixed size, weights normalised over the chosen; then a pass over dev.
 
@@ -58,7 +60,7 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
     Args:
         task: a task id, the path of a task file (text or ``Path``), or an
             :class:`~l2a_gym.preparation.open_task.OpenTask`, which environments share.
-        action: ``weights`` or ``mixture``.
+        action: ``weights``, ``trust`` or ``mixture``.
         metric: ``nll``, ``accuracy`` or ``macro_f1``, on dev.
         baseline: ``uniform`` subtracts the gain of uniform weights, which doubles the updates; None for nothing.
         teacher: whose logits teach the student: ``few-shot``, ``all-data``, ``frozen-few-shot``, ``frozen-all-data``,
@@ -153,7 +155,7 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         :data:`~l2a_gym.envs.episode.METAGRADIENT_COST` updates for each update, and a pass over dev.
 
         Args:
-            actions: (T, N), of all steps; the positive ones are weights.
+            actions: (T, N), of all steps, or (T, 2N) with trust, which stays as it is.
             dev: of which texts of dev: ``slice(0, None, 2)`` is every other.
 
         Returns:
@@ -165,7 +167,7 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
             ResetNeeded: the episode has not begun, or took a step.
         """
         if self.setup.arguments.action == "mixture":
-            raise UserError("action = 'mixture' has no metagradient: valid is weights")
+            raise UserError("action = 'mixture' has no metagradient: valid are weights and trust")
         self._sub_environment.begun().check_fresh()
         checked = check_action(actions, batch_space(self.action_space, self.steps))
         gradient = self.batch.metagradient(checked, dev)

@@ -126,7 +126,9 @@ def _check_numbers(arguments: Arguments) -> None:
         if number is not None:
             check_least(name, number)
     if arguments.baseline and arguments.action == "mixture":
-        raise UserError("baseline = 'uniform' needs action = 'weights': a mixture's would repeat the same draw")
+        raise UserError(
+            "baseline = 'uniform' needs action = 'weights' or 'trust': a mixture's would repeat the same draw"
+        )
     if arguments.baseline and arguments.dev_every > 1:
         raise UserError(
             f"dev_every = {arguments.dev_every}: baseline = 'uniform' needs a pass over dev in every step; valid is 1"

@@ -58,8 +58,8 @@ class SubEnvironment:
 
     def weigh(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The weights (N,) that a checked action gives to the candidates; a mixture draws them first."""
-        if self.setup.arguments.action == "weights":
-            return weights_of(action)
+        if self.setup.arguments.action != "mixture":
+            return weights_of(action[: self.setup.candidates])
         self.begun().rows = self._sample(action)
         return np.ones(self.setup.candidates, dtype=np.float32)
 

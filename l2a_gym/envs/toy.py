@@ -32,6 +32,7 @@ class ToyArguments(Checked):
     candidates: int = 32
     steps: int = 10
     noise: float = 0.0
+    action: Annotated[str, ("weights", "trust")] = "weights"
     features: list[str] | None = None
     distillation: Mapping[str, Any] | None = None
     render_mode: Annotated[str, RENDER_MODES] | None = None
@@ -66,7 +67,8 @@ class ToyEnv(Described, gym.Env[Any, Any]):
     Observation: that of ``L2A-Distill-v0``.
 
     Action: ``Box(-1, 1, (N,))``. A positive value is the candidate's weight w, any other drops it. There is no mixture
-    mode, and the weights are not normalised: the best action is 1 where u > 0, and to drop the others.
+    mode, and the weights are not normalised: the best action is 1 where u > 0, and to drop the others. With
+    ``action="trust"``, N further values change nothing: a made-up student has no teacher to believe.
 
     Reward: the gain of skill, sum(w * u) / (N * T), plus Gaussian noise of standard deviation ``noise``. The skill
     starts at 0 and, without noise, stays in [-1, 1]; rewards add up to the last skill. ``info["dev_nll"]`` is
@@ -86,6 +88,7 @@ class ToyEnv(Described, gym.Env[Any, Any]):
         candidates: N.
         steps: T.
         noise: standard deviation of the noise in each reward; 0.01 is about half of the best reward for T = 10.
+        action: ``weights`` or ``trust``.
         features: names of the candidates' features; None: the same as in ``L2A-Distill-v0``.
         distillation: changes nothing: a made-up student has no teacher to learn from.
         render_mode: ``ansi``, ``rgb_array`` or None.
@@ -111,7 +114,7 @@ class ToyEnv(Described, gym.Env[Any, Any]):
         features = check_features(arguments.features, len(LABELS))
         self.columns = candidate_columns(features, {"domain": DOMAINS, "operator": OPERATORS, "label": LABELS})
         self.observation_space = observation_space(self.candidates, self.columns, len(DOMAINS), len(OPERATORS))
-        self.action_space = action_space("weights", self.candidates, GROUPS)
+        self.action_space = action_space(arguments.action, self.candidates, GROUPS)
         self._episode: ToyEpisode | None = None
 
     def reset(
@@ -138,7 +141,7 @@ class ToyEnv(Described, gym.Env[Any, Any]):
         """
         episode = begun(self._episode)
         episode.check_going()
-        weights = weights_of(check_action(action, self.action_space))
+        weights = weights_of(check_action(action, self.action_space)[: self.candidates])
         gain = float(weights @ episode.candidates.usefulness) / (self.candidates * self.steps)
         noise = self.arguments.noise * float(self.np_random.standard_normal())
         nll = -(episode.curve[-1] + gain + noise)

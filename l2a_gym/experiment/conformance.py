@@ -74,16 +74,17 @@ class SelectorConformance:
         return actions
 
     def test_it_asks_for_what_it_may(self) -> None:
-        """Features, and where it is a fixed rule, distillation; all else of the environment is the benchmark's."""
+        """Features, action, and of a fixed rule distillation; all else of the environment is the benchmark's."""
         assert set(self.kind.env_options) <= {*options_of(self.kind)}
 
     def test_actions_are_weights(self) -> None:
-        """(N,) float32, finite, in [-1, 1]; before and after training."""
+        """(N,) float32, or (2N,) with trust, finite, in [-1, 1]; before and after training."""
+        shape = self.make_env()().action_space.shape
         for selector in (self.make(), self.trained().selector):
             for deterministic in (True, False):
                 for action in self.episode(selector, deterministic):
                     assert isinstance(action, np.ndarray)
-                    assert (action.shape, action.dtype) == ((32,), np.float32)
+                    assert (action.shape, action.dtype) == (shape, np.float32)
                     assert np.isfinite(action).all()
                     assert np.abs(action).max() <= 1
 

@@ -94,13 +94,15 @@ def check_options(kind: type[Selector]) -> None:
     if other := [name for name in sorted(kind.env_options) if name not in valid]:
         raise UserError(
             f"{kind.__name__} asks for {', '.join(other)} in its env_options, which a benchmark keeps alike "
-            f"for all: valid is {' and '.join(valid)}"
+            f"for all: valid are {', '.join(valid)}"
         )
+    if kind.env_options.get("action") == "mixture":
+        raise UserError(f"{kind.__name__} asks for action = 'mixture', which no row can hold: valid are weights, trust")
 
 
 def options_of(kind: type[Selector]) -> tuple[str, ...]:
-    """What a selector may ask for: to see more, and where it is a fixed rule, that students learn in another way."""
-    return ("features", "distillation") if issubclass(kind, Fixed) else ("features",)
+    """What a selector may ask for: to see and do more, and as a fixed rule, that students learn in another way."""
+    return ("features", "action", *(["distillation"] if issubclass(kind, Fixed) else []))
 
 
 def row_of(

@@ -150,7 +150,8 @@ def play_again(adapter: TaskAdapter, env: Env, student: Student) -> Played:
     Raises:
         ValueError: its actions are not as many as its episode has steps, or can't be unpacked.
     """
-    actions = unpack(student.actions, env.get_wrapper_attr("candidates"))
+    (size,) = env.action_space.shape or ()
+    actions = unpack(student.actions, size, env.get_wrapper_attr("candidates"))
     recorded = iter(actions)
 
     def act(_: Observation) -> Action:

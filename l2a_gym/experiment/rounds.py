@@ -95,7 +95,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
 
     def act(observation: Observation) -> Action:
         rows, action = env.save_state().episode.rows, selector.act(observation, deterministic=True)
-        weight[rows] += np.maximum(action, 0)
+        weight[rows] += np.maximum(action[: len(rows)], 0)
         shown[rows] += 1
         return action
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from l2a_gym.experiment.json_lines import checked, read_lines
 
-LEVELS = 255
-"""Weights are rounded to this many steps from 0 to 1 before they are played, so that a row holds each in a byte."""
+LEVELS, TRUST_LEVELS = 255, 127
+"""Weights are rounded to so many steps from 0 to 1, and trust to so many on each side of 0, before they are played, so
+that a row holds each in a byte."""
 
 
 class Key(NamedTuple):
@@ -36,7 +37,7 @@ class Student:
         seed: of its episode.
         score: accuracy on the target's test split; on the toy, of its made-up student.
         episode_return: sum of the episode's rewards.
-        actions: the actions (T, N) that were played, packed by :func:`pack`.
+        actions: the actions (T, N), or (T, 2N) with trust, that were played, packed by :func:`pack`.
         metrics: further scores, such as ``dev_accuracy`` and ``test_macro_f1``; older rows have none.
     """
 
@@ -229,18 +230,23 @@ def read_failures(file: Path) -> list[Failure]:
     return read_lines(file, partial(checked, Failure), "failure of a benchmark") if file.is_file() else []
 
 
-def rounded(action: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An action in steps of 1 / :data:`LEVELS`, from 0 (which drops a candidate, as less does) to 1."""
-    return (np.round(np.clip(action, 0, 1) * LEVELS) / LEVELS).astype(np.float32)
+def rounded(action: NDArray[np.float32], candidates: int) -> NDArray[np.float32]:
+    """An action as a row holds it: weights from 0 (which drops a candidate, as less does) to 1, trust from -1 to 1.
+
+    Args:
+        action: (N,), or (2N,) with trust.
+        candidates: N.
+    """
+    return _played(_levels(action, candidates), candidates)
 
 
-def pack(actions: Iterable[NDArray[np.float32]]) -> str:
-    """Rounded actions (T, N) as text: a byte each, deflated, in base 64."""
-    levels = np.round(np.stack(list(actions)) * LEVELS).astype(np.uint8)
+def pack(actions: Iterable[NDArray[np.float32]], candidates: int) -> str:
+    """Rounded actions as text: a byte a value, deflated, in base 64."""
+    levels = np.stack([_levels(action, candidates) for action in actions])
     return base64.b64encode(zlib.compress(levels.tobytes(), 9)).decode("ascii")
 
 
-def unpack(text: str, size: int) -> NDArray[np.float32]:
+def unpack(text: str, size: int, candidates: int) -> NDArray[np.float32]:
     """Actions (T, size) that :func:`pack` packed.
 
     Raises:
@@ -250,4 +256,17 @@ def unpack(text: str, size: int) -> NDArray[np.float32]:
         levels = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=np.uint8)
     except zlib.error as error:
         raise ValueError(f"actions can't be unpacked ({error})") from error
-    return (levels.reshape(-1, size) / LEVELS).astype(np.float32)
+    return _played(levels.reshape(-1, size), candidates)
+
+
+def _levels(action: NDArray[np.float32], candidates: int) -> NDArray[np.uint8]:
+    """Each value as a byte."""
+    weights, trust = np.split(action, [candidates])
+    levels = np.clip(weights, 0, 1) * LEVELS, (1 + np.clip(trust, -1, 1)) * TRUST_LEVELS
+    return np.round(np.concatenate(levels)).astype(np.uint8)
+
+
+def _played(levels: NDArray[np.uint8], candidates: int) -> NDArray[np.float32]:
+    """The values (..., size) of such bytes."""
+    weights, trust = np.split(levels, [candidates], axis=-1)
+    return np.concatenate([weights / LEVELS, trust / TRUST_LEVELS - 1], axis=-1).astype(np.float32)

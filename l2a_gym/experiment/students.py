@@ -39,25 +39,25 @@ class Played:
 
 def final_student(adapter: TaskAdapter, env: Env, act: Actor, seed: int) -> Played:
     """Train a student under rounded actions, and score it."""
-    shown = []
+    shown, candidates = [], env.get_wrapper_attr("candidates")
 
     def rounded_act(observation: Observation) -> Action:
         shown.append(adapter.shown(env))
-        return rounded(act(observation))
+        return rounded(act(observation), candidates)
 
     steps = list(rollout(env, rounded_act, seed))
     student = Student(
         seed=seed,
         score=adapter.score(env, steps[-1].info),
         episode_return=sum(step.reward for step in steps),
-        actions=pack([step.action for step in steps]),
+        actions=pack([step.action for step in steps], candidates),
         metrics=adapter.metrics(env),
     )
     columns = {table: env.get_wrapper_attr(f"{table[:-1]}_columns").index(name) for table, name in TABLES.items()}
     shares = {
         name: np.stack([step.next_observation[name][:, column] for step in steps]) for name, column in columns.items()
     }
-    rows, weights = np.stack(shown), np.stack([step.action for step in steps])
+    rows, weights = np.stack(shown), np.stack([step.action[:candidates] for step in steps])
     return Played(student, shares | {WRONG: wrong_share(adapter.wrong(), rows, weights)}, rows, weights)
 
 

@@ -12,10 +12,10 @@ NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
 """Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
 RULES = (
     *("few-shot-agrees", "all-data-agrees", "mean-agrees", "cross-fitted-agrees"),
-    *("confident-learning", "trust-teacher"),
+    *("confident-learning", "doubt", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
-CROSS_FITTED = ("cross-fitted-agrees", "best-rule", "influence", "metagradient")
+CROSS_FITTED = ("cross-fitted-agrees", "doubt", "best-rule", "influence", "metagradient")
 """Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: what the shots alone are worth, and what a selector has to beat."""

@@ -13,7 +13,7 @@ from l2a_agents.best_rule import BestRule
 from l2a_agents.selector import MakeEnv, Spaces, Wrappers
 
 EPISODE = 1 + 10 * 2
-RULES = 9  # on the toy, which has two sources
+RULES = 10  # on the toy, which has two sources
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_half_of_the_rules_stay_and_those_left_play_from_the_same_seeds(toy: Mak
 
     trained(toy.wrapped(Wrappers(Counted, Counted)), 40 * EPISODE)  # type: ignore[arg-type]
     # parts end at 10, 20, 30 and 40 episodes, and a round is played where at least half of it fits
-    assert [*counted.values()] == [9, 5, 5, 3, 3, 3, 3, 2, 2, 2, 2, 2]
+    assert [*counted.values()] == [10, 5, 5, 3, 3, 3, 2, 2, 2, 2, 2, 2]
 
 
 def test_a_small_budget_tries_every_rule_once(toy: MakeEnv) -> None:
@@ -75,6 +75,10 @@ def test_it_acts_by_its_rule_and_asks_for_how_its_students_learn(toy: MakeEnv, t
     (tmp_path / "best-rule.json").write_text('{"rule": "trust-teacher"}', encoding="utf-8")
     selector.load(tmp_path)
     assert selector.env_options == {**BestRule.env_options, "distillation": {"alpha": 1.0, "temperature": 1.0}}
+    (tmp_path / "best-rule.json").write_text('{"rule": "doubt"}', encoding="utf-8")
+    selector.load(tmp_path)
+    assert selector.env_options == {**BestRule.env_options, "action": "trust"}
+    assert selector.act(observation).shape == (64,)
     (tmp_path / "best-rule.json").write_text('{"rule": "without-far"}', encoding="utf-8")
     selector.load(tmp_path)
     far = observation["candidates"][:, selector.spaces.column("domain=far")]

@@ -12,10 +12,12 @@ from l2a_agents.cleaning import (
     Believed,
     ConfidentLearning,
     CrossFittedAgrees,
+    Doubt,
     FewShotAgrees,
     MeanAgrees,
     Oracle,
 )
+from l2a_agents.heuristic import OneColumn
 from l2a_agents.selector import Spaces
 
 OF_ONE_COLUMN = {
@@ -27,7 +29,7 @@ OF_ONE_COLUMN = {
 }
 
 
-def weights(kind: type[Believed], spaces: Spaces, **columns: list[float]) -> Any:
+def weights(kind: type[OneColumn], spaces: Spaces, **columns: list[float]) -> Any:
     """Weights where these columns are shown, one row a candidate."""
     shown = replace(spaces, columns=tuple(columns))
     return kind(shown).act({"candidates": np.array([*columns.values()], dtype=np.float32).T})  # type: ignore[attr-defined]
@@ -43,6 +45,13 @@ def test_what_is_more_likely_than_not_is_kept(kind: type[Believed], column: str,
 def test_both_teachers_agree_by_their_mean(spaces: Spaces) -> None:
     few_shot, all_data = [0.9, 0.9, 0.4, 0.2], [0.2, 0.05, 0.7, 0.7]
     assert weights(MeanAgrees, spaces, few_shot_label=few_shot, all_data_label=all_data).tolist() == [1, 0, 1, 0]
+
+
+def test_doubt_keeps_all_and_trusts_the_teacher_where_the_label_is_unlikely(spaces: Spaces) -> None:
+    action = weights(Doubt, spaces, cross_fitted_label=[0.9, 0.5, 0.49, 0.0], kl=[0, 0, 1, 1])
+    assert action.dtype == np.float32
+    assert action.tolist() == [1, 1, 1, 1, 0, 0, 1, 1]
+    assert Doubt.env_options == {"features": ["cross_fitted_label"], "action": "trust"}
 
 
 def test_each_asks_for_its_own_column_where_that_is_not_shown_anyway() -> None:

@@ -78,7 +78,7 @@ def same(one: dict[str, NDArray[np.float32]], two: dict[str, NDArray[np.float32]
 # Spaces and types
 
 
-@pytest.mark.parametrize("mode", ["weights", "mixture"])
+@pytest.mark.parametrize("mode", ["weights", "trust", "mixture"])
 def test_gymnasium_has_no_complaint(small: dict[str, Any], mode: str) -> None:
     env = gym.make(ID, **small, action=mode, disable_env_checker=True).unwrapped
     with warnings.catch_warnings(record=True) as caught:

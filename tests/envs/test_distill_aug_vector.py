@@ -47,7 +47,9 @@ def assert_same(found: Any, expected: Any) -> None:
             np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}, {"dev_every": 3}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"baseline": "uniform"}, {"action": "mixture"}, {"action": "trust"}, {"dev_every": 3}], ids=str
+)
 def test_each_environment_gives_what_it_gives_alone(small: dict[str, Any], options: dict[str, Any]) -> None:
     """Against gymnasium's own vector of single environments, everything that two episodes give."""
     makers = [lambda: DistillAugEnv(**small, **options)] * E

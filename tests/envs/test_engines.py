@@ -15,11 +15,11 @@ from l2a_gym.errors import UserError
 E, N, T = 3, 24, 4  # the budget of the small task
 
 
-def actions(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-1, 1, (T, E, N)).astype(np.float32)
+def actions(seed: int = 0, size: int = N) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, (T, E, size)).astype(np.float32)
 
 
-@pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"baseline": "uniform"}, {"action": "mixture"}, {"action": "trust"}], ids=str)
 def test_a_batch_gives_what_threads_give(
     small: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,7 +30,7 @@ def test_a_batch_gives_what_threads_give(
         (name, threads), (_, batch) = found
         np.testing.assert_allclose(batch, threads, rtol=0, atol=1e-4, err_msg=name)
     size = both[0].single_action_space.shape[0]
-    for action in np.concatenate([actions(0), actions(1)])[..., :size]:
+    for action in np.concatenate([actions(0, size), actions(1, size)]):
         (seen, rewards, over, _, infos), (batch, others, ended, _, told) = (envs.step(action) for envs in both)
         np.testing.assert_allclose(others, rewards, rtol=0, atol=1e-4)
         np.testing.assert_array_equal(ended, over)

@@ -28,16 +28,19 @@ def last_nll(env: DistillAugEnv, actions: Any) -> float:
     return float(info["dev_nll"])
 
 
-def test_it_is_the_slope_of_the_last_nll_in_the_episode_that_steps_play(small: dict[str, Any]) -> None:
+@pytest.mark.parametrize("mode", ["weights", "trust"])
+def test_it_is_the_slope_of_the_last_nll_in_the_episode_that_steps_play(small: dict[str, Any], mode: str) -> None:
     """Along a direction that moves the weights of all steps but the first, with a student in float64.
 
     AdamW's first updates are nearly signs of the gradient, and where a finite move turns a sign, it sees a jump.
     """
-    env, actions, size = DistillAugEnv(**small, engine="threads"), np.full((T, N), 0.5, dtype=np.float32), 2.0**-10
+    env, size = DistillAugEnv(**small, engine="threads", action=mode), 2.0**-10
+    trust = np.tile(np.linspace(-1, 1, env.action_space.shape[0] - N), (T, 1))
+    actions = np.concatenate([np.full((T, N), 0.5), trust], axis=1).astype(np.float32)
     env.student.double()
     env.reset(seed=3)
     gradient = env.metagradient(actions)[0][1:]
-    move = size * np.concatenate([np.zeros((1, N)), np.sign(gradient)])
+    move = np.pad(size * np.sign(gradient), [(1, 0), (0, trust.shape[1])])
     slope = (last_nll(env, actions + move) - last_nll(env, actions - move)) / (2 * size)
     assert slope == pytest.approx(np.abs(gradient).sum(), rel=1e-3)
 
@@ -71,7 +74,7 @@ def test_what_it_refuses(env: DistillAugEnv, small: dict[str, Any]) -> None:
         env.metagradient(np.ones((T, N)))
     mixture = DistillAugEnv(**small, action="mixture")
     mixture.reset()
-    with pytest.raises(UserError, match=r"^action = 'mixture' has no metagradient: valid is weights"):
+    with pytest.raises(UserError, match=r"^action = 'mixture' has no metagradient: valid are weights and trust"):
         mixture.metagradient(np.ones((T, N)))
 
 

@@ -56,6 +56,13 @@ def test_gymnasium_has_no_complaint() -> None:
         check_env(gym.make("l2a_gym:L2A-Toy-v0", disable_env_checker=True).unwrapped, skip_render_check=False)
 
 
+def test_trust_changes_nothing() -> None:
+    plain, trusting = ToyEnv(), ToyEnv(action="trust")
+    assert trusting.action_space.shape == (64,)
+    rewards = [play(env, 0, lambda _, env=env: actions(1, env.action_space.shape[0])[0]) for env in (plain, trusting)]
+    assert rewards[0] == rewards[1]
+
+
 def test_stable_baselines_complains_of_tables_alone() -> None:
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings(record=True) as caught:

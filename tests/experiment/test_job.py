@@ -59,7 +59,7 @@ def test_a_row_holds_what_the_environment_gives(small: dict[str, Any], small_job
         _, info = env.reset(seed=seed)
         first, total = info["dev_nll"], 0.0
         with one_thread():
-            for action in unpack(student.actions, env.candidates):
+            for action in unpack(student.actions, env.candidates, env.candidates):
                 assert action.tolist() == [1.0] * 24
                 observation, reward, over, _, info = env.step(action)
                 total += reward
@@ -100,7 +100,7 @@ def test_weight_on_wrong_labels_is_recorded_step_by_step(
     for student, seed in zip(small_rows[-1].students, small_job.seeds, strict=True):
         (observation, _), shares = env.reset(seed=seed), []
         given, everything = 0.0, 0.0
-        for action in unpack(student.actions, env.candidates):
+        for action in unpack(student.actions, env.candidates, env.candidates):
             given += float(action @ (1 - observation["candidates"][:, env.columns.index("clean")]))
             everything += float(action.sum())
             shares.append(given / everything)
@@ -162,7 +162,7 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
         for seed in small_job.seeds:
             (observation, _), total, over = env.reset(seed=seed), 0.0, False
             while not over:
-                observation, reward, over, _, _ = env.step(rounded(selector.act(observation)))
+                observation, reward, over, _, _ = env.step(rounded(selector.act(observation), 24))
                 total += float(reward)
             returns.append(total)
     assert row.curve[0].episode_return == pytest.approx(np.mean(returns), abs=1e-12)
@@ -200,13 +200,19 @@ def test_the_order_of_students_does_not_matter(adapter: DistillAdapter) -> None:
     assert [each.student for each in forward] == [each.student for each in backward][::-1]
 
 
-def test_a_selector_may_ask_for_features_and_for_nothing_else() -> None:
+def test_a_selector_may_ask_for_features_and_trust_and_for_nothing_else() -> None:
     class Slow(selector_class("uniform")):  # type: ignore[misc]  # a class made at run time
         env_options: ClassVar[dict[str, Any]] = {"features": ["kl"], "steps": 60}
 
+    class Drawing(selector_class("uniform")):  # type: ignore[misc]
+        env_options: ClassVar[dict[str, Any]] = {"action": "mixture"}
+
     check_options(selector_class("oracle"))
-    with pytest.raises(UserError, match=r"Slow asks for steps in its env_options, .*: valid is features"):
+    check_options(selector_class("doubt"))
+    with pytest.raises(UserError, match=r"Slow asks for steps in its env_options, .*: valid are features, action"):
         check_options(Slow)
+    with pytest.raises(UserError, match=r"^Drawing asks for action = 'mixture', .*: valid are weights, trust$"):
+        check_options(Drawing)
 
 
 def test_a_job_may_set_its_selectors_hyper_parameters(toy_job: Job, toy_row: Row) -> None:

@@ -13,7 +13,7 @@ from l2a_agents.fixed import Uniform
 from l2a_agents.selector import Spaces
 
 from l2a_gym.experiment.adapter import adapter_of
-from l2a_gym.experiment.job import Job, row_of
+from l2a_gym.experiment.job import Job, attempt, row_of
 from l2a_gym.experiment.replay import Verdict, replay
 from l2a_gym.experiment.rows import Row, Student, pack, unpack
 from l2a_gym.wording import printable
@@ -54,6 +54,21 @@ def test_a_selector_that_asks_for_other_episodes_is_replayed_in_those() -> None:
     assert finding.verdict is CONFIRMED
 
 
+def test_a_selector_that_trusts_is_replayed_and_its_doubts_matter(small_job: Job, small_rows: list[Row]) -> None:
+    row = attempt(replace(small_job, selector="doubt"))
+    assert isinstance(row, Row), row
+    (finding,) = replay([row])
+    assert (finding.verdict, finding.largest_difference) == (CONFIRMED, 0.0)
+    actions = unpack(row.students[1].actions, 48, 24)
+    assert (actions[:, :24] == 1).all()
+    assert set(actions[:, 24:].flat) == {0, 1}
+    assert row.wrong_share == small_rows[0].wrong_share  # weights are those of uniform
+    assert all(example.weight == 1 for example in row.examples)
+    actions[:, 24:] = 0
+    (finding,) = replay([forged(row, actions=pack(actions, 24))])
+    assert finding.verdict is REFUTED
+
+
 def forged(row: Row, **changes: Any) -> Row:
     """The row with something changed about its second student."""
     return replace(row, students=(row.students[0], replace(row.students[1], **changes)))
@@ -66,9 +81,9 @@ def forged_classifier(row: Row, name: str, **changes: Any) -> Row:
 
 
 def other_actions(student: Student, change: slice) -> str:
-    actions = unpack(student.actions, 24)
+    actions = unpack(student.actions, 24, 24)
     actions[change] = 1 - np.round(actions[change])
-    return pack(list(actions))
+    return pack(actions, 24)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +96,10 @@ def other_actions(student: Student, change: slice) -> str:
         ),
         (lambda row: forged(row, actions=other_actions(row.students[1], slice(0, 1))), "student 2's episode_return is"),
         (
-            lambda row: forged(row, actions=pack(unpack(row.students[1].actions, 24)[:3])),
+            lambda row: forged(row, actions=pack(unpack(row.students[1].actions, 24, 24)[:3], 24)),
             "goes on after the 3 recorded",
         ),
-        (lambda row: forged(row, actions=pack(np.ones((5, 24), dtype=np.float32))), "ends before the 5 recorded"),
+        (lambda row: forged(row, actions=pack(np.ones((5, 24), dtype=np.float32), 24)), "ends before the 5 recorded"),
         (lambda row: forged(row, actions="AAAA"), "student 2 can't be played"),
         (lambda row: forged(row, seed=row.students[0].seed), "student 2 has the seed"),
         (lambda row: replace(row, seed=row.seed + 1), "student 1 has the seed"),

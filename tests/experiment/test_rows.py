@@ -14,6 +14,7 @@ from l2a_gym.errors import UserError
 from l2a_gym.experiment.json_lines import append
 from l2a_gym.experiment.rows import (
     LEVELS,
+    TRUST_LEVELS,
     ClassifierFigures,
     Example,
     Failure,
@@ -31,21 +32,31 @@ TFIDF = {"test_accuracy": 0.75, "texts": 80, "labels": 32, "parameters": 900}
 
 def test_actions_are_rounded_to_levels_and_none_is_below_zero() -> None:
     action = np.array([-1, -0.2, 0, 0.0019, 0.002, 0.5, 1, 3], dtype=np.float32)
-    assert (rounded(action) * LEVELS).round(4).tolist() == [0, 0, 0, 0, 1, 128, 255, 255]
-    assert rounded(rounded(action)).tolist() == rounded(action).tolist()
+    assert (rounded(action, 8) * LEVELS).round(4).tolist() == [0, 0, 0, 0, 1, 128, 255, 255]
+    assert rounded(rounded(action, 8), 8).tolist() == rounded(action, 8).tolist()
 
 
-def test_rounded_actions_survive_packing() -> None:
-    actions = rounded(np.random.default_rng(0).normal(size=(7, 11)).astype(np.float32))
-    again = unpack(pack(list(actions)), 11)
+def test_trust_is_rounded_to_levels_on_both_sides_of_zero() -> None:
+    action = np.array([-1, 0.5, -3, -0.002, 0, 0.2, 1], dtype=np.float32)
+    found = rounded(action, 2)
+    assert (found[2:] * TRUST_LEVELS).round(4).tolist() == [-127, 0, 0, 25, 127]
+    assert found[[0, 2, 4, 6]].tolist() == [0, -1, 0, 1]
+    assert rounded(found, 2).tolist() == found.tolist()
+
+
+@pytest.mark.parametrize("candidates", [11, 5])
+def test_rounded_actions_survive_packing(candidates: int) -> None:
+    drawn = np.random.default_rng(0).normal(size=(7, 11)).astype(np.float32)
+    actions = np.stack([rounded(action, candidates) for action in drawn])
+    again = unpack(pack(actions, candidates), 11, candidates)
     assert again.dtype == np.float32
     assert np.array_equal(again, actions)
 
 
-@pytest.mark.parametrize("text", ["", "no base 64!", "AAAA", pack(np.zeros((2, 4), dtype=np.float32))])
+@pytest.mark.parametrize("text", ["", "no base 64!", "AAAA", pack(np.zeros((2, 4), dtype=np.float32), 4)])
 def test_what_is_no_packed_action_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        unpack(text, 3)
+        unpack(text, 3, 3)
 
 
 def test_a_row_survives_its_line(toy_row: Row, tmp_path: Path) -> None:
