@@ -79,14 +79,6 @@ def train(
         train.train(run)
 
 
-def select(settings: Annotated[Selection, FLAT]) -> None:
-    """Train a selector and write the source texts that it keeps, with their weights."""
-    check_names([settings.task], [settings.algo], settings.device, settings.pool)
-    from l2a_gym.experiment.select import select
-
-    select(settings)
-
-
 def evaluate(runs: Folders, students: int = 5) -> None:
     """Repeat the comparison of finished runs on fresh student seeds.
 
@@ -113,6 +105,14 @@ def export(run: Annotated[Path, tyro.conf.Positional], to: Path | None = None) -
     from l2a_gym.experiment.train import export_run
 
     export_run(run, to)
+
+
+def select(settings: Annotated[Selection, FLAT]) -> None:
+    """Train a selector and write the source texts that it keeps, with their weights."""
+    check_names([settings.task], [settings.algo], settings.device, settings.pool)
+    from l2a_gym.experiment.select import select
+
+    select(settings)
 
 
 def prepare(
@@ -292,6 +292,6 @@ def _print_data_report(task: str, checkpoint: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     each.__name__: each
-    for each in (train, select, evaluate, export, prepare, benchmark, report, replay, ablate, diagnose, bench)
+    for each in (train, evaluate, export, select, prepare, benchmark, report, replay, ablate, diagnose, bench)
 }
 """Name -> command; its docstring is its help."""
