@@ -16,7 +16,7 @@ from l2a_agents.registry import SELECTORS
 from l2a_gym.augment.config import PoolConfig
 from l2a_gym.errors import UserError, check_choice, check_device, check_least, check_seed
 from l2a_gym.experiment.selectors import load_class
-from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Student, task_slug
+from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Selection, Student, task_slug
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.speed.settings import Bench
 from l2a_gym.tasks.registry import outline
@@ -105,6 +105,14 @@ def export(run: Annotated[Path, tyro.conf.Positional], to: Path | None = None) -
     from l2a_gym.experiment.train import export_run
 
     export_run(run, to)
+
+
+def select(settings: Annotated[Selection, FLAT]) -> None:
+    """Train a selector and write the source texts that it keeps, with their weights."""
+    check_names([settings.task], [settings.algo], settings.device, settings.pool)
+    from l2a_gym.experiment.select import select
+
+    select(settings)
 
 
 def prepare(
@@ -284,6 +292,6 @@ def _print_data_report(task: str, checkpoint: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     each.__name__: each
-    for each in (train, evaluate, export, prepare, benchmark, report, replay, ablate, diagnose, bench)
+    for each in (train, evaluate, export, select, prepare, benchmark, report, replay, ablate, diagnose, bench)
 }
 """Name -> command; its docstring is its help."""

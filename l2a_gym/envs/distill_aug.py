@@ -25,6 +25,7 @@ from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.viewer import RENDER
 from l2a_gym.envs.world import World
 from l2a_gym.errors import UserError
+from l2a_gym.tasks.task import Texts
 
 
 class DistillAugEnv(Described, gym.Env[Any, Any]):
@@ -114,6 +115,18 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
     def predict(self, tokens: Tokens) -> Tensor:
         """The student's logits (n, C) on texts."""
         return self.batch.students.outputs(tokens).logits[0]
+
+    def shown(self) -> NDArray[np.int64]:
+        """Rows (N,) in the pool of the candidates that the last observation shows, in its order.
+
+        Raises:
+            ResetNeeded: before the first reset.
+        """
+        return self.batch.shown()[0][0]
+
+    def texts(self, rows: NDArray[np.int64]) -> Texts:
+        """The candidates at some rows (n,) of the pool, with the labels that the student learns them with."""
+        return self.world.prepared.texts(rows)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

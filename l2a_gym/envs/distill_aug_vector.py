@@ -24,6 +24,7 @@ from l2a_gym.envs.observe import TensorObservation
 from l2a_gym.envs.setup import Arguments, Setup
 from l2a_gym.envs.viewer import RENDER
 from l2a_gym.errors import UserError, brief, check_least
+from l2a_gym.tasks.task import Texts
 
 MODES = tuple(mode.value for mode in AutoresetMode)
 
@@ -87,6 +88,14 @@ class DistillAugVectorEnv(Described, VectorEnv[Any, Any, Any]):
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
         """The seed of each environment's random stream."""
         return tuple(seed for _, seed in self._streams)
+
+    def shown(self) -> NDArray[np.int64]:
+        """Rows (E, N) of the candidates shown, see :meth:`DistillAugEnv.shown`."""
+        return self.batch.shown()[0]
+
+    def texts(self, rows: NDArray[np.int64]) -> Texts:
+        """See :meth:`DistillAugEnv.texts`."""
+        return self.batch.world.prepared.texts(rows)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

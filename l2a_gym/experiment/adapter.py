@@ -175,7 +175,7 @@ class DistillAdapter(TaskAdapter):
 
     def shown(self, env: Env) -> NDArray[np.int64]:
         """Rows of the candidates."""
-        return distill(env).batch.envs[0].begun().rows
+        return distill(env).shown()
 
     def wrong(self) -> NDArray[np.bool_]:
         """Whose label was changed on purpose."""

@@ -94,7 +94,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
     weight, shown = np.zeros((2, env.world.candidates))
 
     def act(observation: Observation) -> Action:
-        rows, action = env.save_state().episode.rows, selector.act(observation, deterministic=True)
+        rows, action = env.shown(), selector.act(observation, deterministic=True)
         weight[rows] += np.maximum(action[: len(rows)], 0)
         shown[rows] += 1
         return action

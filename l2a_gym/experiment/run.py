@@ -22,6 +22,7 @@ FOLDERS = ("selector", "student", "pool")
 FILES = (
     *FOLDERS,
     *("versions.json", "record.jsonl", "tensorboard", "rows.jsonl", "comparison.json", "exported.json", "policy.json"),
+    *("candidates.parquet", "candidates.csv", "candidates.json"),
     *("summary.json", "evaluation.json", "snapshots", "round-1"),
 )
 """What a run leaves in its folder besides its config.json."""

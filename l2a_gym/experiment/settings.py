@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import Suppress
+from tyro.conf import Positional, Suppress
 
-from l2a_gym.errors import UserError, check_choice, check_least, check_seed
-from l2a_gym.experiment.suite import Suite, suite_of
+from l2a_gym.errors import UserError, check_choice, check_least, check_seed, unknown
+from l2a_gym.experiment.frames import WRITERS
+from l2a_gym.experiment.suite import TOY, Suite, suite_of
 from l2a_gym.experiment.variants import FULL, VARIANTS, Variant
 
 Student = Literal["tiny", "ratio", "tinybert", "pruned"]
@@ -57,6 +58,7 @@ class Run:
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 100 for two classes, and 50 more for each doubling
             of the classes.
+        candidates: parquet, or csv for candidates.csv beside candidates.parquet.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
         selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
@@ -77,6 +79,7 @@ class Run:
     students: int = 5
     export_student: Student | None = None
     export_steps: int | None = None
+    candidates: Literal["parquet", "csv"] = "parquet"
     out: Path | None = None
     selector: Annotated[Mapping[str, Any], Suppress] = field(default_factory=dict)
 
@@ -106,6 +109,36 @@ class Run:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"out": str(self.folder)}
+
+
+@dataclass(frozen=True)
+class Selection(Run):
+    """Train a selector and write the source texts that it keeps, with their weights.
+
+    Attributes:
+        task: a task id or the path of a task file.
+        out: the file to write, which must not be there: .parquet, .csv or .jsonl.
+    """
+
+    task: Annotated[str, Positional] = Run.task
+    export_student: Annotated[Student | None, Suppress] = None
+    export_steps: Annotated[int | None, Suppress] = None
+    candidates: Annotated[Literal["parquet", "csv"], Suppress] = "parquet"
+    out: Path = Path("clean.parquet")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.task == TOY:
+            raise UserError("the toy's candidates are no texts: name another task")
+        if self.out.suffix not in WRITERS:
+            raise unknown(f"suffix of {self.out}", self.out.suffix, WRITERS)
+        if self.out.exists():
+            raise UserError(f"{self.out} is there already: move it away or name another file with --out")
+
+    @property
+    def run(self) -> Run:
+        """The run that trains the selector, in its usual folder."""
+        return Run(**{each.name: getattr(self, each.name) for each in fields(Run)} | {"out": None})
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2a_gym.cache import hashes
+from l2a_gym.cache import hashes, sha256_of
 from l2a_gym.checked import read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,34 @@ def stage(
         values = make()
         write_json(file, {**values, MADE_FROM: made_from})
     return values
+
+
+def written_once(files: Sequence[Path], record: Path, made_from: str, make: Callable[[], None]) -> None:
+    """Let ``make`` write files unless they stand as it wrote them.
+
+    Args:
+        files: what it writes, in one folder.
+        record: the JSON file that keeps their hashes.
+        made_from: a hash of all that they follow from.
+        make: writes them.
+    """
+
+    def found() -> dict[str, str]:
+        return {file.name: sha256_of(file) for file in files if file.is_file()}
+
+    def made() -> dict[str, Any]:
+        make()
+        return {"files": found()}
+
+    def stand(values: dict[str, Any]) -> bool:
+        there, written = found(), values["files"]
+        for file in files:
+            sha = there.get(file.name)
+            if sha and sha != written.get(file.name, sha):
+                log.warning("%s is damaged: making it again", file)
+        return len(there) == len(files) and there.items() <= written.items()
+
+    stage(record, made_from, made, stand)
 
 
 def undamaged(folder: Path, files: dict[str, str]) -> bool:

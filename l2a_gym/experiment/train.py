@@ -9,16 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from l2a_agents.selector import Selector
 
-from l2a_gym.cache import check_replaceable, hashes, locked, sha256_of, write_text, writing
+from l2a_gym.cache import check_replaceable, hashes, locked, write_text, writing
 from l2a_gym.checked import digest_of
 from l2a_gym.distill.checkpoint import load_teacher
 from l2a_gym.distill.student import shape_student
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter, adapter_of
+from l2a_gym.experiment.candidates import write_candidates
 from l2a_gym.experiment.compare import compare
 from l2a_gym.experiment.final import export_once, export_student
 from l2a_gym.experiment.job import versions
@@ -27,7 +28,7 @@ from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.run import FOLDERS, check_same_run, load_run, load_selector, new_selector
 from l2a_gym.experiment.seeds import EVALUATION, episode_seeds, student_seeds
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.stage import stage
+from l2a_gym.experiment.stage import written_once
 from l2a_gym.experiment.summary import summarise, table, table_over_seeds
 from l2a_gym.wording import printable
 
@@ -38,34 +39,65 @@ def train(run: Run) -> dict[str, Any]:
     """Do the whole run and return its summary.
 
     The stages and what they leave in the run folder: training, round by round (``round-1/``, ..., ``selector/``,
-    ``record.jsonl``, TensorBoard events), comparison (``rows.jsonl``, ``comparison.json``), export (``student/``,
-    ``exported.json``), then ``summary.json``. A stage that stands is not done again, and training that was interrupted
-    goes on with the budget that was left. What was damaged since is made again, with a warning. A second process waits
-    for the first. The toy has no student to export.
+    ``record.jsonl``, TensorBoard events), comparison (``rows.jsonl``, ``comparison.json``), what was chosen
+    (``candidates.parquet``, ``candidates.json``), export (``student/``, ``exported.json``), then ``summary.json``. A
+    stage that stands is not done again, and training that was interrupted goes on with the budget that was left. What
+    was damaged since is made again, with a warning. A second process waits for the first. The toy has no texts to
+    choose, and no student to export.
 
     Raises:
         UserError: a setting that is not valid, or a folder that holds another run or files of the user's.
     """
     folder, clock = run.folder, Clock()
-    check_folders(run)
-    with clock("prepare"):  # finds what is wrong with the run before its folder is made
-        first = opened(run)
-    with locked(folder):
-        check_folders(run)  # which another process may have filled
-        open_folder(folder, run.as_dict())
-        with clock("train"):
-            last, adapter, selector, spent = train_rounds(run, first)
-        sources = sources_of(run, adapter)
+    with trained(run, clock) as (last, adapter, selector, spent, sources):
         with clock("evaluate"):
             rows = compared(last, adapter, selector, spent, sources)
         summary = summarise(adapter, run.algo, rows) | {"seconds": clock.seconds, "spent": spent}
         if isinstance(adapter, DistillAdapter):
+            with clock("candidates"):
+                write_candidates(last, adapter, selector, sources)
             with clock("export"):
                 summary["exported"] = export_once(last, adapter, selector, sources)
         write_text(folder / "summary.json", json.dumps(summary, indent=1))
     print(table(run, summary))
-    print(f"selector, student and records: {printable(folder)}")
+    print(f"selector, candidates, student and records: {printable(folder)}")
     return summary
+
+
+class Trained(NamedTuple):
+    """A run whose selector is trained.
+
+    Attributes:
+        run: its last round.
+        adapter: of that round's task.
+        selector: as it was trained.
+        spent: budget, in all rounds.
+        sources: hash of what results are made from.
+    """
+
+    run: Run
+    adapter: TaskAdapter
+    selector: Selector
+    spent: int
+    sources: str
+
+
+@contextmanager
+def trained(run: Run, clock: Clock) -> Iterator[Trained]:
+    """Train a run's selector, as far as that was not done; the run's folder is locked until the caller is done.
+
+    Raises:
+        UserError: a setting that is not valid, or a folder that holds another run or files of the user's.
+    """
+    check_folders(run)
+    with clock("prepare"):  # finds what is wrong with the run before its folder is made
+        first = opened(run)
+    with locked(run.folder):
+        check_folders(run)  # which another process may have filled
+        open_folder(run.folder, run.as_dict())
+        with clock("train"):
+            last, adapter, selector, spent = train_rounds(run, first)
+        yield Trained(last, adapter, selector, spent, sources_of(run, adapter))
 
 
 def train_seeds(run: Run, seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -117,26 +149,21 @@ def open_folder(folder: Path, settings: dict[str, Any]) -> None:
 
 def sources_of(run: Run, adapter: TaskAdapter) -> str:
     """Hash of what a run's results are made from: its settings, its trained selector, and its last round's files."""
-    return digest_of([run.as_dict() | {"out": ""}, hashes(run.folder / "selector"), adapter.fingerprint()])
+    return digest_of(
+        [run.as_dict() | {"out": "", "candidates": ""}, hashes(run.folder / "selector"), adapter.fingerprint()]
+    )
 
 
 def compared(run: Run, adapter: TaskAdapter, selector: Selector, spent: int, sources: str) -> list[Row]:
     """The rows of a run's selector and of the baselines, in ``rows.jsonl``; made unless they stand."""
     file = run.folder / "rows.jsonl"
 
-    def make() -> dict[str, Any]:
+    def make() -> None:
         seeds = student_seeds(run.task, run.students, run.seed)
         rows = compare(run, adapter, selector, seeds, spent, curve=True)
         write_text(file, "".join(f"{row.as_json()}\n" for row in rows))
-        return {"rows": sha256_of(file)}
 
-    def stands(values: dict[str, Any]) -> bool:
-        if file.is_file() and sha256_of(file) != values["rows"]:
-            log.warning("%s is damaged: making it again", file)
-            return False
-        return file.is_file()
-
-    stage(run.folder / "comparison.json", sources, make, stands)
+    written_once([file], run.folder / "comparison.json", sources, make)
     return read_rows(file)
 
 

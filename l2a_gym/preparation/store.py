@@ -96,6 +96,12 @@ class Prepared:
         """The candidates: text, given label, domain, operator, parent, edit_share, and flipped for the oracle."""
         return Dataset.load_from_disk(str(self.folder / "pool"))
 
+    def texts(self, rows: NDArray[np.int64]) -> Texts:
+        """Some candidates, by their rows (n,) in the pool, with the labels that a student learns them with."""
+        found = self.pool()[rows.tolist()]
+        pair = tuple(found["pair"]) if "pair" in found else None
+        return Texts(tuple(found["text"]), np.array(self.array("signals/label"))[rows], pair)
+
     def student(self) -> PreTrainedModel:
         """A new student with the start weights."""
         return load_student(self.folder / "student")

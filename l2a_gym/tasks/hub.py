@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 SHOTS = (16, 64, 100, 256)
 TEST = "test"
 """The split that stays the test where the target has it."""
+ORIGIN = "origin"
+"""The column that is added to each split: where its rows come from."""
 LIMIT = 20_000
 """At most this many rows of a set become Python objects: some sets have half a million. It is five times the 4,000
 texts that are drawn from a source, because labels and duplicates leave rows out."""
@@ -83,16 +85,17 @@ def _texts(hub_set: HubSet, tables: Iterable[pa.Table], labels: tuple[str, ...])
         name = hub_set.class_of(whole(str(written)))
         sides = [str(row[side] or "").strip() for side in hub_set.sides]
         if name is not None and all(map(normal_form, sides)):  # a few questions of QQP are empty
-            kept.append((sides, labels.index(name)))
+            kept.append((sides, labels.index(name), row[ORIGIN]))
     if unlabelled:
         log.warning("%s: %d of %d rows have no label and are left out", hub_set.title, unlabelled, table.num_rows)
     if not kept:
         valid = ", ".join(hub_set.labels)
         raise UserError(f"{hub_set.title}: no row is left, valid labels in column {hub_set.label!r} are {valid}")
     return Texts(
-        text=tuple(sides[0] for sides, _ in kept),
-        label=np.array([code for _, code in kept], dtype=np.int64),
-        pair=tuple(sides[1] for sides, _ in kept) if hub_set.pair else None,
+        text=tuple(sides[0] for sides, _, _ in kept),
+        label=np.array([code for _, code, _ in kept], dtype=np.int64),
+        pair=tuple(sides[1] for sides, _, _ in kept) if hub_set.pair else None,
+        origin=tuple(origin for _, _, origin in kept),
     )
 
 
@@ -110,9 +113,14 @@ def _drawn(hub_set: HubSet, table: pa.Table) -> pa.Table:
 
 
 def _tables(hub_set: HubSet) -> dict[str, pa.Table]:
-    """The wanted columns of each wanted split."""
+    """The wanted columns of each wanted split, and :data:`ORIGIN`."""
     root = os.environ.get("L2A_DATASETS")
-    return dict(_from_disk(hub_set, Path(root)) if root else _from_hub(hub_set))
+    splits = _from_disk(hub_set, Path(root)) if root else _from_hub(hub_set)
+    return {split: _numbered(" ".join(filter(None, [hub_set.title, split])), table) for split, table in splits}
+
+
+def _numbered(place: str, table: pa.Table) -> pa.Table:
+    return table.append_column(ORIGIN, [[f"{place} row {number}" for number in range(1, len(table) + 1)]])
 
 
 def _joined(hub_set: HubSet, tables: Iterable[pa.Table]) -> pa.Table:

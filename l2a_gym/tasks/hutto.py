@@ -99,8 +99,9 @@ def _stock_and_test(label: Rows, sizes: Mapping[str, int], rng: np.random.Genera
 
 
 class _Rated(NamedTuple):
-    """A text, the mean of its ratings, and its single ratings."""
+    """A text with its place, the mean of its ratings, and its single ratings."""
 
+    origin: str
     text: str
     mean: float
     ratings: list[int]
@@ -111,7 +112,11 @@ def _domains(clear: float = CLEAR) -> dict[str, Texts]:
     """The texts of each domain whose mean rating is further from zero than ``clear``."""
     rows = {name: [row for row in _rows(name) if abs(row.mean) > clear] for name in DOMAINS}
     return {
-        name: Texts(tuple(row.text for row in each), np.array([row.mean > 0 for row in each], dtype=np.int64))
+        name: Texts(
+            text=tuple(row.text for row in each),
+            label=np.array([row.mean > 0 for row in each], dtype=np.int64),
+            origin=tuple(row.origin for row in each),
+        )
         for name, each in rows.items()
     }
 
@@ -120,9 +125,10 @@ def _domains(clear: float = CLEAR) -> dict[str, Texts]:
 def _rows(domain: str) -> list[_Rated]:
     """All texts of a domain; HTML entities stand in them, in the editorials twice over."""
     ratings = {row: json.loads(written) for row, _, _, written in _lines(f"{DOMAINS[domain]}_anonDataRatings.txt", 4)}
+    file = f"{DOMAINS[domain]}_GroundTruth.txt"
     return [
-        _Rated(html.unescape(html.unescape(text)).strip(), float(mean), ratings[row])
-        for row, mean, text in _lines(f"{DOMAINS[domain]}_GroundTruth.txt", 3)
+        _Rated(f"{file} line {number}", html.unescape(html.unescape(text)).strip(), float(mean), ratings[row])
+        for number, (row, mean, text) in enumerate(_lines(file, 3), start=1)
     ]
 
 

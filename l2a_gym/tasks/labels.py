@@ -109,7 +109,13 @@ def texts_of(examples: Sequence[Example], labels: tuple[str, ...], *, pairs: boo
         label.append(code)
     text, *pair = zip(*(example.sides for example in examples), strict=True)
     group = tuple(example.group for example in examples)
-    return Texts(text, np.array(label, dtype=np.int64), pair[0] if pairs else None, group if any(group) else None)
+    return Texts(
+        text=text,
+        label=np.array(label, dtype=np.int64),
+        pair=pair[0] if pairs else None,
+        group=group if any(group) else None,
+        origin=tuple(example.place for example in examples),
+    )
 
 
 def _is_number(label: str) -> bool:

@@ -21,12 +21,14 @@ class Texts:
         label: (n,) int64, each an index into the task's ``labels``; :data:`UNLABELLED` for texts without labels.
         pair: n second texts where the task is about pairs, else None.
         group: n names of groups, empty where a text is in none, else None; texts of one group stand on one side.
+        origin: where the n texts come from, as errors name it (``books.csv line 3``); None where nobody knows.
     """
 
     text: tuple[str, ...]
     label: NDArray[np.int64]
     pair: tuple[str, ...] | None = None
     group: tuple[str, ...] | None = None
+    origin: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.text)
@@ -38,6 +40,7 @@ class Texts:
             label=self.label[np.asarray(index, dtype=np.int64)],
             pair=None if self.pair is None else tuple(self.pair[i] for i in index),
             group=None if self.group is None else tuple(self.group[i] for i in index),
+            origin=None if self.origin is None else tuple(self.origin[i] for i in index),
         )
 
 

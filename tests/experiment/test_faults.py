@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from l2a_gym.cache import hashes
+from l2a_gym.cache import hashes, sha256_of
 from l2a_gym.experiment.rows import read_rows
 
 EPISODE = 1 + (1 + 1)  # a dev pass, then a step of an update and a dev pass
@@ -54,6 +54,7 @@ def result(run: Path) -> dict[str, Any]:
     del summary["seconds"], summary["row_seconds"], summary["exported"]["texts_per_second"]
     rows = [replace(row, seconds=0.0) for row in read_rows(run / "rows.jsonl")]
     files = {name: hashes(run / name) for name in ("selector", "student", "snapshots")}
+    files["candidates"] = {"candidates.parquet": sha256_of(run / "candidates.parquet")}
     return {**summary, **files, "rows": rows, "record": (run / "record.jsonl").read_text()}
 
 
@@ -143,6 +144,8 @@ RUN = {
     "selector": (swapped,),
     "comparison.json": (truncated, missing, swapped),
     "rows.jsonl": (empty, missing, swapped),
+    "candidates.json": (shape,),
+    "candidates.parquet": (truncated, missing, swapped),
     "exported.json": (shape, missing, swapped),
     "student/model.safetensors": (truncated, missing, swapped),
     "student/tokenizer.json": (empty,),

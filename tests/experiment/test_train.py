@@ -86,7 +86,7 @@ def test_the_summary_has_the_numbers_of_the_contract(
         assert all(list(each) == figures for each in summary[kind].values())
     assert summary["chosen_teacher"] == summary["exported"]["teacher"] in TEACHERS
     assert set(figures) <= set(summary["exported"])
-    assert set(summary["seconds"]) == {"prepare", "train", "evaluate", "export"}
+    assert set(summary["seconds"]) == {"prepare", "train", "evaluate", "candidates", "export"}
     assert summary["updates"] == 4 * 2
 
 

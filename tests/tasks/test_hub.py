@@ -178,6 +178,8 @@ def test_splits_are_joined_and_others_are_not_read(sentiment: Save) -> None:
     task = make_task("hub/cr-16")
     assert task.sources["mr"].text == ("a", "b", "c")
     assert task.sources["sst2"].text == ("d",)
+    splits = [f"cornell-movie-review-data/rotten_tomatoes {split} row 1" for split in ("train", "validation", "test")]
+    assert [task.sources[name].origin for name in ("mr", "sst2")] == [tuple(splits), ("nyu-mll/glue sst2 train row 1",)]
 
 
 def test_the_test_split_of_the_target_stays_its_test(save: Save) -> None:
