@@ -56,7 +56,7 @@ class TaskAdapter(ABC):
         self.make_env, self._classes = make, classes
         self._envs: dict[str, Env] = {}
 
-    def env(self, **options: Any) -> Env:
+    def env(self, **options: Any) -> ShownColumns:
         """The environment of these options; the same call gives the same one.
 
         Where options differ in features that take no time to show, it is one, of which each call sees its own columns.
