@@ -1,4 +1,4 @@
-# make train: install, train PPO on the embedded default, print the table, export the student
+# make train: install, train a selector on the embedded default, print the table, export the student
 # make test: install, run the tests        make checks: lint and types
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: train test checks clean
 
 train: .venv/installed
-	$(BIN)/python scripts/train_agent.py --algo ppo
+	$(BIN)/python scripts/train_agent.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

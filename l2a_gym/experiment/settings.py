@@ -63,9 +63,9 @@ class Run:
         selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
 
-    algo: str = "ppo"
+    algo: str = "influence"
     task: str = "hutto/nyt-64-noise40"
-    budget: int = 5000
+    budget: int = 2000
     seed: int = 0
     num_envs: int = 1
     device: str = "auto"
