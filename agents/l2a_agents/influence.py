@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -31,7 +31,7 @@ from l2a_agents.best_rule import weighing_rules
 from l2a_agents.credit import Credited, Floats, direction, influence
 from l2a_agents.halving import halve
 from l2a_agents.rollout import Actor, Transition, fresh_seeds, late_gain, rollout
-from l2a_agents.rule import COLUMNS, RuleConfig, StaticRule, apply_rule, named, positions
+from l2a_agents.rule import RuleConfig, StaticRule, apply_rule, named, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
 LENGTHS = (2.0, 1.0, 4.0)
@@ -39,13 +39,16 @@ LENGTHS = (2.0, 1.0, 4.0)
 DUELS = 3
 """Seeds of the duel, at least."""
 UNIFORM = "uniform"
+JUDGES = ("cross_fitted_label", "plausible")
+"""Columns beside the shared rule's that judge a label."""
+GROUPS = ("domain", "label")
+"""One-hot features whose columns the regression looks at too, where they are shown."""
 
 
 @dataclass(frozen=True)
 class Config(RuleConfig):
     """Hyper-parameters of learners from credit."""
 
-    groups: str = "domain label"  # one-hot features whose columns the regression looks at
     credits: int = 3  # episodes with credit, at most
     share: float = 0.45  # of the budget that these may take
     ridge: float = 0.01  # of the regression on standardised columns
@@ -69,13 +72,13 @@ class Influence(StaticRule):
 
     config: Config
     config_class = Config
-    judges: ClassVar[tuple[str, ...]] = ("cross_fitted_label", "plausible")
-    env_options: Mapping[str, Any] = {"features": ["domain", "label", *COLUMNS, *judges, "agreement"]}
+    env_options: Mapping[str, Any] = {"features": ["*", *JUDGES]}
     file, kept = "influence.json", ("rule",)
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
         super().__init__(spaces, config)
-        self.columns = (*self.columns, *self.judges)
+        groups = [name for name in spaces.columns if "=" in name and name.partition("=")[0] in GROUPS]
+        self.columns = tuple(dict.fromkeys((*self.columns, *JUDGES, *groups)))
         self.where = positions(spaces, self.columns)
         self.rules = weighing_rules(spaces)
         self.uniform = Choice(UNIFORM, np.zeros(len(self.columns)))

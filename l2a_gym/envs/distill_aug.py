@@ -71,7 +71,8 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         pool: what the candidates are made of: ``sources``, ``lexical``, ``generated``, or values by the names in
             :class:`~l2a_gym.augment.config.PoolConfig`.
         general_updates: at most this many updates of general distillation before the first episode; 0 for none.
-        features: names of the candidates' features; None: all but those that are shown only on request.
+        features: names of the candidates' features; None: all but those that are shown only on request, for which ``*``
+            stands among names.
         distillation: how the student learns, by the names in :class:`Distillation`; the others keep their defaults.
         steps: T, in the place of the task's.
         dev_every: steps from one pass over dev to the next, which the last step always has; between them the scores

@@ -15,12 +15,14 @@ from l2a_gym.errors import UserError, unknown
 Observation = dict[str, NDArray[np.float32]]
 
 
+USUAL = "*"
+"""Stands for the features that are shown where none is named."""
 MOST_CLASSES = 10
 """Of more classes, the given label has no columns: they would be most of an observation."""
 
 
 def check_features(names: Sequence[str] | None, classes: int) -> tuple[str, ...]:
-    """The named features in the table's order; for None all but those on request.
+    """The named features in the table's order; for None all but those on request, as for :data:`USUAL` among names.
 
     ``label`` needs the number of ``classes`` to be known, so not 0, and at most :data:`MOST_CLASSES`.
 
@@ -28,10 +30,12 @@ def check_features(names: Sequence[str] | None, classes: int) -> tuple[str, ...]
         UserError: unknown name, or none at all, or ``label`` without its classes.
     """
     hidden = () if 0 < classes <= MOST_CLASSES else ("label",)
+    usual = [name for name, feature in FEATURES.items() if not feature.on_request and name not in hidden]
     if names is None:
-        return tuple(name for name, feature in FEATURES.items() if not feature.on_request and name not in hidden)
+        return tuple(usual)
     if not names:
         raise UserError(f"features = []: valid are one or more of {', '.join(FEATURES)}")
+    names = [each for name in names for each in (usual if name == USUAL else [name])]
     for name in names:
         if name not in FEATURES:
             raise unknown("feature", name, FEATURES)

@@ -89,10 +89,9 @@ def test_a_selector_of_ones_own_is_a_module_and_a_class(
 
 
 @pytest.mark.parametrize("name", SELECTORS)
-def test_hyperparameters_are_laid_over_the_defaults(
-    name: str, spaces: Spaces, can_be_had: Callable[[str], None]
-) -> None:
+def test_hyperparameters_are_laid_over_the_defaults(name: str, can_be_had: Callable[[str], None]) -> None:
     can_be_had(name)
+    spaces = Spaces.from_env(toy_of(name)())
     defaults: Any = selector_class(name).config_class
     if defaults is None:
         with pytest.raises(ValueError, match=f"unknown hyper-parameter of {name} 'sigma': valid are none"):

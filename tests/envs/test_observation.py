@@ -85,6 +85,13 @@ def test_columns_follow_the_table_whatever_the_order_asked_for() -> None:
     assert check_features(["kl", "domain", "length", "kl"], 2) == ("domain", "length", "kl")
 
 
+@pytest.mark.parametrize("classes", [0, 2, 77])
+def test_a_star_stands_for_the_usual_features(classes: int) -> None:
+    usual = check_features(None, classes)
+    assert check_features(["*"], classes) == usual
+    assert check_features(["*", "clean", "kl"], classes) == (*usual, "clean")
+
+
 def test_an_unknown_feature_is_named() -> None:
     with pytest.raises(UserError, match="unknown feature 'simlarity': did you mean 'similarity'"):
         check_features(["length", "simlarity"], 2)
