@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from l2a_agents.selector import Log, MakeEnv, Selector, Spaces, Wrappers
+from l2a_agents.selector import Log, MakeEnv, Observation, Selector, Spaces, Wrappers
 
 
 def shuffled(kind: type[Selector]) -> type[Selector]:
@@ -51,6 +51,10 @@ CONTROLS = {"shuffled": shuffled, "frozen": frozen}
 """What may stand behind the @ of a selector's name."""
 
 
+CREDIT = "agreement"
+"""The column of candidates that tells what dev's labels say of each."""
+
+
 class RewardShuffler:
     """Swaps each reward for one drawn from all rewards so far of the same step of an episode, with a random sign.
 
@@ -64,6 +68,7 @@ class RewardShuffler:
 
     def __init__(self, rng: np.random.Generator, progress: Callable[[NDArray[np.float32]], float]) -> None:
         self.rng, self.progress = rng, progress
+        (self.credit_rng,) = rng.spawn(1)
         self.rewards: dict[float, list[float]] = {}
 
     def swap(self, reward: float, student: NDArray[np.float32]) -> float:
@@ -75,21 +80,36 @@ class RewardShuffler:
 
 
 class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
-    """Swaps the rewards of an environment, and the candidates' credit."""
+    """Swaps the rewards of an environment, and the credit of candidates: their ``agreement`` and metagradients."""
 
     def __init__(self, env: gym.Env[Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(env)
         self.shuffler = shuffler
 
+    def reset(self, **kwargs: Any) -> Any:
+        """Begin an episode."""
+        observation, info = super().reset(**kwargs)
+        return self._without_credit(observation), info
+
     def step(self, action: Any) -> Any:
         """Take a step; the reward is another step's."""
         observation, reward, *rest = super().step(action)
-        return observation, self.shuffler.swap(float(reward), observation["student"]), *rest
+        swapped = self.shuffler.swap(float(reward), observation["student"])
+        return self._without_credit(observation), swapped, *rest
+
+    def _without_credit(self, observation: Observation) -> Observation:
+        """The observation with each candidate's ``agreement`` another's."""
+        columns = self.env.get_wrapper_attr("columns")
+        if CREDIT not in columns:
+            return observation
+        candidates, at = observation["candidates"].copy(), columns.index(CREDIT)
+        candidates[:, at] = self.shuffler.credit_rng.permutation(candidates[:, at])
+        return {**observation, "candidates": candidates}
 
     def metagradient(self, *args: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """The environment's own, with the candidates of each step in a random order."""
         gradient, info = self.env.get_wrapper_attr("metagradient")(*args)
-        return self.shuffler.rng.permuted(gradient, axis=1), info
+        return self.shuffler.credit_rng.permuted(gradient, axis=1), info
 
     def fork(self) -> ShuffledRewards:
         """A second environment at the same moment, with the same shuffler."""

@@ -70,14 +70,16 @@ def shrunk(betas: Floats) -> Floats:
     return result
 
 
-def influence(act: Callable[[Observation], Action], episodes: Sequence[Credited]) -> float:
-    """What other weights are worth against uniform ones, to first order: sum of c_ti (w_ti - 1), mean over episodes.
+def alignment(act: Callable[[Observation], Action], episodes: Sequence[Credited]) -> float:
+    """How far other weights point along credit from uniform ones: a cosine in [-1, 1], mean over episodes.
 
-    Weights are divided by their mean over the candidates of a step, as the student does.
+    With weights w_ti, divided by their mean over the candidates of a step as the student does, the gain to first order
+    is sum of c_ti (w_ti - 1). Divided by the norms of c and w - 1, it does not favour the largest move.
     """
-    worth = []
+    found = []
     for episode in episodes:
         weights = np.maximum([act(each) for each in episode.observations], 0)
-        relative = weights / np.maximum(weights.mean(1, keepdims=True), 1e-9) - 1
-        worth.append(float((episode.credit * relative).sum()))
-    return float(np.mean(worth))
+        move = weights / np.maximum(weights.mean(1, keepdims=True), 1e-9) - 1
+        norms = np.linalg.norm(episode.credit) * np.linalg.norm(move)
+        found.append(float((episode.credit * move).sum() / max(norms, 1e-12)))
+    return float(np.mean(found))

@@ -4,11 +4,11 @@
 be worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
 ``metagradient`` takes the exact derivative.
 
-**Arms.** Fixed rules are ordered by their influence, the sum of the credits of what they prefer. Regression of credit
-on the columns (``credit.py``) gives a direction beta of length 1. Rules in this direction start from uniform weights
-and from the first of the fixed rules: with b the weights of either, and standardised columns z of a candidate,
+**Arms.** Fixed rules are ordered by how well their weights align with credit. Regression of credit on the columns
+(``credit.py``) gives a direction beta of length 1. Rules in this direction are further arms: with standardised columns
+z of a candidate,
 
-    w = clip((b + length * beta . z) / 2, -1, 1)
+    w = clip((1 + length * beta . z) / 2, -1, 1)
 
 **Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
 
@@ -22,20 +22,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from l2a_agents.best_rule import weighing_rules
-from l2a_agents.credit import Credited, Floats, direction, influence
+from l2a_agents.credit import Credited, Floats, alignment, direction
 from l2a_agents.halving import halve
 from l2a_agents.rollout import Actor, Transition, fresh_seeds, late_gain, rollout
 from l2a_agents.rule import RuleConfig, StaticRule, apply_rule, named, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
-LENGTHS = (2.0, 1.0, 4.0)
-"""Lengths of the direction that become arms, the likeliest first."""
+LENGTHS = (1.0, 2.0, 4.0)
+"""Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
 DUELS = 3
 """Seeds of the duel, at least."""
 UNIFORM = "uniform"
@@ -143,15 +144,14 @@ class Influence(StaticRule):
                 return
 
     def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
-        """So many choices by name: what acted before, then rules and directions in turn, the likeliest first."""
-        worth = {name: influence(rule.act, episodes) for name, rule in self.rules.items() if name != UNIFORM}
-        fixed = sorted(worth, key=lambda name: -worth[name])
+        """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""
+        worth = {name: alignment(rule.act, episodes) for name, rule in self.rules.items() if name != UNIFORM}
+        rules = [self.uniform._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
         beta = direction(episodes, self.where, self.config.ridge)
-        directed = [Choice(rule, length * beta) for length in LENGTHS for rule in (UNIFORM, fixed[0]) if beta.any()]
-        rules = [self.uniform._replace(rule=name) for name in fixed]
-        both = [choice for pair in zip(rules, directed, strict=False) for choice in pair]
-        order = [start, *both, *rules[len(directed) :], *directed[len(rules) :]]
-        return {each.name: each for each in order[start.name == UNIFORM :][: max(2, number)]}
+        directed = [self.uniform._replace(theta=length * beta) for length in LENGTHS if beta.any()]
+        turns = [each for pair in zip_longest(directed, rules) for each in pair if each]
+        order = [start, *turns] if start.name != UNIFORM else turns
+        return {each.name: each for each in order[: max(2, number)]}
 
 
 class Player:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from l2a_agents.credit import Credited, direction, influence, shrunk
+from l2a_agents.credit import Credited, alignment, direction, shrunk
 from l2a_agents.fixed import Uniform
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
@@ -42,11 +42,15 @@ def test_credit_that_says_nothing_has_no_direction() -> None:
     assert direction([nothing], [0, 1], ridge=0.01).tolist() == [0, 0]
 
 
-def test_influence_is_the_first_order_gain_of_weights_that_add_up_to_as_much() -> None:
+def test_alignment_is_the_cosine_of_credit_and_the_move_away_from_uniform_weights() -> None:
     """Weights 1, 0, 3 over their mean 4/3 are 0.75, 0, 2.25; less 1: -0.25, -1, 1.25."""
     one = Credited(0, 0.0, [{"candidates": np.zeros((3, 1), dtype=np.float32)}], np.array([[2.0, 1.0, 4.0]]))
     weights = np.array([1.0, -0.5, 3.0], dtype=np.float32)
-    assert influence(lambda _: weights, [one]) == pytest.approx(-0.5 - 1 + 5)
-    assert influence(lambda _: 7 * weights, [one, one]) == pytest.approx(3.5)
-    assert influence(Uniform(None).act, [one]) == 0  # type: ignore[arg-type]
-    assert influence(lambda _: 0 * weights, [one]) == -7  # nothing is chosen
+    expected = (-0.5 - 1 + 5) / np.sqrt((4 + 1 + 16) * (0.0625 + 1 + 1.5625))
+    assert alignment(lambda _: weights, [one]) == pytest.approx(expected)
+    assert alignment(lambda _: 7 * weights, [one, one]) == pytest.approx(expected)
+    assert alignment(Uniform(None).act, [one]) == 0  # type: ignore[arg-type]
+    assert alignment(lambda _: 0 * weights, [one]) == pytest.approx(-7 / np.sqrt(21 * 3))  # nothing is chosen
+    best = np.array([2.0, 1.0, 4.0], dtype=np.float32)
+    worst = best.max() - best
+    assert alignment(lambda _: worst, [one]) < 0 < alignment(lambda _: best, [one]) < 1

@@ -77,9 +77,10 @@ def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> None:
-    """A rule may win a duel by chance, one in five or so; most trainings stay at uniform weights."""
+    """A rule may win a duel by chance, about one in four; the others stay at uniform weights."""
     rules = [trained(f"{name}@shuffled", shown, seed) for seed in range(12)]
-    assert sum(each.rule == "uniform" and not each.theta.any() for each in rules) >= 7
+    assert sum(each.rule == "uniform" and not each.theta.any() for each in rules) >= 5
+    assert np.mean([share(each) for each in rules]) < 0.25
 
 
 def test_it_acts_by_rule_and_direction_and_keeps_both(shown: Spaces, tmp_path: Path) -> None:
