@@ -68,7 +68,7 @@ SUITES = {
             for target in ("nyt-16", "amazon-64")
             for question in ("", "-noise40", "-asym60", "-inverted", "-shift", "-mixed")
         ),
-        selectors=("without", "oracle", "influence", "metagradient", "pgpe", "ppo", "influence@shuffled"),
+        selectors=("without", "oracle", "influence", "metagradient", "pgpe", "ppo", "metagradient@shuffled"),
         budget=1000,
         seeds=tuple(range(6)),
     ),
