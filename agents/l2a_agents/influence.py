@@ -110,10 +110,7 @@ class Influence(StaticRule):
 
         races = {name: partial(player.gain, actor) for name, actor in actors.items()}
         winner = halve(races, budget - player.spent - duel, seeds, told)
-        known = {each.seed: each.gain for each in episodes}
-        for _ in range(DUELS - len(known)):
-            known |= {(new := next(seeds)): player.gain(self.rules[UNIFORM].act, new)[0]}
-        ahead = np.array([player.gain(actors[winner], each)[0] - gain for each, gain in known.items()])
+        ahead = self._duel(player, actors[winner], {each.seed: each.gain for each in episodes}, seeds)
         self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.uniform)
         log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
         player.env.close()
@@ -142,6 +139,12 @@ class Influence(StaticRule):
             yield Credited(seed, late_gain(steps), [step.observation for step in steps[first:]], credit)
             if player.spent * (number + 1) / number > self.config.share * budget:
                 return
+
+    def _duel(self, player: Player, actor: Actor, known: dict[int, float], seeds: Iterator[int]) -> Floats:
+        """How far an actor is ahead of uniform weights, by seed: those with known gains of these, and new ones."""
+        for _ in range(DUELS - len(known)):
+            known |= {(new := next(seeds)): player.gain(self.rules[UNIFORM].act, new)[0]}
+        return np.array([player.gain(actor, seed)[0] - gain for seed, gain in known.items()])
 
     def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
         """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""

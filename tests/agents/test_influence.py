@@ -78,8 +78,8 @@ def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> None:
     """A rule may win a duel by chance, about one in four; the others stay at uniform weights."""
-    rules = [trained(f"{name}@shuffled", shown, seed) for seed in range(12)]
-    assert sum(each.rule == "uniform" and not each.theta.any() for each in rules) >= 5
+    rules = [trained(f"{name}@shuffled", shown, seed) for seed in range(8)]
+    assert sum(each.rule == "uniform" and not each.theta.any() for each in rules) >= 3
     assert np.mean([share(each) for each in rules]) < 0.25
 
 
