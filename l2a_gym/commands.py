@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from l2a_agents.registry import SELECTORS
@@ -167,20 +167,28 @@ def benchmark(
         run_benchmark(settings)
 
 
-def report(files: Folders, out: Path = Path("report")) -> None:
-    """Report the rows of a benchmark as one page, as Markdown, and the gains of all selectors as a picture.
+def report(paths: Folders, out: Path = Path("report"), format: Literal["html", "markdown"] = "html") -> None:
+    """Report a run as a page in its folder, or the rows of a benchmark as a page, as Markdown and as a picture.
 
     Args:
-        files: files of rows, of one budget.
-        out: folder for report.html, report.md and report.png.
+        paths: run folders, or files of rows of one budget.
+        out: folder for report.html, report.md and report.png of the rows.
+        format: of a run's page: run.html or run.md.
     """
-    if not files:
-        raise UserError("no rows are given: name one or more files of rows")
+    if not paths:
+        raise UserError("nothing is given to report on: name run folders or files of rows")
     from l2a_gym.experiment.report.page import write_report
     from l2a_gym.experiment.report.report import read_report
 
-    for path in write_report(read_report(files, out), out):
-        print(path)
+    files = [path for path in paths if not path.is_dir()]
+    if len(files) < len(paths):
+        from l2a_gym.experiment.report.run_page import write_run_page
+
+        for folder in (path for path in paths if path.is_dir()):
+            print(write_run_page(folder, format))
+    if files:
+        for path in write_report(read_report(files, out), out):
+            print(path)
 
 
 def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: int = 0, tolerance: float = 0.0) -> None:

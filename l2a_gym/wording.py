@@ -1,4 +1,4 @@
-"""Names in sentences: they come from files, folders and command lines, and may hold anything."""
+"""Names and texts in sentences: they come from files, folders and command lines, and may hold anything."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def printable(text: object) -> str:
 def plain(text: str) -> str:
     """Text on one line whose characters mean nothing to Markdown, HTML or a terminal."""
     return re.sub(r"([\\`*_\[\]<>|&])", r"\\\1", printable(" ".join(text.split())))
+
+
+def shortened(text: str, length: int) -> str:
+    """Its first characters and an ellipsis, where it has more than ``length``."""
+    return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -7,6 +7,7 @@ import numpy as np
 from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
 from l2a_gym.experiment.rows import Example
 from l2a_gym.experiment.students import Played
+from l2a_gym.wording import shortened
 
 COUNT = 3
 """Texts of the highest weights, and as many of the lowest."""
@@ -35,7 +36,7 @@ def _example(adapter: DistillAdapter, row: int, weight: float) -> Example:
     candidate, manifest = prepared.pool()[row], prepared.manifest()
     text = " / ".join(candidate[name] for name in ("text", "pair") if name in candidate)
     return Example(
-        text=text if len(text) <= LENGTH else text[: LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}",
+        text=shortened(text, LENGTH),
         label=manifest["labels"][prepared.array("signals/label")[row]],
         domain=manifest["domains"][candidate["domain"]],
         wrong=bool(prepared.array("signals/flipped")[row]),

@@ -23,7 +23,7 @@ FILES = (
     *FOLDERS,
     *("versions.json", "record.jsonl", "tensorboard", "rows.jsonl", "comparison.json", "exported.json", "policy.json"),
     *("candidates.parquet", "candidates.csv", "candidates.json"),
-    *("summary.json", "evaluation.json", "snapshots", "round-1"),
+    *("summary.json", "evaluation.json", "run.html", "run.md", "snapshots", "round-1"),
 )
 """What a run leaves in its folder besides its config.json."""
 

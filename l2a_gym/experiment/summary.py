@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -66,62 +66,92 @@ def _mean(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "per_seed": values}
 
 
-def table(run: Run, summary: Mapping[str, Any]) -> str:
-    """The summary as lines of text: accuracies in per cent with their standard errors, labels read, size and speed."""
-    lines = [
-        f"{'':40}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
-        *_classifiers(summary, "teachers", "teacher"),
-        *_classifiers(summary, "references", ""),
-        *_students(run, summary),
-    ]
-    if exported := summary.get("exported"):
-        lines.append(_line("exported student", summary, exported))
-        policy = f"weights by {printable(exported['policy'])}, taught by the {exported['teacher']} teacher"
-        lines.append(f"exported: {size_of(exported['parameters'], summary)}, {policy}")
-    if "parameters" in summary:
-        lines.append(f"student: {size_of(summary['parameters']['student'], summary)}")
-    cost = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["row_seconds"].items())
-    lines.append(f"{summary['updates']} updates a student; seconds: {cost}")
-    if found := summary.get("verdict"):
-        lines.append(found["sentence"])
-    return "\n".join([f"task {printable(run.task)}", *lines])
+@dataclass(frozen=True)
+class Line:
+    """A classifier, or all students of a selector, in a run's table.
+
+    Attributes:
+        name: what the table calls it.
+        accuracy: split -> accuracy; of several students their mean.
+        error: split -> its standard error over the texts; none on the toy.
+        per_student: test accuracy of each student; empty for a single classifier.
+        labels: labelled texts of the target that it was made with; None on the toy.
+        parameters: stored numbers that it classifies with; None on the toy.
+        speed: texts that it classifies in a second; None where this was not measured.
+    """
+
+    name: str
+    accuracy: Mapping[str, float]
+    error: Mapping[str, float]
+    per_student: Sequence[float]
+    labels: int | None
+    parameters: int | None
+    speed: float | None
 
 
-def _classifiers(summary: Mapping[str, Any], kind: str, word: str) -> Iterator[str]:
-    for name, figures in summary.get(kind, {}).items():
-        yield _line(f"{name} {word}".strip(), summary, figures)
+def lines(run: Run, summary: Mapping[str, Any]) -> list[Line]:
+    """Teachers and references, baselines and the selector, and the exported student."""
+    exported = [_line("exported student", summary, summary["exported"])] if "exported" in summary else []
+    teachers = (_line(f"{name} teacher", summary, each) for name, each in summary.get("teachers", {}).items())
+    references = (_line(name, summary, each) for name, each in summary.get("references", {}).items())
+    return [*teachers, *references, *_students(run, summary), *exported]
 
 
-def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each baseline and for the selector: the mean over its students, and their range on test."""
+def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[Line]:
+    """Those of each baseline and of the selector."""
     for name, test in summary["test_accuracy"].items():
         if test is not None:
             figures = {
                 "dev_accuracy": summary["dev_accuracy"][name]["mean"],
                 "test_accuracy": test["mean"],
                 "labels": _labels(summary, run.algo if name == "selector" else name),
-                "parameters": summary.get("parameters", {}).get("student", ""),
+                "parameters": summary.get("parameters", {}).get("student"),
             }
-            yield _line(title(run, name), summary, figures, _range(test["per_seed"]))
+            yield _line(title(run, name), summary, figures, test["per_seed"])
 
 
-def _labels(summary: Mapping[str, Any], selector: str) -> int | str:
+def _labels(summary: Mapping[str, Any], selector: str) -> int | None:
     """How many labels of the target stand behind a student and its selector; the toy has none."""
     if selector in CROSS_FITTED and "teachers" in summary:
         return summary["teachers"]["cross-fitted"]["labels"]
-    return summary.get("labels", "")
+    return summary.get("labels")
 
 
-def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], spread: str = "") -> str:
-    accuracies = [_accuracy_of(figures[f"{split}_accuracy"], summary.get("texts", {}).get(split)) for split in SPLITS]
-    size, speed = figures["parameters"], figures.get("texts_per_second")
-    numbers = f"{figures['labels']:>8}{size if size == '' else f'{size:,}':>12}{f'{speed:,.0f}' if speed else '':>9}"
-    return f"{name:40}{accuracies[0]:>12}{accuracies[1]:>12}{spread:>14}{numbers}".rstrip()
+def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], per_student: Sequence[float] = ()) -> Line:
+    accuracy = {split: figures[f"{split}_accuracy"] for split in SPLITS}
+    error = {split: standard_error(accuracy[split], texts) for split, texts in summary.get("texts", {}).items()}
+    speed = figures.get("texts_per_second")
+    return Line(name, accuracy, error, per_student, figures["labels"], figures["parameters"], speed)
 
 
-def _accuracy_of(accuracy: float, texts: int | None) -> str:
-    error = f" ± {100 * standard_error(accuracy, texts):.1f}" if texts else ""
-    return f"{100 * accuracy:.1f}{error}"
+def table(run: Run, summary: Mapping[str, Any]) -> str:
+    """The summary as lines of text: accuracies in per cent with their standard errors, labels read, size and speed."""
+    found = [
+        f"{'':40}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
+        *map(_as_text, lines(run, summary)),
+    ]
+    if exported := summary.get("exported"):
+        policy = f"weights by {printable(exported['policy'])}, taught by the {exported['teacher']} teacher"
+        found.append(f"exported: {size_of(exported['parameters'], summary)}, {policy}")
+    if "parameters" in summary:
+        found.append(f"student: {size_of(summary['parameters']['student'], summary)}")
+    cost = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["row_seconds"].items())
+    found.append(f"{summary['updates']} updates a student; seconds: {cost}")
+    if judged := summary.get("verdict"):
+        found.append(judged["sentence"])
+    return "\n".join([f"task {printable(run.task)}", *found])
+
+
+def _as_text(line: Line) -> str:
+    accuracies = [
+        f"{100 * line.accuracy[split]:.1f}" + (f" ± {100 * line.error[split]:.1f}" if line.error else "")
+        for split in SPLITS
+    ]
+    size = "" if line.parameters is None else f"{line.parameters:,}"
+    numbers = (
+        f"{'' if line.labels is None else line.labels:>8}{size:>12}{f'{line.speed:,.0f}' if line.speed else '':>9}"
+    )
+    return f"{line.name:40}{accuracies[0]:>12}{accuracies[1]:>12}{_range(line.per_student):>14}{numbers}".rstrip()
 
 
 def title(run: Run, name: str) -> str:

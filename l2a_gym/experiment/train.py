@@ -23,6 +23,7 @@ from l2a_gym.experiment.candidates import write_candidates
 from l2a_gym.experiment.compare import compare
 from l2a_gym.experiment.final import export_once, export_student
 from l2a_gym.experiment.job import versions
+from l2a_gym.experiment.report.run_page import write_run_page
 from l2a_gym.experiment.rounds import rounds_of, train_rounds
 from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.run import FOLDERS, check_same_run, load_run, load_selector, new_selector
@@ -30,6 +31,7 @@ from l2a_gym.experiment.seeds import EVALUATION, episode_seeds, student_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import written_once
 from l2a_gym.experiment.summary import summarise, table, table_over_seeds
+from l2a_gym.preparation.data_report import data_report
 from l2a_gym.wording import printable
 
 log = logging.getLogger(__name__)
@@ -40,10 +42,10 @@ def train(run: Run) -> dict[str, Any]:
 
     The stages and what they leave in the run folder: training, round by round (``round-1/``, ..., ``selector/``,
     ``record.jsonl``, TensorBoard events), comparison (``rows.jsonl``, ``comparison.json``), what was chosen
-    (``candidates.parquet``, ``candidates.json``), export (``student/``, ``exported.json``), then ``summary.json``. A
-    stage that stands is not done again, and training that was interrupted goes on with the budget that was left. What
-    was damaged since is made again, with a warning. A second process waits for the first. The toy has no texts to
-    choose, and no student to export.
+    (``candidates.parquet``, ``candidates.json``), export (``student/``, ``exported.json``), then ``summary.json`` and
+    the page ``run.html``. A stage that stands is not done again, and training that was interrupted goes on with the
+    budget that was left. What was damaged since is made again, with a warning. A second process waits for the first.
+    The toy has no texts to choose, and no student to export.
 
     Raises:
         UserError: a setting that is not valid, or a folder that holds another run or files of the user's.
@@ -58,9 +60,12 @@ def train(run: Run) -> dict[str, Any]:
                 write_candidates(last, adapter, selector, sources)
             with clock("export"):
                 summary["exported"] = export_once(last, adapter, selector, sources)
+            summary["warnings"] = list(data_report(adapter.task, run.checkpoint).warnings)
         write_text(folder / "summary.json", json.dumps(summary, indent=1))
+        page = write_run_page(folder)
     print(table(run, summary))
     print(f"selector, candidates, student and records: {printable(folder)}")
+    print(f"what was chosen, as a page: {printable(page)}")
     return summary
 
 

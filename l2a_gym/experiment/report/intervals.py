@@ -14,6 +14,7 @@ from markupsafe import Markup
 from l2a_gym.experiment.report.compared import Difference, references
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.plots import INK, RULE, STYLE, as_svg, colour
+from l2a_gym.wording import shortened
 
 MARKERS = {"learner": "o", "baseline": "s", "control": "D", "bound": "D"}
 PAGE = {"ink": INK, "rule": RULE, "learner": colour(0), "baseline": INK, "control": colour(6), "bound": colour(6)}
@@ -62,7 +63,7 @@ def _height(found: Leaderboard, row: float) -> float:
 
 def _draw(figure: Any, found: Leaderboard, colours: dict[str, str], narrow: bool) -> None:
     """A column for each reference; the selectors from top to bottom, on the same scale in all columns."""
-    shown, names = references(found.entries), [_short(each.selector) for each in found.entries]
+    shown, names = references(found.entries), [shortened(each.selector, LONGEST) for each in found.entries]
     columns = figure.subplots(1, max(1, len(shown)), sharex=True, sharey=True, squeeze=False)[0]
     half = 0.2 if narrow else 0.5  # of a line's height, where no name is
     for axes, reference in zip(columns, shown, strict=False):
@@ -96,7 +97,3 @@ def _strokes(axes: Any, places: Sequence[tuple[float, float]], half: float, **st
     """Upright strokes as one path, which keeps the file small."""
     points = [(x, y + step) for x, y in places for step in (-half, half, nan)]
     axes.plot(*zip(*points, strict=True), **style)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"

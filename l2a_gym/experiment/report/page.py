@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -17,7 +18,7 @@ from l2a_gym.experiment.report.geometry import areas, line
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, either, gained, listed, number, p_value
+from l2a_gym.experiment.report.wording import between, either, gained, listed, number, p_value, per_cent
 from l2a_gym.experiment.suite import UNIFORM
 
 MARKS = {
@@ -76,7 +77,7 @@ def as_html(report: Report) -> str:
     among_all = {task: found.choices[task][UNIFORM].labels for task in wrong if UNIFORM in found.choices[task]}
 
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             found=found,
@@ -107,18 +108,22 @@ def _colours(found: Leaderboard) -> dict[str, dict[str, int]]:
     return {kind: plots.numbered(getattr(each, kind) for each in choices) for kind in ("domains", "operators")}
 
 
-def _environment() -> Environment:
-    """Whatever stands in rows is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        **{"number": number, "between": between, "p_value": p_value, "gained": gained},
-        **{"listed": listed, "either": either, "breakable": breakable},
+def environment(**options: Any) -> Environment:
+    """The templates beside this file; whatever stands in rows is escaped unless the options say otherwise."""
+    options = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, **options}
+    made = Environment(loader=FileSystemLoader(Path(__file__).parent), **options)
+    made.filters |= {
+        **{"number": number, "between": between, "p_value": p_value, "gained": gained, "per_cent": per_cent},
+        **{"listed": listed, "either": either, "breakable": breakable, "whole_options": whole_options},
     }
-    return environment
+    return made
 
 
 def breakable(name: str) -> Markup:
     """A name that a narrow column may break behind its hyphens, slashes, dots, colons and underscores."""
     return Markup(re.sub("([-/.:_])", r"\1<wbr>", str(escape(name))))
+
+
+def whole_options(sentence: str) -> Markup:
+    """A sentence in which no line breaks within an option of the command line."""
+    return Markup(re.sub(r"(--[\w-]+)", r'<span class="option">\1</span>', str(escape(sentence))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -59,7 +59,7 @@ def anytime(found: Leaderboard, drawn: Sequence[str]) -> Markup:
         if UNIFORM in found.curves:
             _curve(axes, found, UNIFORM, color=INK, linestyle="--", linewidth=0.9, alpha=0.7)
         for i, name in enumerate(drawn):
-            _curve(axes, found, name, color=colour(i), dashes=dashes(i))
+            _curve(axes, found, name, **_series(i))
         axes.set(xlim=(0, 1), xlabel="share of the budget", ylabel="mean return")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
 
@@ -67,17 +67,42 @@ def anytime(found: Leaderboard, drawn: Sequence[str]) -> Markup:
     return as_svg(draw, (5.0, 3.1), "anytime", f"Mean return by share of the budget; at its end: {at_end}")
 
 
+def training(curve: Sequence[tuple[int, float]], levels: Mapping[str, float]) -> Markup:
+    """What a run's selector was worth while it was trained, and what others are worth, each as a level line.
+
+    Args:
+        curve: units spent by then, and the mean return of the students.
+        levels: name -> mean return.
+    """
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for i, value in enumerate(levels.values(), start=1):
+            axes.axhline(value, **_series(i))
+        axes.plot(*zip(*curve, strict=True), marker="o", markersize=5, clip_on=False, **_series(0))
+        axes.set(xlim=(0, curve[-1][0]), xlabel="units spent on training", ylabel="gain on dev")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+
+    label = ", ".join(f"{name} {value:.3f}" for name, value in {"at the end": curve[-1][1], **levels}.items())
+    return as_svg(draw, (5.0, 3.1), "training", f"Gain on dev by units of training: {label}")
+
+
 def in_time(found: Leaderboard) -> list[str]:
     """The selectors whose return can change with the budget, the best first."""
     return [each.selector for each in found.entries if each.kind == "learner" or each.selector == SEARCH]
 
 
-def _curve(axes: Any, found: Leaderboard, name: str, dashes: str = "", **style: Any) -> None:
+def _curve(axes: Any, found: Leaderboard, name: str, **style: Any) -> None:
     """Steps: between two reports a selector is worth what the earlier one said."""
-    if dashes:
-        style["linestyle"] = (0, tuple(float(part) / STYLE["lines.linewidth"] for part in dashes.split()))
     axes.plot(found.shares, found.curves[name], drawstyle="steps-post", **style)
     axes.plot(1, found.curves[name][-1], color=style["color"], marker="o", markersize=5, clip_on=False)
+
+
+def _series(i: int) -> dict[str, Any]:
+    """Colour and line style of series ``i``."""
+    width = STYLE["lines.linewidth"]
+    pattern = tuple(float(part) / width for part in dashes(i).split())
+    return {"color": colour(i), **({"linestyle": (0, pattern)} if pattern else {})}
 
 
 def as_svg(draw: Callable[[Any], None], size: tuple[float, float], name: str, label: str) -> Markup:

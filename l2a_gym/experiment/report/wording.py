@@ -57,3 +57,17 @@ def at_seeds(seeds: Iterable[int]) -> str:
     """``seed 1``, ``seeds 1, 2``."""
     numbers = list(seeds)
     return f"seed{'s' * (len(numbers) > 1)} {listed(numbers)}"
+
+
+def per_cent(share: float) -> str:
+    """``59 %``, on one line; ``< 1 %`` and ``> 99 %`` where rounding would say none or all."""
+    text = number(100 * share, 0)
+    if 0 < share < 1 and float(text) in (0, 100):
+        text = "< 1" if share < 0.5 else "> 99"
+    return f"{text}\N{NO-BREAK SPACE}%"
+
+
+def together(names: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

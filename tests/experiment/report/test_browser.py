@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +12,6 @@ from l2a_gym.experiment.report.compared import REFERENCES
 from l2a_gym.experiment.report.page import write_report
 from l2a_gym.experiment.report.report import report_on
 from l2a_gym.experiment.rows import ClassifierFigures, Example, Failure, Row
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-
-CONTRAST = """() => {
-  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
-  const luminance = (rgb) => {
-    const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    const [r, g, b] = rgb.slice(0, 3).map((c) => linear(c / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const background = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const found = channels(getComputedStyle(at).backgroundColor);
-      if (found.length === 3 || found[3] > 0) return found;
-    }
-    return [255, 255, 255];
-  };
-  const own = (element) => [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  return [...document.body.querySelectorAll("*:not(script, title)")].filter(own).map((element) => {
-    const style = getComputedStyle(element);
-    const colour = channels(element instanceof SVGElement ? style.fill : style.color);
-    const [a, b] = [luminance(colour), luminance(background(element))];
-    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.textContent.trim()];
-  });
-}"""
-"""Contrast of each text to the nearest background behind it, by WCAG 2.2's definition."""
-
-
-OUTSIDE = """() => [...document.querySelectorAll("body *")].filter((element) => {
-  const box = element.getBoundingClientRect();
-  return box.width && (box.left < -0.5 || box.right > innerWidth + 0.5);
-}).map((element) => `${element.tagName} ${element.textContent.trim().slice(0, 40)}`)"""
-"""What stands beyond the screen's left or right edge."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -88,16 +43,8 @@ def file(make_rows: Callable[..., list[Row]], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
-    """The page, at a desk; what it logs and asks for is kept in ``said``."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    opened.said = []
-    for event in ("console", "pageerror", "dialog"):
-        opened.on(event, lambda what: opened.said.append(str(what)))
-    opened.on("request", lambda request: opened.said.append(request.url))
-    opened.goto(file.as_uri())
-    yield opened
-    opened.close()
+def page(open_page: Callable[[Path], Any], file: Path) -> Any:
+    return open_page(file)
 
 
 def test_it_loads_itself_and_nothing_else(page: Any, file: Path) -> None:
@@ -174,7 +121,7 @@ def test_names_are_sorted_from_the_keyboard(page: Any) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_is_cut(page: Any, width: int, scheme: str) -> None:
+def test_nothing_is_cut(page: Any, outside: str, width: int, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
@@ -184,8 +131,7 @@ def test_nothing_is_cut(page: Any, width: int, scheme: str) -> None:
     assert all(focusable == 0 for *_, focusable in boxes)
     cut = [(inner, outer) for inner, outer, _ in boxes if inner > outer]
     assert not cut or width == 768  # there the table of tasks is scrolled in its box
-    outside = page.evaluate(OUTSIDE)
-    assert width == 768 or outside == []
+    assert width == 768 or page.evaluate(outside) == []
     assert [each for each in page.said if not each.startswith("file:")] == []
 
 
@@ -205,12 +151,12 @@ def test_a_phone_shows_cards_and_the_picture_for_narrow_screens(page: Any) -> No
     assert [head.inner_text() for head in heads] == ["selector", *(f"vs. {r}" for r in REFERENCES)]
 
 
-def test_both_schemes_can_be_read(page: Any) -> None:
+def test_both_schemes_can_be_read(page: Any, contrast: str) -> None:
     seen = []
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        contrasts = page.evaluate(CONTRAST)
+        contrasts = page.evaluate(contrast)
         assert len(contrasts) > 100
         assert min(contrasts)[0] >= 4.5, min(contrasts)
         style = "getComputedStyle(document.body)"

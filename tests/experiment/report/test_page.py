@@ -276,7 +276,7 @@ def test_the_command(
     assert (out / "report.md").read_text(encoding="utf-8").startswith("# 1, 2\n")
     code, _, errors = call(files[0], str(tmp_path / "none.jsonl"), "--out", str(tmp_path / "other"))
     assert (code, errors.startswith(f"error: {tmp_path}/none.jsonl can't be read")) == (2, True)
-    assert call()[::2] == (2, "error: no rows are given: name one or more files of rows\n")
+    assert call()[::2] == (2, "error: nothing is given to report on: name run folders or files of rows\n")
     assert not (tmp_path / "other").exists()
 
 
