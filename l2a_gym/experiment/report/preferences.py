@@ -70,7 +70,9 @@ def rule(found: Sequence[Preference], algo: str) -> str:
         *(_label(words["doubts"], "doubts", "doubt")),
         *(each.words for each in clear if each.kind == "prefers"),
     ]
-    prefers = [f"prefers {together(liked)}"] if liked else []
+    if len(liked) > 1:
+        liked[-1] = f"and {liked[-1]}"  # phrases with an "and" of their own
+    prefers = [f"prefers {', '.join(liked)}"] if liked else []
     passes = [f"passes over {together(words['passes'])}"] if words["passes"] else []
     if not clear:
         return f"{algo} clearly prefers no kind of text: those above its mean weight are much like the others."

@@ -103,9 +103,9 @@ def _facts(run: Run, summary: Mapping[str, Any]) -> dict[str, str]:
     if exported := summary.get("exported"):
         share = exported["parameters"] / summary["parameters"]["teacher"]
         facts |= {
-            "student's test accuracy": f"{100 * exported['test_accuracy']:.1f} %",
-            "student's size": f"{per_cent(share)} of the teacher's",
-            "student's speed": f"{exported['texts_per_second']:,.0f} texts/s",
+            "exported student, test": f"{100 * exported['test_accuracy']:.1f} %",
+            "its size": f"{per_cent(share)} of the teacher's",
+            "its speed": f"{exported['texts_per_second']:,.0f} texts/s",
         }
     return facts
 

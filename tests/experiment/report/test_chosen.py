@@ -73,7 +73,7 @@ def test_words_name_the_clearest_first_and_the_teachers_together() -> None:
     )
     assert rule(found, "ppo") == (
         "ppo prefers texts whose label the all-data and few-shot teachers find likely, texts whose label the "
-        "cross-fitted teacher doubts and short texts; it passes over domain movie."
+        "cross-fitted teacher doubts, and short texts; it passes over domain movie."
     )
     assert rule(found[1:2], "ppo") == "ppo passes over domain movie."
     assert rule(found[-1:], "ppo").startswith("ppo clearly prefers no kind of text")
