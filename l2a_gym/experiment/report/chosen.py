@@ -212,8 +212,8 @@ def _group(table: pd.DataFrame, domain: str, label: str) -> Group:
 
 
 def _suspect(row: dict[str, Any]) -> Suspect:
-    names = {name: printable(row[name]) for name in ("domain", "label", "likelier")}
-    return Suspect(**_shown(row), **names, belief=row["belief"])
+    domain, label, likelier = (printable(row[name]) for name in ("domain", "label", "likelier"))
+    return Suspect(**_shown(row), domain=domain, label=label, likelier=likelier, belief=row["belief"])
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
