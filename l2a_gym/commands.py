@@ -36,8 +36,7 @@ class NoHyperParameters:
 def hyper_parameters() -> type[Any]:
     """The dataclass of hyper-parameters of the selector that the command line names.
 
-    The selector's module may load torch, so this looks only where an option ``--selector.`` or a selector's help is
-    asked for.
+    The selector's module may load torch: this looks only where ``--selector.`` or a selector's help is asked for.
     """
     words = [part for word in sys.argv for part in word.split("=", 1)]
     algo = dict(pairwise(words)).get("--algo", "")
@@ -177,18 +176,14 @@ def report(paths: Folders, out: Path = Path("report"), format: Literal["html", "
     """
     if not paths:
         raise UserError("nothing is given to report on: name run folders or files of rows")
+    if paths[0].is_dir():
+        from l2a_gym.experiment.report.run_page import write_run_page
+
+        return print(*(write_run_page(path, format) for path in paths), sep="\n")
     from l2a_gym.experiment.report.page import write_report
     from l2a_gym.experiment.report.report import read_report
 
-    files = [path for path in paths if not path.is_dir()]
-    if len(files) < len(paths):
-        from l2a_gym.experiment.report.run_page import write_run_page
-
-        for folder in (path for path in paths if path.is_dir()):
-            print(write_run_page(folder, format))
-    if files:
-        for path in write_report(read_report(files, out), out):
-            print(path)
+    print(*write_report(read_report(paths, out), out), sep="\n")
 
 
 def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: int = 0, tolerance: float = 0.0) -> None:
