@@ -61,17 +61,17 @@ def _dev_accuracy(row: Row, student: int) -> float:
 
 def _sentence(algo: str, against: dict[str, dict[str, float | None]]) -> str:
     facts = ", ".join(f"{_points(each)} against {printable(name)}" for name, each in against.items())
-    lows = [each["low"] for each in against.values()]
-    highs = [each["high"] for each in against.values()]
-    ahead = all(low is not None and low > 0 for low in lows)
-    behind = any(high is not None and high < 0 for high in highs)
-    if ahead:
-        said, advice = "Learning helped", ""
-    elif behind:
-        said, advice = "Learning did not help", ADVICE
+    ahead = [each["low"] is not None and each["low"] > 0 for each in against.values()]
+    behind = [each["high"] is not None and each["high"] < 0 for each in against.values()]
+    if all(ahead):
+        said = "Learning helped"
+    elif any(behind):
+        said = "Learning did not help"
+    elif ahead[0] and UNIFORM in against:
+        said = "Learning beats uniform weights, but these students do not show that it beats the best fixed rule"
     else:
-        said, advice = "These students do not show that learning helped", ADVICE
-    return f"{said}: {printable(algo)} has on dev {facts}.{advice}"
+        said = "These students do not show that learning helped"
+    return f"{said}: {printable(algo)} has on dev {facts}.{'' if all(ahead) else ADVICE}"
 
 
 ADVICE = " Try a larger --budget, more --students, or the fixed rule itself with --algo."

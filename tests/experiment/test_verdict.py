@@ -51,7 +51,8 @@ def test_the_best_rule_is_the_one_that_gained_most_on_dev_and_never_none_or_the_
     ("uniform", "rule", "said"),
     [
         ([0.60, 0.61, 0.62], [0.65, 0.66, 0.67], "Learning helped: ppo has on dev +20.0 points [+20.0, +20.0] "),
-        ([0.60, 0.61, 0.62], [0.80, 0.81, 0.82], "These students do not show that learning helped: "),
+        ([0.60, 0.61, 0.62], [0.80, 0.81, 0.82], "Learning beats uniform weights, but these students do not show "),
+        ([0.80, 0.81, 0.82], [0.70, 0.90, 0.80], "These students do not show that learning helped: "),
         ([0.60, 0.61, 0.62], [0.90, 0.91, 0.92], "Learning did not help: "),
     ],
 )
