@@ -36,19 +36,13 @@ def made_up_table() -> pd.DataFrame:
     texts[:3] = [HOSTILE, "x" * 500, "日本語の長い文章" * 40]
     wrong, weight = rng.random(n) < 0.4, rng.random(n)
     believed = np.where(wrong, 0.1, 0.9) * rng.random(n)
+    label, teachers = np.where(rng.random(n) < 0.5, HOSTILE, "good"), ("few_shot", "all_data", "cross_fitted")
     columns = {
-        **{
-            "origin": [f"{HOSTILE}/a-file-of-a-long-name.csv line {i}" for i in range(n)],
-            "parent": None,
-            "text": texts,
-        },
-        **{"label": np.where(rng.random(n) < 0.5, HOSTILE, "good"), "operator": "source", "agreement": believed},
-        **{"domain": rng.choice(["films", "a-domain-of-a-very-long-name"], n), "times_shown": 1, "wrong": wrong},
-        **{f"{name}_probability": believed for name in ("few_shot", "all_data", "cross_fitted")},
-        **{
-            f"{name}_prediction": np.where(wrong, "rather this", "good")
-            for name in ("few_shot", "all_data", "cross_fitted")
-        },
+        **{"origin": [f"{HOSTILE}/a-file-of-a-long-name.csv line {i}" for i in range(n)], "parent": None},
+        **{"text": texts, "label": label, "operator": "source", "agreement": believed, "times_shown": 1},
+        **{"domain": rng.choice(["films", "a-domain-of-a-very-long-name"], n), "wrong": wrong},
+        **{f"{name}_probability": believed for name in teachers},
+        **{f"{name}_prediction": np.where(wrong, "rather this", label) for name in teachers},
         **{"weight": np.where(wrong, 0, weight), "kept": ~wrong},
     }
     return pd.DataFrame(columns)
