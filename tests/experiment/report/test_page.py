@@ -144,9 +144,10 @@ def test_rows_without_classifiers_show_no_table_of_them(rows: list[Row], tmp_pat
         assert "Teachers and references" not in file.read_text(encoding="utf-8")
 
 
-def test_the_published_report_is_that_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("suite", ["core", "questions"])
+def test_the_published_report_is_that_of_its_rows(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SCRIPT.parents[1])
-    folder = Path("docs/benchmark/core")
+    folder = Path("docs/benchmark", suite)
     report = read_report([folder / "rows.jsonl"], folder)
     assert as_markdown(report) == (folder / "report.md").read_text(encoding="utf-8")
     assert as_html(report) == (folder / "report.html").read_text(encoding="utf-8")
