@@ -121,7 +121,7 @@ def test_a_mistake_is_one_line_that_names_the_nearest(l2a: Call, options: dict[s
         (["train", "--seed", "one"], "--seed"),
         (["train", "--seed", "1e23"], "--seed"),
         (["train", "--metric", "f1"], "'macro_f1'"),
-        (["train", "--selector.share", "1"], "--selector.share"),
+        (["train", "--selector.sigm", "1"], "--selector.sigm"),
         (["prepare", "--student", "tinny"], "'tinybert'"),
         (["export"], "PATH"),
     ],
