@@ -97,7 +97,7 @@ MISTAKES = [
     (
         ToyEnv,
         {"baseline": None},
-        "unknown argument of ToyEnv 'baseline': valid are candidates, steps, noise, features, ",
+        "unknown argument of ToyEnv 'baseline': valid are candidates, steps, noise, action, features, ",
     ),
 ]
 
