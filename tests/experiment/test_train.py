@@ -71,7 +71,8 @@ def job_of(run: Run, selector: str) -> Job:
 def test_the_summary_has_the_numbers_of_the_contract(
     run: Run, summary: dict[str, Any], adapter: DistillAdapter
 ) -> None:
-    assert json.loads((run.folder / "summary.json").read_text()) == summary
+    # another test may have asked for the finished run again, which takes no time
+    assert json.loads((run.folder / "summary.json").read_text()) | {"seconds": summary["seconds"]} == summary
     names = ["none", "uniform", *RULES, "oracle", "selector"]
     assert list(summary["test_accuracy"]) == list(summary["dev_accuracy"]) == names
     for name, accuracy in summary["test_accuracy"].items():
