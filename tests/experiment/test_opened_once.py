@@ -53,8 +53,8 @@ def test_a_run_opens_its_task_once(
     other = export_student != "tiny"
     assert calls["l2a_gym.preparation.open_task.make_task"] == 1
     assert calls["l2a_gym.preparation.open_task.prepare"] == 1 + other
-    # one for final students, one to train in, one of the mode trust, the one whose students trust their teacher, and the
-    # exported student's
+    # one for final students, one to train in, one of the mode trust, the one whose students trust their teacher, and
+    # the exported student's
     assert calls["DistillAugEnv.__init__"] + calls["DistillAugVectorEnv.__init__"] <= 5
     assert files
     assert {name: count for name, count in files.items() if count > 1} == {}
