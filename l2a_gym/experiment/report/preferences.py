@@ -30,7 +30,8 @@ class Preference:
     Attributes:
         name: of the property.
         kind: what the selector does with texts that have it: a teacher ``shares`` or ``doubts`` their label, and they
-            are preferred; it ``prefers`` them; or it ``passes`` over them.
+            are preferred; it ``prefers`` them; or it ``passes`` over them. What is only ``shown`` is no reason to
+            prefer a text.
         words: these texts; of ``shares`` and ``doubts``, the teacher.
         heavy: the property's mean among the candidates above the mean weight.
         light: among the others.
@@ -38,7 +39,7 @@ class Preference:
     """
 
     name: str
-    kind: Literal["shares", "doubts", "prefers", "passes"]
+    kind: Literal["shares", "doubts", "prefers", "passes", "shown"]
     words: str
     heavy: float
     light: float
@@ -63,7 +64,7 @@ def rule(found: Sequence[Preference], algo: str) -> str:
     """The clearest preferences as a sentence."""
     if not found:
         return f"{algo} weighs all texts alike."
-    clear = [each for each in found if abs(each.difference) >= CLEAR][:NAMED]
+    clear = [each for each in found if abs(each.difference) >= CLEAR and each.kind != "shown"][:NAMED]
     words = {kind: [each.words for each in clear if each.kind == kind] for kind in ("shares", "doubts", "passes")}
     liked = [
         *(_label(words["shares"], "finds likely", "find likely")),
@@ -93,8 +94,8 @@ def _properties(table: pd.DataFrame, heavy: pd.Series) -> Iterator[Preference]:
             kind: Literal["shares", "doubts"] = "shares" if measured[-1] > 0 else "doubts"
             yield Preference(f"probability of the label by the {teacher} teacher", kind, teacher, *measured)
     if measured := _measured(table["agreement"], heavy):
-        way = "where dev's labels do" if measured[-1] > 0 else "elsewhere than dev's labels do"
-        yield Preference("agreement with dev's labels", "prefers", f"texts that pull the student {way}", *measured)
+        # It turns with the student: one that is too sure of itself is mended by wrong labels, too.
+        yield Preference("agreement with dev's labels", "shown", "", *measured)
     if measured := _measured(table["text"].str.split().str.len(), heavy):
         yield Preference("words of the text", "prefers", "long texts" if measured[-1] > 0 else "short texts", *measured)
     for column, name in GROUPS.items():

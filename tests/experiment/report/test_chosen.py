@@ -43,6 +43,12 @@ def test_a_difference_is_in_standard_deviations() -> None:
     assert rule(found, "pgpe") == "pgpe prefers texts whose label the all-data teacher finds likely."
 
 
+def test_agreement_is_shown_and_not_put_into_words() -> None:
+    found = preferences(table(weight=[1.0, 0.0], agreement=[-1.0, 1.0]))
+    assert [(each.name, each.difference) for each in found] == [("agreement with dev's labels", -2.0)]
+    assert rule(found, "pgpe").startswith("pgpe clearly prefers no kind of text")
+
+
 def test_shares_of_domains_classes_and_operators() -> None:
     found = named(
         preferences(
