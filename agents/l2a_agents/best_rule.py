@@ -11,7 +11,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.cleaning import AllDataAgrees, ConfidentLearning, CrossFittedAgrees, Doubt, FewShotAgrees, MeanAgrees
+from l2a_agents.cleaning import (
+    AllDataAgrees,
+    ConfidentLearning,
+    CrossFittedAgrees,
+    CrossFittedWeight,
+    Doubt,
+    FewShotAgrees,
+    MeanAgrees,
+)
 from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
 from l2a_agents.halving import halve
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
@@ -26,6 +34,7 @@ def weighing_rules(spaces: Spaces) -> dict[str, Selector]:
         "all-data-agrees": AllDataAgrees(spaces),
         "mean-agrees": MeanAgrees(spaces),
         "cross-fitted-agrees": CrossFittedAgrees(spaces),
+        "cross-fitted-weight": CrossFittedWeight(spaces),
         "confident-learning": ConfidentLearning(spaces),
         **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
     }

@@ -54,6 +54,20 @@ class CrossFittedAgrees(Believed):
     column = "cross_fitted_label"
 
 
+class CrossFittedWeight(OneColumn):
+    """Weights that rise with the cross-fitted teacher's probability p of the label: clip(2 p - 1/2, 0, 1).
+
+    Softer than :class:`CrossFittedAgrees`: a teacher of few labels is seldom sure.
+    """
+
+    env_options: Mapping[str, Any] = {"features": ["cross_fitted_label"]}
+    column = "cross_fitted_label"
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Weights in [0, 1]."""
+        return np.clip(2 * self.values(observation) - 0.5, 0, 1).astype(np.float32)
+
+
 class Doubt(OneColumn):
     """Weight 1 for all, and where the cross-fitted teacher doubts the label, the teacher's answer in its place.
 

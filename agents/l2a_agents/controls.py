@@ -1,4 +1,4 @@
-"""Controls of a learning selector: what it would be worth if its rewards meant nothing, or if it did not learn."""
+"""Controls of a learning selector: what it is worth if all that it is told means nothing, or if it does not learn."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from l2a_agents.selector import Log, MakeEnv, Observation, Selector, Spaces, Wrappers
+from l2a_agents.selector import Action, Log, MakeEnv, Observation, Selector, Spaces, Wrappers
 
 
 def shuffled(kind: type[Selector]) -> type[Selector]:
-    """The selector, trained on rewards that have nothing to do with its actions: see :class:`RewardShuffler`."""
+    """The selector without any information.
+
+    It is trained on rewards that have nothing to do with its actions, see :class:`RewardShuffler`, and whenever it is
+    trained or acts, each candidate shows the columns of another one, drawn anew in each step. So neither rewards nor
+    credit nor what it believed before can help it; what it still gains does not come from its choices.
+    """
 
     class Shuffled(kind):  # type: ignore[misc, valid-type]  # a class made at run time
-        """Trained on shuffled rewards."""
+        """Trained on shuffled rewards and shuffled candidates."""
 
         def __init__(self, spaces: Spaces, *config: Any) -> None:
             super().__init__(spaces, *config)
-            self._progress = spaces.progress
+            self._spaces, self._order = spaces, np.random.default_rng(0)
+
+        def act(self, observation: Observation, deterministic: bool = True) -> Action:
+            if self._spaces.begins(observation):
+                self._order = np.random.default_rng(0)
+            return super().act(mismatched(observation, self._order), deterministic)
 
         def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
             rng = np.random.default_rng(np.random.SeedSequence([seed, 0xBA6]))
-            shuffler = RewardShuffler(rng, self._progress)
-            wrappers = Wrappers(
-                partial(ShuffledRewards, shuffler=shuffler), partial(ShuffledVectorRewards, shuffler=shuffler)
-            )
+            shuffler = RewardShuffler(rng, self._spaces.progress)
+            wrappers = Wrappers(partial(ShuffledEnv, shuffler=shuffler), partial(ShuffledVectorEnv, shuffler=shuffler))
             super().train(make_env.wrapped(wrappers), budget, seed, log, num_envs)
 
     return Shuffled
@@ -51,8 +59,10 @@ CONTROLS = {"shuffled": shuffled, "frozen": frozen}
 """What may stand behind the @ of a selector's name."""
 
 
-CREDIT = "agreement"
-"""The column of candidates that tells what dev's labels say of each."""
+def mismatched(observation: Observation, rng: np.random.Generator) -> Observation:
+    """The observation, or a batch of them, with each candidate's columns another's."""
+    candidates = observation["candidates"]
+    return {**observation, "candidates": candidates[..., rng.permutation(candidates.shape[-2]), :]}
 
 
 class RewardShuffler:
@@ -68,7 +78,7 @@ class RewardShuffler:
 
     def __init__(self, rng: np.random.Generator, progress: Callable[[NDArray[np.float32]], float]) -> None:
         self.rng, self.progress = rng, progress
-        (self.credit_rng,) = rng.spawn(1)
+        (self.order,) = rng.spawn(1)
         self.rewards: dict[float, list[float]] = {}
 
     def swap(self, reward: float, student: NDArray[np.float32]) -> float:
@@ -79,8 +89,11 @@ class RewardShuffler:
         return sign * seen[int(self.rng.integers(len(seen)))]
 
 
-class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
-    """Swaps the rewards of an environment, and the credit of candidates: their ``agreement`` and metagradients."""
+class ShuffledEnv(gym.Wrapper[Any, Any, Any, Any]):
+    """Swaps the rewards of an environment, and the candidates' columns.
+
+    Its metagradients are of the true candidates, so they say nothing of the columns that are shown.
+    """
 
     def __init__(self, env: gym.Env[Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(env)
@@ -89,42 +102,33 @@ class ShuffledRewards(gym.Wrapper[Any, Any, Any, Any]):
     def reset(self, **kwargs: Any) -> Any:
         """Begin an episode."""
         observation, info = super().reset(**kwargs)
-        return self._without_credit(observation), info
+        return mismatched(observation, self.shuffler.order), info
 
     def step(self, action: Any) -> Any:
         """Take a step; the reward is another step's."""
         observation, reward, *rest = super().step(action)
         swapped = self.shuffler.swap(float(reward), observation["student"])
-        return self._without_credit(observation), swapped, *rest
+        return mismatched(observation, self.shuffler.order), swapped, *rest
 
-    def _without_credit(self, observation: Observation) -> Observation:
-        """The observation with each candidate's ``agreement`` another's."""
-        columns = self.env.get_wrapper_attr("columns")
-        if CREDIT not in columns:
-            return observation
-        candidates, at = observation["candidates"].copy(), columns.index(CREDIT)
-        candidates[:, at] = self.shuffler.credit_rng.permutation(candidates[:, at])
-        return {**observation, "candidates": candidates}
-
-    def metagradient(self, *args: Any) -> tuple[NDArray[Any], dict[str, Any]]:
-        """The environment's own, with the candidates of each step in a random order."""
-        gradient, info = self.env.get_wrapper_attr("metagradient")(*args)
-        return self.shuffler.credit_rng.permuted(gradient, axis=1), info
-
-    def fork(self) -> ShuffledRewards:
+    def fork(self) -> ShuffledEnv:
         """A second environment at the same moment, with the same shuffler."""
-        return ShuffledRewards(self.env.get_wrapper_attr("fork")(), self.shuffler)
+        return ShuffledEnv(self.env.get_wrapper_attr("fork")(), self.shuffler)
 
 
-class ShuffledVectorRewards(VectorWrapper):
-    """Swaps the rewards of environments that step together."""
+class ShuffledVectorEnv(VectorWrapper):
+    """Swaps the rewards, and the candidates' columns, of environments that step together."""
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], shuffler: RewardShuffler) -> None:
         super().__init__(envs)
         self.shuffler = shuffler
 
+    def reset(self, **kwargs: Any) -> Any:
+        """Begin episodes."""
+        observations, infos = super().reset(**kwargs)
+        return mismatched(observations, self.shuffler.order), infos
+
     def step(self, actions: NDArray[np.float32]) -> Any:
         """Take a step; the rewards are other steps'."""
         observations, rewards, *rest = super().step(actions)
         swapped = map(self.shuffler.swap, rewards.tolist(), observations["student"])
-        return observations, np.array(list(swapped)), *rest
+        return mismatched(observations, self.shuffler.order), np.array(list(swapped)), *rest

@@ -1,20 +1,22 @@
 """Rules by the influence of single candidates; read from top to bottom.
 
-**Credit.** Episodes under uniform weights give a credit for each candidate of each step: what more weight for it would
-be worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
+**Prior.** Before any training weights p rise with the cross-fitted teacher's probability of the given label.
+
+**Credit.** Episodes under these weights give a credit for each candidate of each step: what more weight for it would be
+worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
 ``metagradient`` takes the exact derivative.
 
-**Arms.** Fixed rules are ordered by how well their weights align with credit. Regression of credit on the columns
-(``credit.py``) gives a direction beta of length 1. Rules in this direction are further arms: with standardised columns
-z of a candidate,
+**Arms.** Fixed rules are ordered by how well the move from the prior to their weights aligns with credit. Regression
+of credit on the columns (``credit.py``) gives a direction beta of length 1. Moves from the prior along it are further
+arms: with standardised columns z of a candidate,
 
-    w = clip((1 + length * beta . z) / 2, -1, 1)
+    w = clip(p + length * beta . z / 2, -1, 1)
 
 **Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
 
-**Duel.** The winner acts if it beats uniform weights by more than a standard error from seeds that did not choose it:
-those of the episodes with credit, whose gains under uniform weights are known. Otherwise uniform weights act. So credit
-proposes, rewards decide, and without evidence a short training stays where it began.
+**Duel.** The winner acts if it beats the prior by more than a standard error from seeds that did not choose it: those
+of the episodes with credit, whose gains under the prior are known. Otherwise the prior acts. So credit proposes,
+rewards decide, and without evidence a short training stays where it began.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
 DUELS = 3
 """Seeds of the duel, at least."""
-UNIFORM = "uniform"
+PRIOR = "cross-fitted-weight"
+"""The rule that acts unless rewards speak for another one."""
 JUDGES = ("cross_fitted_label", "plausible")
 """Columns beside the shared rule's that judge a label."""
 GROUPS = ("domain", "label")
@@ -82,8 +85,8 @@ class Influence(StaticRule):
         self.columns = tuple(dict.fromkeys((*self.columns, *JUDGES, *groups)))
         self.where = positions(spaces, self.columns)
         self.rules = weighing_rules(spaces)
-        self.uniform = Choice(UNIFORM, np.zeros(len(self.columns)))
-        self._choose(self.uniform)
+        self.prior = Choice(PRIOR, np.zeros(len(self.columns)))
+        self._choose(self.prior)
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The weights of the rule and the direction away from it."""
@@ -111,7 +114,7 @@ class Influence(StaticRule):
         races = {name: partial(player.gain, actor) for name, actor in actors.items()}
         winner = halve(races, budget - player.spent - duel, seeds, told)
         ahead = self._duel(player, actors[winner], {each.seed: each.gain for each in episodes}, seeds)
-        self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.uniform)
+        self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.prior)
         log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
         player.env.close()
 
@@ -133,27 +136,28 @@ class Influence(StaticRule):
         """Episodes with credit: one, and more while their share of the budget allows."""
         for number in range(1, self.config.credits + 1):
             seed = next(seeds)
-            steps = player.play(self.rules[UNIFORM].act, seed)
+            steps = player.play(self.rules[PRIOR].act, seed)
             first = min(1, len(steps) - 1)
+            weights = np.array([step.action for step in steps[first:]])
             credit = self.credit(player, steps, seed)[first:]
-            yield Credited(seed, late_gain(steps), [step.observation for step in steps[first:]], credit)
+            yield Credited(seed, late_gain(steps), [step.observation for step in steps[first:]], weights, credit)
             if player.spent * (number + 1) / number > self.config.share * budget:
                 return
 
     def _duel(self, player: Player, actor: Actor, known: dict[int, float], seeds: Iterator[int]) -> Floats:
-        """How far an actor is ahead of uniform weights, by seed: those with known gains of these, and new ones."""
+        """How far an actor is ahead of the prior, by seed: those with known gains of the prior, and new ones."""
         for _ in range(DUELS - len(known)):
-            known |= {(new := next(seeds)): player.gain(self.rules[UNIFORM].act, new)[0]}
+            known |= {(new := next(seeds)): player.gain(self.rules[PRIOR].act, new)[0]}
         return np.array([player.gain(actor, seed)[0] - gain for seed, gain in known.items()])
 
     def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
         """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""
-        worth = {name: alignment(rule.act, episodes) for name, rule in self.rules.items() if name != UNIFORM}
-        rules = [self.uniform._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
+        worth = {name: alignment(rule.act, episodes) for name, rule in self.rules.items() if name != PRIOR}
+        rules = [self.prior._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
         beta = direction(episodes, self.where, self.config.ridge)
-        directed = [self.uniform._replace(theta=length * beta) for length in LENGTHS if beta.any()]
+        directed = [self.prior._replace(theta=length * beta) for length in LENGTHS if beta.any()]
         turns = [each for pair in zip_longest(directed, rules) for each in pair if each]
-        order = [start, *turns] if start.name != UNIFORM else turns
+        order = [start, *turns] if start.name != PRIOR else turns
         return {each.name: each for each in order[: max(2, number)]}
 
 

@@ -21,6 +21,7 @@ SELECTORS = {
     "all-data-agrees": "l2a_agents.cleaning:AllDataAgrees",
     "mean-agrees": "l2a_agents.cleaning:MeanAgrees",
     "cross-fitted-agrees": "l2a_agents.cleaning:CrossFittedAgrees",
+    "cross-fitted-weight": "l2a_agents.cleaning:CrossFittedWeight",
     "confident-learning": "l2a_agents.cleaning:ConfidentLearning",
     "doubt": "l2a_agents.cleaning:Doubt",
     "oracle": "l2a_agents.cleaning:Oracle",

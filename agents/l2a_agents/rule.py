@@ -72,7 +72,7 @@ def standardise(columns: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def apply_rule(
-    theta: NDArray[np.floating[Any]], observation: Observation, where: list[int], start: Action | float = 1.0
+    theta: NDArray[np.floating[Any]], observation: Observation, where: list[int], start: Action | float = 0.5
 ) -> Action:
     """Weights (N,) of all candidates under theta (H,), or (E, N) of E observations, each under its own (E, H).
 
@@ -80,10 +80,10 @@ def apply_rule(
         theta: the rule.
         observation: with the candidates' columns.
         where: the rule's columns among them.
-        start: weights that theta moves away from; twice the weights where theta is 0.
+        start: weights that theta moves away from.
     """
     scores = (standardise(observation["candidates"][..., where]) @ theta[..., None])[..., 0]
-    return np.clip((start + scores) / 2, -1, 1).astype(np.float32)
+    return np.clip(start + scores / 2, -1, 1).astype(np.float32)
 
 
 def named(theta: NDArray[np.floating[Any]], columns: Sequence[str] = COLUMNS) -> dict[str, float]:

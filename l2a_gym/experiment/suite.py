@@ -12,10 +12,13 @@ NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
 """Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
 RULES = (
     *("few-shot-agrees", "all-data-agrees", "mean-agrees", "cross-fitted-agrees"),
-    *("confident-learning", "doubt", "trust-teacher"),
+    *("cross-fitted-weight", "confident-learning", "doubt", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
-CROSS_FITTED = ("cross-fitted-agrees", "doubt", "best-rule", "influence", "metagradient")
+CROSS_FITTED = (
+    *("cross-fitted-agrees", "cross-fitted-weight", "doubt", "best-rule"),
+    *("l2a", "influence", "metagradient"),
+)
 """Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: what the shots alone are worth, and what a selector has to beat."""

@@ -12,6 +12,7 @@ from l2a_agents.cleaning import (
     Believed,
     ConfidentLearning,
     CrossFittedAgrees,
+    CrossFittedWeight,
     Doubt,
     FewShotAgrees,
     MeanAgrees,
@@ -47,6 +48,12 @@ def test_both_teachers_agree_by_their_mean(spaces: Spaces) -> None:
     assert weights(MeanAgrees, spaces, few_shot_label=few_shot, all_data_label=all_data).tolist() == [1, 0, 1, 0]
 
 
+def test_weights_rise_with_the_probability_of_a_label(spaces: Spaces) -> None:
+    action = weights(CrossFittedWeight, spaces, kl=[1, 0, 1, 0, 0], cross_fitted_label=[0.9, 0.625, 0.5, 0.375, 0.2])
+    assert action.dtype == np.float32
+    assert action.tolist() == [1, 0.75, 0.5, 0.25, 0]
+
+
 def test_doubt_keeps_all_and_trusts_the_teacher_where_the_label_is_unlikely(spaces: Spaces) -> None:
     action = weights(Doubt, spaces, cross_fitted_label=[0.9, 0.5, 0.49, 0.0], kl=[0, 0, 1, 1])
     assert action.dtype == np.float32
@@ -56,7 +63,8 @@ def test_doubt_keeps_all_and_trusts_the_teacher_where_the_label_is_unlikely(spac
 
 def test_each_asks_for_its_own_column_where_that_is_not_shown_anyway() -> None:
     assert [kind.env_options for kind in (FewShotAgrees, AllDataAgrees, MeanAgrees)] == [{}] * 3
-    assert CrossFittedAgrees.env_options == {"features": ["cross_fitted_label"]}
+    for kind in (CrossFittedAgrees, CrossFittedWeight):
+        assert kind.env_options == {"features": ["cross_fitted_label"]}
     assert ConfidentLearning.env_options == {"features": ["plausible"]}
     assert Oracle.env_options == {"features": ["clean"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from l2a_agents.controls import RewardShuffler, ShuffledRewards
+from l2a_agents.controls import RewardShuffler, ShuffledEnv
 from l2a_agents.registry import selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.selector import MakeEnv, Spaces
@@ -64,8 +64,27 @@ def test_shuffled_rewards_do_not_teach(make_toy: MakeEnv, spaces: Spaces) -> Non
     assert np.mean(control) < 2 * np.std(control) / np.sqrt(20)
 
 
+def test_candidates_show_the_columns_of_others(make_toy: MakeEnv) -> None:
+    env = ShuffledEnv(make_toy(), RewardShuffler(np.random.default_rng(0), SPACES.progress))
+    shown, true = env.reset(seed=0)[0], make_toy().reset(seed=0)[0]
+    moved = (shown["candidates"] != true["candidates"]).any(axis=1)
+    assert moved.mean() > 0.8
+    assert sorted(map(tuple, shown["candidates"])) == sorted(map(tuple, true["candidates"]))
+    assert all(np.array_equal(shown[name], true[name]) for name in ("student", "domains"))
+
+
+def test_a_control_acts_without_knowing_the_candidates(spaces: Spaces, observation: dict[str, Any]) -> None:
+    """Its weights are those of the selector, for other candidates, and the same ones in each episode."""
+    honest, control = (selector_class(name)(spaces) for name in ("all-data-agrees", "all-data-agrees@shuffled"))
+    beginning, _ = ToyEnv().reset(seed=0)
+    assert np.array_equal(control.act(beginning), control.act(beginning))
+    first = control.act(observation)
+    assert not np.array_equal(first, honest.act(observation))
+    assert first.sum() == honest.act(observation).sum()
+
+
 def test_forks_share_the_bag(make_toy: MakeEnv) -> None:
-    env = ShuffledRewards(make_toy(), RewardShuffler(np.random.default_rng(0), SPACES.progress))
+    env = ShuffledEnv(make_toy(), RewardShuffler(np.random.default_rng(0), SPACES.progress))
     env.reset(seed=0)
     twin = env.fork()
     assert isinstance(twin, gym.Wrapper)

@@ -47,9 +47,9 @@ def test_theta_zero_weights_all_alike(spaces: Spaces, observation: dict[str, Any
 
 def test_a_rule_moves_away_from_the_weights_it_starts_from(spaces: Spaces, observation: dict[str, Any]) -> None:
     where, start = positions(spaces), np.array([1, 0] * 16, dtype=np.float32)
-    assert apply_rule(np.zeros(6), observation, where, start).tolist() == [0.5, 0] * 16
-    moved = apply_rule(0.1 * THETA, observation, where, start)
-    np.testing.assert_allclose(moved - (start - 1) / 2, apply_rule(0.1 * THETA, observation, where), atol=1e-6)
+    assert apply_rule(np.zeros(6), observation, where, start).tolist() == [1, 0] * 16
+    moved = apply_rule(0.1 * THETA, observation, where, 0.3 + 0.4 * start)
+    np.testing.assert_allclose(moved - (0.4 * start - 0.2), apply_rule(0.1 * THETA, observation, where), atol=1e-6)
 
 
 def test_one_deviation_decides_between_full_weight_and_drop() -> None:
