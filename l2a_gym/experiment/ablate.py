@@ -12,7 +12,7 @@ from typing import Any
 
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
-from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown
+from l2a_gym.experiment.ablation_table import OTHERS, VariantStudent, as_csv, effects, markdown
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import best_student, final_student
 from l2a_gym.experiment.rounds import train_rounds
@@ -20,7 +20,6 @@ from l2a_gym.experiment.seeds import ABLATION, episode_seeds
 from l2a_gym.experiment.settings import SHAPING, Ablation, Run
 from l2a_gym.experiment.stage import stage
 from l2a_gym.experiment.suite import UNIFORM
-from l2a_gym.experiment.teachers import score_teacher
 from l2a_gym.experiment.train import check_folders, open_folder, opened, sources_of
 from l2a_gym.experiment.variants import Variant
 from l2a_gym.progress import progress_bar
@@ -137,22 +136,19 @@ def students_of(variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequ
         sources = sources_of(run, own)
         policy = stage(run.folder / "policy.json", sources, lambda: best_student(last, own, selector)[1])["policy"]
     chosen = selector if policy == run.algo else own.selector(policy)
+    beside = adapter.classifiers()
     for seed in seeds:
         start = time.perf_counter()
-        env, scores = final_student(
-            last, own, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation
+        _, scores = final_student(
+            last, own, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation, anchors="all"
         )
-        prepared = env.world.prepared
-        whole = prepared.manifest()["parameters"]["teacher"]
         yield VariantStudent(
             variant=variant.name,
             seed=seed,
             teacher="none" if variant.distillation.get("alpha") == 0 else scores["teacher"],
             policy=policy,
-            parameters=scores["parameters"] / whole,
-            dev=scores["dev_accuracy"],
+            parameters=scores["parameters"] / adapter.prepared.manifest()["parameters"]["teacher"],
             test=scores["test_accuracy"],
-            few_shot_teacher=score_teacher(prepared, "few-shot", "test").accuracy,
-            all_data_teacher=score_teacher(prepared, "all-data", "test").accuracy,
+            others={name: beside[name].test_accuracy for name in OTHERS},
             seconds=round(time.perf_counter() - start, 1),
         )

@@ -1,4 +1,4 @@
-"""The table of an ablation: each variant's final students, and how they differ from the full method's, seed by seed."""
+"""The table of an ablation: each variant's students, beside the full method's, seed by seed, and beside references."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import numpy as np
 from scipy import stats
 
 from l2a_gym.experiment.settings import Ablation
-from l2a_gym.experiment.variants import Variant
+from l2a_gym.experiment.variants import FULL, Variant
 from l2a_gym.wording import plain
 
 LEVEL = 0.95
 """The level of the intervals."""
+OTHERS = ("few-shot teacher", "TF-IDF", "static vectors", "frozen vectors, sources + shots")
+"""What students are compared with beside the full method's: a teacher, small references, a large one."""
+DIFFERENCES = tuple(f"vs. {name}" for name in (FULL, *OTHERS))
+"""The table's columns of differences."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,8 @@ class VariantStudent:
         teacher: whose logits taught it; none where only labels did.
         policy: the name of what weighted its candidates.
         parameters: its share of the teacher's parameters.
-        dev: accuracy on dev.
         test: accuracy on test.
-        few_shot_teacher: that teacher's accuracy on test.
-        all_data_teacher: that teacher's accuracy on test.
+        others: test accuracy of each of :data:`OTHERS`.
         seconds: that its training took.
     """
 
@@ -42,10 +44,8 @@ class VariantStudent:
     teacher: str
     policy: str
     parameters: float
-    dev: float
     test: float
-    few_shot_teacher: float
-    all_data_teacher: float
+    others: Mapping[str, float]
     seconds: float
 
 
@@ -63,20 +63,19 @@ def effect(students: Sequence[VariantStudent], full: Sequence[VariantStudent]) -
         full: those of the full method, on the same seeds in the same order.
 
     Returns:
-        ``variant``, ``teacher``, ``policy``, ``parameters``, ``dev``, and in shares of 1, not per cent, the mean and
-        half of its interval of ``test``, of ``vs_full`` (its difference to full, paired by seed) and of
-        ``vs_few_shot_teacher``; the half as ``<name>_half``.
+        ``variant``, ``teacher``, ``policy``, ``parameters``, and in shares of 1, not per cent, the mean and
+        half of its interval of ``test``, of ``vs. full`` (its difference to full, paired by seed) and of ``vs.`` each
+        of :data:`OTHERS`; the half as ``<name> half``.
     """
     pairs = zip(students, full, strict=True)
     columns = {
         "test": [each.test for each in students],
-        "vs_full": [each.test - other.test for each, other in pairs],
-        "vs_few_shot_teacher": [each.test - each.few_shot_teacher for each in students],
+        f"vs. {FULL}": [each.test - other.test for each, other in pairs],
+        **{f"vs. {name}": [each.test - each.others[name] for each in students] for name in OTHERS},
     }
     row: dict[str, Any] = {name: getattr(students[0], name) for name in ("variant", "teacher", "policy", "parameters")}
-    row["dev"] = float(np.mean([each.dev for each in students]))
     for name, values in columns.items():
-        row[name], row[f"{name}_half"] = t_interval(values)
+        row[name], row[f"{name} half"] = t_interval(values)
     return row
 
 
@@ -92,21 +91,19 @@ def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"# Ablation of {plain(plan.algo)} on {plain(plan.task)}",
         "",
-        "| variant | taught by | weights by | parameters % | dev % | test % | vs. full | vs. few-shot teacher |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(['variant', 'taught by', 'weights by', 'parameters %', 'test %', *DIFFERENCES])} |",
+        "|" + "---|" * (5 + len(DIFFERENCES)),
     ]
     for row in rows:
         cells = [plain(row[name]) for name in ("variant", "teacher", "policy")]
-        cells += [f"{100 * row[name]:.1f}" for name in ("parameters", "dev")]
-        cells.append(f"{100 * row['test']:.1f} ± {100 * row['test_half']:.1f}")
-        differences = ("vs_full", "vs_few_shot_teacher")
-        cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name}_half']:.1f}" for name in differences]
+        cells += [f"{100 * row['parameters']:.1f}", f"{100 * row['test']:.1f} ± {100 * row['test half']:.1f}"]
+        cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name} half']:.1f}" for name in DIFFERENCES]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
         f"± is half of a {LEVEL:.0%} t-interval over {plan.students} final students, whose seeds are the same for all "
-        "variants; differences are of test accuracies, to full seed by seed. Each selector was trained once, and "
-        "select said once whether its weights or uniform ones are used: what another training would change is not in "
-        "the intervals."
+        "variants; differences are of test accuracies, to full seed by seed. As the exported student does, they learn "
+        "from all labels of the target but those of test. Each selector was trained once, and select said once whether "
+        "its weights or uniform ones are used: what another training would change is not in the intervals."
     )
     return "\n".join([*lines, "", note, ""])
 

@@ -16,7 +16,7 @@ import pytest
 from l2a_gym.errors import UserError
 from l2a_gym.experiment import ablate as module
 from l2a_gym.experiment.ablate import ablate, read_students, train_students
-from l2a_gym.experiment.ablation_table import VariantStudent, as_csv, effects, markdown, t_interval
+from l2a_gym.experiment.ablation_table import OTHERS, VariantStudent, as_csv, effects, markdown, t_interval
 from l2a_gym.experiment.adapter import DistillAdapter, distill
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.run import load_run, load_selector
@@ -161,12 +161,12 @@ def test_the_full_methods_student_is_the_one_that_a_run_exports(
     assert scores[1]["parameters"] < exported["parameters"]  # an exported student reads texts of any length
     prepared = adapter.prepared
     for student in [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]:
-        _, scores = final_student(run, adapter, selector, seed=student.seed)
-        assert (student.dev, student.test) == (scores["dev_accuracy"], scores["test_accuracy"])
+        _, scores = final_student(run, adapter, selector, seed=student.seed, anchors="all")
+        assert student.test == scores["test_accuracy"]
         assert student.teacher == scores["teacher"] == chosen_teacher(prepared)
         assert student.policy == policy
-        assert student.few_shot_teacher == score_teacher(prepared, "few-shot", "test").accuracy
-        assert student.all_data_teacher == score_teacher(prepared, "all-data", "test").accuracy
+        assert student.others["few-shot teacher"] == score_teacher(prepared, "few-shot", "test").accuracy
+        assert student.others["TF-IDF"] == adapter.references["TF-IDF"].test_accuracy
         size = prepared.manifest()["parameters"]
         assert student.parameters == size["student"] / size["teacher"]
 
@@ -175,11 +175,11 @@ def test_variants_of_the_teacher(plan: Ablation, rows: list[dict[str, Any]], ada
     taught = {row["variant"]: row["teacher"] for row in rows}
     assert (taught["few-shot teacher"], taught["all-data teacher"]) == ("few-shot", "all-data")
     assert taught["hard labels only"] == "none"
-    scores = {row["variant"]: (row["dev"], row["test"], row["vs_full"]) for row in rows}
+    scores = {row["variant"]: (row["test"], row["vs. full"]) for row in rows}
     assert taught["full"] == chosen_teacher(adapter.prepared)
     same = [name for name, teacher in taught.items() if name.endswith("teacher") and teacher == taught["full"]]
     assert all(scores[name] == scores["full"] for name in same)
-    assert scores["full"][2] == 0
+    assert scores["full"][1] == 0
 
 
 @pytest.mark.parametrize(("name", "matters"), [("hard labels only", False), ("soft labels only", True)])
@@ -288,8 +288,9 @@ def test_more_students_and_other_variants_go_on_in_the_same_folder(
 
 
 def made_up(variant: str, test: list[float], few_shot: float = 0.7, parameters: float = 0.12) -> list[VariantStudent]:
+    others = dict(zip(OTHERS, (few_shot, 0.68, 0.66, 0.73), strict=True))
     return [
-        VariantStudent(variant, seed, "all-data", "uniform", parameters, value + 0.1, value, few_shot, 0.8, 1.0)
+        VariantStudent(variant, seed, "all-data", "uniform", parameters, value, others, 1.0)
         for seed, value in enumerate(test)
     ]
 
@@ -322,24 +323,25 @@ def test_effects_are_plain_arithmetic() -> None:
         "uniform",
         0.11,
     ]
-    assert other["dev"] == pytest.approx(0.805)
     assert other["test"] == pytest.approx(0.705)
     difference = np.array([-0.01, -0.02, 0.01, -0.04])
-    assert other["vs_full"] == pytest.approx(difference.mean())
-    assert other["vs_full_half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
-    assert other["vs_few_shot_teacher"] == pytest.approx(0.015)
-    assert other["vs_few_shot_teacher_half"] == pytest.approx(other["test_half"])
-    assert full["vs_full"] == full["vs_full_half"] == 0
-    assert full["vs_few_shot_teacher"] == pytest.approx(0.02)
+    assert other["vs. full"] == pytest.approx(difference.mean())
+    assert other["vs. full half"] == pytest.approx(3.182446 * difference.std(ddof=1) / 2, rel=1e-6)
+    assert [other[f"vs. {name}"] for name in OTHERS] == pytest.approx([0.015, 0.025, 0.045, -0.025])
+    assert other["vs. few-shot teacher half"] == pytest.approx(other["test half"])
+    assert full["vs. full"] == full["vs. full half"] == 0
+    assert full["vs. few-shot teacher"] == pytest.approx(0.02)
 
 
 def test_the_table_in_markdown(plan: Ablation) -> None:
     text = markdown(replace(plan, students=4), effects(made_up("full", FULL) + made_up("other", OTHER), TWO))
     lines = text.splitlines()
     assert lines[0] == f"# Ablation of pgpe on {plan.task}"
-    assert lines[2].split(" | ")[-3:] == ["test %", "vs. full", "vs. few-shot teacher |"]
-    assert lines[4] == "| full | all-data | uniform | 12.0 | 82.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
-    assert lines[5] == "| other | all-data | uniform | 12.0 | 80.5 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
+    assert lines[2].split(" | ")[4:7] == ["test %", "vs. full", "vs. few-shot teacher"]
+    full = "| full | all-data | uniform | 12.0 | 72.0 ± 2.9 | +0.0 ± 0.0 | +2.0 ± 2.9 |"
+    assert lines[4] == f"{full} +4.0 ± 2.9 | +6.0 ± 2.9 | -1.0 ± 2.9 |"
+    other = "| other | all-data | uniform | 12.0 | 70.5 ± 2.1 | -1.5 ± 3.3 | +0.5 ± 2.1 |"
+    assert lines[5] == f"{other} +2.5 ± 2.1 | +4.5 ± 2.1 | -2.5 ± 2.1 |"
     assert len({line.count("|") for line in lines[2:6]}) == 1
     assert len(lines) == 8
     assert lines[7].startswith("± is half of a 95% t-interval over 4 final students, ")
