@@ -166,13 +166,13 @@ def benchmark(
         run_benchmark(settings)
 
 
-def report(paths: Folders, out: Path = Path("report"), format: Literal["html", "markdown"] = "html") -> None:
+def report(paths: Folders, out: Path = Path("report"), format: Literal["html", "markdown", "svg"] = "html") -> None:
     """Report a run as a page in its folder, or the rows of a benchmark as a page, as Markdown and as a picture.
 
     Args:
         paths: run folders, or files of rows of one budget.
         out: folder for report.html, report.md and report.png of the rows.
-        format: of a run's page: run.html or run.md.
+        format: of a run's page: run.html or run.md; or run.svg, a picture of its curve and of texts with their weights.
     """
     if not paths:
         raise UserError("nothing is given to report on: name run folders or files of rows")

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from l2a_gym.errors import UserError
+from l2a_gym.experiment.report.picture import TEXTS, ends, picture
 from l2a_gym.experiment.report.run_page import render, write_run_page
 from l2a_gym.experiment.report.run_report import RunReport, run_report
 from l2a_gym.experiment.rows import Checkpoint, Row
@@ -170,3 +172,29 @@ def test_the_toy_and_fixed_rules_have_what_there_is(open_page: Callable[[Path], 
     assert opened.locator("h2").all_inner_texts() == [HEADINGS[0], *HEADINGS[-2:]]
     assert opened.locator(".lead").inner_text() == "uniform was not trained: it is a fixed rule."
     assert json.loads((tmp_path / "toy" / "summary.json").read_text())["spent"] == 0
+
+
+# The picture
+
+
+def test_the_picture_has_the_ends_of_the_choice(report: RunReport) -> None:
+    assert report.chosen is not None
+    shown = ends(report.chosen.groups)
+    weights = [text.weight for _, text in shown]
+    assert len(shown) == 2 * TEXTS
+    assert weights == sorted(weights, reverse=True)
+    assert weights[0] == max(group.highest[0].weight for group in report.chosen.groups)
+    assert weights[-1] == min(group.lowest[0].weight for group in report.chosen.groups)
+
+
+def test_the_picture_is_well_formed_and_runs_nothing(report: RunReport) -> None:
+    root = ElementTree.fromstring(picture(report))
+    assert root.tag.endswith("svg")
+    assert {each.tag.rpartition("}")[2] for each in root.iter()}.isdisjoint({"script", "image", "foreignObject"})
+    drawn = "".join(root.itertext())
+    assert all(name in drawn for name in ("uniform", "all-data-agrees, the best fixed rule", "5,000", "a wrong label"))
+
+
+def test_no_picture_without_a_training(report: RunReport) -> None:
+    with pytest.raises(UserError, match="a picture needs a selector that was trained, and texts: valid is html"):
+        picture(replace(report, curve=[]))
