@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from l2a_gym.augment.config import OPERATORS, PoolConfig
+from l2a_gym.cache import cache_dir
 from l2a_gym.distill.device import resolve_device
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
@@ -33,6 +34,7 @@ FILES = dict(re.findall(r'^```\w+ title="(.+?)"\n(.*?)^```$', PAGE.read_text(enc
 PROJECT = tomllib.loads(FILES["pyproject.toml"])["project"]
 ENTRIES: dict[str, dict[str, str]] = PROJECT["entry-points"]
 REGISTRIES: list[Registry[Any]] = [OPERATORS, FAMILIES, LEARN, SELECTORS]
+TASK = "example/cafes-16"
 Install = Callable[..., None]
 Call = Callable[..., tuple[int | None, str, str]]
 
@@ -58,22 +60,31 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return begin
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package of the page."""
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of the module path with the package of the page."""
     folder = tmp_path_factory.mktemp("site")
     metadata(folder, PROJECT["name"], PROJECT["version"], ENTRIES)
     (folder / "l2a_example").mkdir()
     for title, content in FILES.items():
         if title.startswith("l2a_example/"):
             (folder / title).write_text(content, encoding="utf-8")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
 
 
-@pytest.fixture
-def example(site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.syspath_prepend(site)
-    return site
+@pytest.fixture(scope="module")
+def settings(small: dict[str, Any]) -> dict[str, Any]:
+    return {"checkpoint": small["checkpoint"], "device": "cpu", "pool": {"copies": {"crop": 4}}}
+
+
+@pytest.fixture(scope="module")
+def row(settings: dict[str, Any]) -> Row:
+    """One of each, on a task that is prepared in seconds."""
+    row = attempt(Job(TASK, "both-believe@frozen", seed=0, budget=0, students=1, settings=settings))
+    assert isinstance(row, Row), row
+    return row
 
 
 def test_the_page_adds_one_of_each() -> None:
@@ -81,43 +92,49 @@ def test_the_page_adds_one_of_each() -> None:
     assert all(len(each) == 1 for each in ENTRIES.values())
 
 
-def test_an_operator_a_reference_and_a_selector_on_the_small_task(example: Path, small: dict[str, Any]) -> None:
-    settings = {"checkpoint": small["checkpoint"], "device": "cpu", "pool": {"copies": {"crop": 4}}}
-    job = Job(small["task"], "both-believe", seed=0, budget=0, students=1, settings=settings)
-    row = attempt(job)
-    assert isinstance(row, Row), row
-    assert row.versions["l2a-example"] == PROJECT["version"]
+def test_a_task_is_as_its_outline_says() -> None:
+    assert {TASK, "example/cafes-32", "hutto/nyt-64"} <= {*task_ids()}
+    task, plan = make_task(TASK), outline(TASK)
+    assert (task.id, len(task.train), task.domains) == (TASK, 16, plan.domains)
+    assert (task.budget, task.labels) == (plan.budget, plan.labels)
+
+
+def test_a_selector_is_scored_on_that_task(row: Row) -> None:
+    assert list(row.domain_share) == ["cafes", "hotels"]
     assert list(row.operator_share) == ["source", "crop"]
     assert sum(row.operator_share["crop"]) > 0
-    task = make_task(small["task"])
+    assert row.versions["l2a-example"] == PROJECT["version"]
+
+
+def test_a_reference_stands_in_the_row(row: Row) -> None:
+    task = make_task(TASK)
     frequent = np.bincount(task.train.label).argmax()
     assert row.classifiers["majority"].test_accuracy == (task.test.label == frequent).mean()
-    prepared = DistillAdapter(small["task"], settings).prepared
+    assert row.classifiers["majority"].labels == 16
+
+
+def test_an_operator_fills_the_pool(row: Row, settings: dict[str, Any]) -> None:
+    prepared, shots = DistillAdapter(TASK, settings).prepared, make_task(TASK).train.text
     assert prepared.manifest()["versions"]["l2a-example"] == PROJECT["version"]
     made = prepared.pool().filter(lambda each: each["operator"] == 1)
-    assert len(made) > 16
+    assert 16 <= len(made) <= 2 * 16
     for text, parent in zip(made["text"], made["parent"], strict=True):
-        assert f" {text} " in f" {task.train.text[parent]} "
-        assert len(text.split()) == len(task.train.text[parent].split()) - 1
+        assert f" {text} " in f" {shots[parent]} "
+        assert len(text.split()) == len(shots[parent].split()) - 1
 
 
-def test_a_family_with_a_control_of_a_selector(example: Path, small: dict[str, Any]) -> None:
-    assert {"example/cafes-16", "example/cafes-32", "hutto/nyt-64"} <= {*task_ids()}
-    task, plan = make_task("example/cafes-16"), outline("example/cafes-16")
-    assert (task.id, len(task.train), task.domains) == ("example/cafes-16", 16, plan.domains)
-    assert (task.budget, task.labels) == (plan.budget, plan.labels)
-    settings = {"checkpoint": small["checkpoint"], "device": "cpu", "pool": "sources"}
-    row = attempt(Job(task.id, "both-believe@frozen", seed=0, budget=0, students=1, settings=settings))
-    assert isinstance(row, Row), row
-    assert list(row.domain_share) == ["cafes", "hotels"]
+def test_figures_of_another_version_are_computed_again(row: Row, install: Install, settings: dict[str, Any]) -> None:
+    def kept(name: str) -> int:
+        return len([*(cache_dir() / "figures").rglob(f"{name}.json")])
+
+    adapter, before = DistillAdapter(TASK, settings), (kept("majority"), kept("TF-IDF"))
+    install(PROJECT["name"], "0.2", ENTRIES)
+    assert references(adapter.task, adapter.prepared)["majority"].labels == 16
+    assert (kept("majority"), kept("TF-IDF")) == (before[0] + 1, before[1])
 
 
 class TestBothBelieve(SelectorConformance):
     selector = "both-believe"
-
-    @pytest.fixture(autouse=True)
-    def _installed(self, example: Path) -> None:
-        """The package can be found."""
 
 
 @pytest.mark.parametrize(
@@ -130,7 +147,7 @@ class TestBothBelieve(SelectorConformance):
     ],
 )
 def test_errors_list_the_names(
-    example: Path, l2a: Call, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    l2a: Call, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("crap.json").write_text(FILES["crop.json"].replace("crop", "crap"), encoding="utf-8")
@@ -145,17 +162,16 @@ def test_nothing_is_imported_before_it_is_named(site: Path) -> None:
         f"sys.path.insert(0, {str(site)!r})\n"
         "from l2a_gym.augment.config import OPERATORS, PoolConfig\n"
         "from l2a_gym.commands import check_names\n"
-        "from l2a_gym.experiment.references import LEARN\n"
         "from l2a_gym.experiment.selectors import SELECTORS, load_class\n"
         "from l2a_gym.tasks.registry import FAMILIES, make_task\n"
-        "listed = [*OPERATORS, *FAMILIES, *LEARN, *SELECTORS]\n"
+        "listed = [*OPERATORS, *FAMILIES, *SELECTORS]\n"
         "def loaded(): return sorted(name for name in sys.modules if name.startswith('l2a_example.'))\n"
         "PoolConfig(copies={'crop': 1})\n"
         "check_names(['hutto/nyt-64'], ['pgpe'])\n"
         "for wrong in ('hutto/nyt-65', 'exampl/cafes-16'):\n"
         "    try: make_task(wrong)\n"
         "    except ValueError: pass\n"
-        "print({'crop', 'example', 'majority', 'both-believe'} <= {*listed}, *loaded())\n"
+        "print({'crop', 'example', 'both-believe'} <= {*listed}, *loaded())\n"
         "load_class('both-believe')\n"
         "print(*loaded())\n"
         "make_task('example/cafes-16')\n"
@@ -170,8 +186,9 @@ def test_a_name_that_is_taken_twice_is_refused(registry: Registry[Any], install:
     own = next(iter(registry.own))
     install("first", "1.0", {registry.group: {"both": "first_module:thing", own: "first_module:other"}})
     install("second", "2.0", {registry.group: {"both": "second_module"}})
-    assert [*registry][-1] == "both"
-    assert len(registry) == len(registry.own) + 1
+    assert [*registry][: len(registry.own)] == [*registry.own]
+    assert {*registry} == {*registry.own, *ENTRIES[registry.group], "both"}
+    assert len(registry) == len(registry.own) + 2
     with pytest.raises(
         UserError, match=rf"{registry.kind} 'both' is taken twice, by the package first 1\.0 \(first_mo"
     ):
@@ -220,18 +237,3 @@ def test_a_version_is_in_the_keys_of_what_depends_on_it(install: Install, small:
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"pool", "tokens", "answers", "signals", "student"}
     assert keys("swap") == own
-
-
-def test_figures_of_another_version_are_computed_again(
-    site: Path, install: Install, small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = DistillAdapter(small["task"], {name: value for name, value in small.items() if name != "task"})
-    task, prepared = adapter.task, adapter.prepared
-    monkeypatch.setenv("L2A_CACHE", str(tmp_path / "cache"))
-    monkeypatch.syspath_prepend(site)
-    group = {"l2a_gym.references": ENTRIES["l2a_gym.references"]}
-    assert "majority" in references(task, prepared)
-    install(PROJECT["name"], "0.2", group)
-    references(task, prepared)
-    assert len([*tmp_path.rglob("majority.json")]) == 2
-    assert len([*tmp_path.rglob("TF-IDF.json")]) == 1
