@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from l2a_agents.registry import SELECTORS
 
 from l2a_gym.augment.config import PoolConfig
-from l2a_gym.errors import UserError, check_choice, check_device, check_least, check_seed
-from l2a_gym.experiment.selectors import load_class
+from l2a_gym.errors import UserError, check_device, check_least, check_seed
+from l2a_gym.experiment.selectors import SELECTORS, load_class
 from l2a_gym.experiment.settings import Ablation, Benchmark, Run, Selection, Student, task_slug
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.speed.settings import Bench
@@ -278,10 +277,8 @@ def check_names(
         if name != TOY:
             outline(name)
     for name in selectors:
-        if ":" in name:
+        if name.partition("@")[0] not in SELECTORS.own:  # our own are there, and may load torch
             load_class(name)
-        else:
-            check_choice("selector", name.partition("@")[0], SELECTORS)
     check_device(device)
     PoolConfig.from_setting(pool)
 

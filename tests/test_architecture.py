@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (ROOT / "l2a_gym", ROOT / "agents" / "l2a_agents")
 FLOORS = (
-    ("errors", "wording", "progress", "config", "cache", "checked", "assets"),
+    ("errors", "wording", "progress", "config", "cache", "checked", "assets", "plugins"),
     ("tasks",),
     ("distill",),
     ("augment",),

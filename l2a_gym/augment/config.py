@@ -15,15 +15,25 @@ from numpy.typing import NDArray
 from l2a_gym.augment.policy import POLICIES
 from l2a_gym.augment.settings import ChainConfig, MaskedTraining
 from l2a_gym.config import configured
-from l2a_gym.errors import UserError, check_choice, unknown
+from l2a_gym.errors import UserError, check_choice
+from l2a_gym.plugins import Registry
 
 SOURCE = "source"
 """The operator of a source text, which is taken as it is."""
 UNLABELLED = "unlabelled"
 """The operator of a text of the target that has no label; it is taken as it is, too."""
 LEXICAL = ("swap", "delete", "insert", "replace")
-OPERATORS = {**dict.fromkeys((*LEXICAL, "mix", "mlm-target"), "shots"), "mlm-source": "sources"}
-"""The operators that make new texts, and whether they start from the target's shots or from the sources' texts."""
+OPERATORS: Registry[Any] = Registry(
+    "operator",
+    "l2a_gym.operators",
+    {
+        **dict.fromkeys(LEXICAL, "l2a_gym.augment.operators:lexical"),
+        "mix": "l2a_gym.augment.operators:mix",
+        "mlm-target": "l2a_gym.augment.operators:mlm_target",
+        "mlm-source": "l2a_gym.augment.operators:mlm_source",
+    },
+)
+"""Name -> what makes the operator, a ``Maker`` of ``operators.py``."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,7 @@ class PoolConfig:
     def __post_init__(self) -> None:
         check_choice("label policy", self.labels, POLICIES)
         for name, copies in self.copies.items():
-            if name not in OPERATORS:
-                raise unknown("operator", name, OPERATORS)
+            check_choice("operator", name, OPERATORS)
             if not (isinstance(copies, int | float) and copies >= 0 and isfinite(copies)):
                 raise UserError(f"copies of {name} = {copies!r}: valid are numbers from 0")
         if not 0 < self.share <= 1:

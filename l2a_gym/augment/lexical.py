@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.augment.operator import Sides, sides_of
+from l2a_gym.augment.operator import Sides, Start, sides_of
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.tasks.task import Texts
 
@@ -65,6 +65,8 @@ class Lexical:
         vectors: where it finds the neighbours of words.
         share: of the words, in (0, 1].
     """
+
+    start: Start = "shots"
 
     def __init__(self, edit: Edit, vectors: WordVectors, share: float) -> None:
         self.edit, self.vectors, self.share = edit, vectors, share

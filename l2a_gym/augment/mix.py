@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.augment.operator import Sides, sides_of
+from l2a_gym.augment.operator import Sides, Start, sides_of
 from l2a_gym.augment.words import WordVectors
 from l2a_gym.tasks.task import Texts
 
@@ -21,6 +21,8 @@ class Mix:
         vectors: of words.
         share: of the places, in (0, 1].
     """
+
+    start: Start = "shots"
 
     def __init__(self, vectors: WordVectors, share: float) -> None:
         self.vectors, self.share = vectors, share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,18 @@ from l2a_gym.tasks.task import Texts
 
 Sides = tuple[str, ...]
 """A text, or the two texts of a pair."""
+Start = Literal["shots", "sources"]
+"""The target's shots, or the sources' texts."""
 
 
 class Operator(Protocol):
-    """Makes new texts; each has the label of the text it was made from, until the pool's label policy has its say."""
+    """Makes new texts; each has the label of the text it was made from, until the pool's label policy has its say.
+
+    Attributes:
+        start: the texts that it starts from.
+    """
+
+    start: Start
 
     def __call__(self, texts: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
         """One new text for each of ``rows``, which are sorted and may repeat, in their order.

@@ -1,4 +1,4 @@
-"""From an operator's name to the operator; a new one is a class as in ``operator.py`` and a line here."""
+"""What makes each operator; a new one is a class as in ``operator.py``, a maker here and a line in ``OPERATORS``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from l2a_gym.augment.config import PoolConfig
+from l2a_gym.augment.config import OPERATORS, PoolConfig
 from l2a_gym.augment.lexical import EDITS, Lexical
 from l2a_gym.augment.masked_lm import MaskedLM
 from l2a_gym.augment.mix import Mix
@@ -45,27 +45,35 @@ class Tools:
         return self.load_masked_lm()
 
 
-def _lexical(name: str, tools: Tools) -> Operator:
+Maker = Callable[[str, Tools], Operator]
+"""From an operator's name and its tools to the operator."""
+
+
+def lexical(name: str, tools: Tools) -> Operator:
+    """Edits of words."""
     return Lexical(EDITS[name], tools.vectors, tools.config.share)
 
 
-def _mix(name: str, tools: Tools) -> Operator:
+def mix(name: str, tools: Tools) -> Operator:
+    """Mixtures of two texts."""
     return Mix(tools.vectors, tools.config.share)
 
 
-def _masked_walk(name: str, tools: Tools) -> Operator:
+def mlm_target(name: str, tools: Tools) -> Operator:
+    """Texts of the masked language model from the shots."""
     return MaskedWalk(tools.masked_lm, tools.config.chain, tools.max_length, tools.parts / name)
 
 
-MAKERS: dict[str, Callable[[str, Tools], Operator]] = {
-    **dict.fromkeys(EDITS, _lexical),
-    "mix": _mix,
-    "mlm-target": _masked_walk,
-    "mlm-source": _masked_walk,
-}
-"""Name -> what makes the operator."""
+def mlm_source(name: str, tools: Tools) -> Operator:
+    """The same from source texts."""
+    return MaskedWalk(tools.masked_lm, tools.config.chain, tools.max_length, tools.parts / name, start="sources")
 
 
 def make_operators(tools: Tools) -> dict[str, Operator]:
-    """The operators that the pool's configuration names."""
-    return {name: MAKERS[name](name, tools) for name in tools.config.copies}
+    """The operators that the pool's configuration names.
+
+    Raises:
+        UserError: a name is taken twice, or the package that adds it can't be imported.
+    """
+    makers: dict[str, Maker] = {name: OPERATORS[name] for name in tools.config.copies}
+    return {name: make(name, tools) for name, make in makers.items()}

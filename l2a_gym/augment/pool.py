@@ -10,9 +10,9 @@ from difflib import SequenceMatcher
 import numpy as np
 from numpy.typing import NDArray
 
-from l2a_gym.augment.config import OPERATORS, PoolConfig
+from l2a_gym.augment.config import PoolConfig
 from l2a_gym.augment.operator import Operator, Sides, sides_of
-from l2a_gym.errors import UserError
+from l2a_gym.errors import UserError, check_choice
 from l2a_gym.tasks.normal import normal_form
 from l2a_gym.tasks.task import Task, Texts
 
@@ -68,7 +68,7 @@ def make_pool(
         preference: weight of each source text, then of each shot, to start from; None: all alike.
 
     Raises:
-        UserError: another number of weights.
+        UserError: another number of weights, or an operator that doesn't keep to its interface.
     """
     sources = _concatenate([_source(task, d, name) for d, name in enumerate(task.domains) if name != task.target])
     starts = {"sources": sources, "shots": _as_they_are(task.train, 0)}
@@ -86,10 +86,14 @@ def make_pool(
     idle: list[str] = []
     streams = np.random.SeedSequence(seed).spawn(len(config.copies))
     for position, ((name, copies), stream) in enumerate(zip(config.copies.items(), streams, strict=True), start=1):
-        kind = OPERATORS[name]
+        operator = operators[name]
+        kind = operator.start
+        check_choice(f"start of the operator {name}", kind, starts)
         rows = draw_starts(len(starts[kind]), copies, weight[kind], np.random.default_rng(stream.spawn(1)[0]))
-        sides = operators[name](starts[kind].texts, rows, np.random.default_rng(stream))
-        parts.append(_made(starts[kind], rows, sides, operators[name], position, seen))
+        sides = operator(starts[kind].texts, rows, np.random.default_rng(stream))
+        if len(sides) != len(rows):
+            raise UserError(f"the operator {name} made {len(sides)} texts: valid is one for each row, {len(rows)}")
+        parts.append(_made(starts[kind], rows, sides, operator, position, seen))
         if len(rows) and not len(parts[-1]):
             idle.append(name)
     if idle:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from l2a_gym.augment.masked_lm import MaskedLM, generate
-from l2a_gym.augment.operator import Sides, sides_of
+from l2a_gym.augment.operator import Sides, Start, sides_of
 from l2a_gym.augment.settings import ChainConfig
 from l2a_gym.distill.encode import Tokens, encode
 from l2a_gym.tasks.task import Texts
@@ -24,10 +24,11 @@ class MaskedWalk:
         config: how to walk.
         max_length: texts are cut at this many tokens.
         parts: a folder for the walks that are done: an interrupted operator goes on from there.
+        start: the texts that it starts from.
     """
 
-    def __init__(self, lm: MaskedLM, config: ChainConfig, max_length: int, parts: Path) -> None:
-        self.lm, self.config, self.max_length, self.parts = lm, config, max_length, parts
+    def __init__(self, lm: MaskedLM, config: ChainConfig, max_length: int, parts: Path, start: Start = "shots") -> None:
+        self.lm, self.config, self.max_length, self.parts, self.start = lm, config, max_length, parts, start
 
     def __call__(self, texts: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
         """The texts that are kept: up to ``keep`` of a walk, in the order of ``rows``."""

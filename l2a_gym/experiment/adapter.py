@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from l2a_agents.registry import make_selector, selector_class
+from l2a_agents.registry import make_selector
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ from l2a_gym.experiment.columns import AT_HAND, ShownColumns
 from l2a_gym.experiment.figures import Figures
 from l2a_gym.experiment.references import references
 from l2a_gym.experiment.rows import ClassifierFigures
+from l2a_gym.experiment.selectors import load_class, located
 from l2a_gym.experiment.suite import TOY
 from l2a_gym.experiment.teachers import score_teacher, teacher_figures
 from l2a_gym.preparation.open_task import OpenTask, opened
@@ -82,8 +83,8 @@ class TaskAdapter(ABC):
         Raises:
             ValueError: unknown name, of the selector or of a hyper-parameter.
         """
-        spaces = Spaces.from_env(self.env(**selector_class(name).env_options))
-        return make_selector(name, spaces, **hyperparameters)
+        spaces = Spaces.from_env(self.env(**load_class(name).env_options))
+        return make_selector(located(name), spaces, **hyperparameters)
 
     @abstractmethod
     def score(self, env: Env, info: Mapping[str, Any]) -> float:

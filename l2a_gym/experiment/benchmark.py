@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import Fixed
 
 from l2a_gym.cache import locked, write_text
@@ -157,7 +156,7 @@ def record(results: Iterable[Row | Failure], jobs: list[Job], left: list[Job], f
 
 def units(job: Job) -> int:
     """About what a job costs, in student updates and dev passes."""
-    if issubclass(selector_class(job.selector), Fixed):
+    if issubclass(load_class(job.selector), Fixed):
         return job.students * EPISODE
     return job.budget + (len(LOOKS) + 1) * job.students * EPISODE
 

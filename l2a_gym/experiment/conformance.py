@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import MakeEnv, Selector, Spaces
 
 from l2a_gym.experiment.job import options_of
 from l2a_gym.experiment.meter import Meter
+from l2a_gym.experiment.selectors import load_class
 
 EPISODE = 1 + 10 * 2
 """Units of an episode of the toy: a dev pass, then ten steps of an update and a dev pass."""
@@ -43,7 +43,7 @@ class SelectorConformance:
     @property
     def kind(self) -> type[Selector]:
         """Its class."""
-        return selector_class(self.selector)
+        return load_class(self.selector)
 
     def make_env(self) -> MakeEnv:
         """Makes toys that show what the selector asks for."""

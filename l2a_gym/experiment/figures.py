@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from l2a_gym.cache import cache_dir, locked
@@ -56,16 +56,18 @@ def texts_per_second(classify: Callable[[Texts], object], texts: Texts) -> float
     return len(timed) / (time.perf_counter() - start)
 
 
-def kept(prepared: Prepared, name: str, compute: Callable[[], Figures]) -> Figures:
+def kept(prepared: Prepared, name: str, compute: Callable[[], Figures], packages: Mapping[str, str] = {}) -> Figures:
     """Figures in the cache; computed where they are missing or damaged, and written if that is possible.
 
     Args:
         prepared: what they are of; other files have figures of their own.
         name: of the classifier.
         compute: its figures.
+        packages: those of others that compute them, with their versions.
     """
     manifest = prepared.manifest()
-    file = cache_dir() / "figures" / digest_of([FIGURES, manifest["stages"], manifest["files"]])[:16] / f"{name}.json"
+    made_of = [FIGURES, manifest["stages"], manifest["files"], *packages.items()]
+    file = cache_dir() / "figures" / digest_of(made_of)[:16] / f"{name}.json"
     with locked(file):
         if values := read_json(file):
             return Figures(**values)

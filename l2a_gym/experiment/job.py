@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from l2a_agents.registry import selector_class
 from l2a_agents.selector import Fixed, Selector
 
 from l2a_gym.distill.device import one_thread
@@ -22,6 +21,7 @@ from l2a_gym.experiment.adapter import TaskAdapter, adapter_of
 from l2a_gym.experiment.examples import examples
 from l2a_gym.experiment.rows import Checkpoint, Failure, Key, Row
 from l2a_gym.experiment.seeds import student_seeds, training_seed
+from l2a_gym.experiment.selectors import SELECTORS, load_class
 from l2a_gym.experiment.students import final_students, mean_return, mean_shares, mean_wrong_share
 from l2a_gym.experiment.training import Snapshots, train
 
@@ -75,7 +75,7 @@ def do(job: Job) -> Row:
         UserError: something about the task, the selector or the cache that its user can mend.
     """
     start = time.perf_counter()
-    check_options(selector_class(job.selector))
+    check_options(load_class(job.selector))
     adapter = adapter_of(job.task, job.settings)
     selector = adapter.selector(job.selector, **job.hyper)
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def row_of(
         hyper=job.hyper,
         prepared=adapter.fingerprint(),
         stages=adapter.stages(),
-        versions=versions(),
+        versions=versions() | SELECTORS.packages([job.selector.partition("@")[0]]),
         machine=machine(adapter.device),
         seconds=round(time.perf_counter() - start, 1),
         classifiers=adapter.classifiers(),  # behind the seconds: all rows of a task have them in common

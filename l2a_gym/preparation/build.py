@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from l2a_gym.augment.config import OPERATORS
 from l2a_gym.cache import SEAL, cache_dir, damaged, hashes, locked, seal_of, tidy, write_folder, writing
 from l2a_gym.checked import read_json, write_json
 from l2a_gym.distill.checkpoint import check_checkpoint
@@ -94,7 +95,8 @@ def _build(folder: Path, parts: Mapping[str, Stage], task: Task, config: Prepara
         "labels": task.labels,
         "config": asdict(config),
         "parameters": json.loads((folder / "student" / "parameters.json").read_text(encoding="utf-8")),
-        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
+        "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
+        | OPERATORS.packages(config.pool.copies),
         "stages": _keys(parts),
         "files": {f"{name}/{file}": sha for name, seal in seals.items() if seal for file, sha in seal.files.items()},
     }

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from l2a_gym.augment import generator
+from l2a_gym.augment.config import OPERATORS
 from l2a_gym.cache import sha256_of
 from l2a_gym.distill.checkpoint import local_files
 from l2a_gym.preparation.config import Preparation
@@ -53,7 +54,8 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     asked, texts = [fingerprint(task), *how], [fingerprint_of_texts(task), *how]
     shots = [texts, len(task.labels), task.train.label.tolist(), task.dev.label.tolist()]
     preference = config.pool.preference and sha256_of(Path(config.pool.preference))
-    pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}]
+    packages = OPERATORS.packages(config.pool.copies)
+    pool = [asked, generator.FORMAT, asdict(config.pool) | {"preference": preference}, *packages.items()]
     tokens = [pool, config.student, "pieces of the texts that may be seen, the target's first, then words"]
     few_shot = [shots, asdict(config.few_shot), HEADS]
     out_of_fold = [asked, "labels of sources and train"]

@@ -5,21 +5,44 @@ from __future__ import annotations
 from typing import Protocol
 
 from l2a_gym.errors import unknown
-from l2a_gym.tasks import files, hub, hutto
+from l2a_gym.plugins import Registry
+from l2a_gym.tasks import files
 from l2a_gym.tasks.task import Outline, Task
 
 
-class _Family(Protocol):
+class Tasks(Protocol):
     """What a module of tasks has."""
 
-    def make(self, task_id: str, /) -> Task: ...
+    def make(self, task_id: str, /) -> Task:
+        """The task of an id."""
+        ...
 
-    def outline(self, task_id: str, /) -> Outline: ...
+    def outline(self, task_id: str, /) -> Outline:
+        """What is known of it before its texts are read."""
+        ...
+
+
+class Family(Tasks, Protocol):
+    """Tasks that are registered; each id begins with the family's name and a slash."""
+
+    def ids(self) -> list[str]:
+        """All of them."""
+        ...
+
+
+FAMILIES: Registry[Family] = Registry(
+    "task family", "l2a_gym.task_families", {"hutto": "l2a_gym.tasks.hutto", "hub": "l2a_gym.tasks.hub"}
+)
+"""Name -> family."""
 
 
 def task_ids() -> list[str]:
-    """Every registered task id; a path to a task file (``*.toml``) is an id too."""
-    return [*hutto.ids(), *hub.ids()]
+    """Every registered task id; a path to a task file (``*.toml``) is an id too.
+
+    Raises:
+        UserError: a package that adds a family can't be imported, or two have the same name.
+    """
+    return [task_id for family in FAMILIES.values() for task_id in family.ids()]
 
 
 def make_task(task_id: str) -> Task:
@@ -40,11 +63,14 @@ def outline(task_id: str) -> Outline:
     return _family(task_id).outline(task_id)
 
 
-def _family(task_id: str) -> _Family:
+def _family(task_id: str) -> Tasks:
     if task_id.endswith(".toml"):
         return files
-    if task_id in hub.ids():
-        return hub
-    if task_id in hutto.ids():
-        return hutto
-    raise unknown("task", task_id, [*task_ids(), "a path to a task file (*.toml)"])
+    name = task_id.partition("/")[0]
+    searched = [name] if name in FAMILIES else [*FAMILIES.own]
+    ids = {each: FAMILIES[each].ids() for each in searched}
+    if task_id in ids.get(name, []):
+        return FAMILIES[name]
+    others = [f"{each}/..." for each in FAMILIES if each not in ids]
+    valid = [each for family in ids.values() for each in family]
+    raise unknown("task", task_id, [*valid, *others, "a path to a task file (*.toml)"])

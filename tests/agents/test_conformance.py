@@ -48,7 +48,7 @@ RULES = [name for name in dir(SelectorConformance) if name.startswith("test_")]
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_careless_selector_is_caught(rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l2a_gym.experiment.conformance.selector_class", lambda _: Careless)
+    monkeypatch.setattr("l2a_gym.experiment.conformance.load_class", lambda _: Careless)
 
     class Check(SelectorConformance):
         selector = "careless"

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from l2a_gym.augment.config import LEXICAL, OPERATORS
 from l2a_gym.augment.lexical import EDITS, delete, edit_text, insert, replace, swap
 from l2a_gym.augment.words import WordVectors
 
@@ -30,8 +31,9 @@ def random_texts(n: int) -> list[list[str]]:
     return [list(draw.choice([*NEIGHBOUR, *STRANGERS], size=draw.integers(1, 9))) for _ in range(n)]
 
 
-def test_names() -> None:
-    assert list(EDITS.items()) == [("swap", swap), ("delete", delete), ("insert", insert), ("replace", replace)]
+def test_every_edit_is_an_operator_and_the_usual_ones_are_edits() -> None:
+    assert {*LEXICAL} <= {*EDITS} <= {*OPERATORS}
+    assert {name: EDITS[name] for name in LEXICAL} == {edit.__name__: edit for edit in (swap, delete, insert, replace)}
 
 
 def test_only_one_outcome_is_possible(vectors: WordVectors) -> None:
@@ -45,7 +47,7 @@ def test_only_one_outcome_is_possible(vectors: WordVectors) -> None:
         assert edit(["Zzz", "42"], vectors, rng()) == ["Zzz", "42"]
 
 
-@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("name", LEXICAL)
 def test_every_place_can_be_reached(vectors: WordVectors, name: str) -> None:
     words = ["good", "great", "bad", "poor"]
     results = {tuple(EDITS[name](words, vectors, rng(seed))) for seed in range(400)}

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from l2a_gym.augment.config import LEXICAL, OPERATORS, POOLS, PoolConfig
+from l2a_gym.augment.config import LEXICAL, POOLS, PoolConfig
 from l2a_gym.augment.lexical import EDITS, Lexical
 from l2a_gym.augment.mix import Mix
-from l2a_gym.augment.operator import Operator, Sides
-from l2a_gym.augment.operators import MAKERS
+from l2a_gym.augment.operator import Operator, Sides, Start
 from l2a_gym.augment.pool import CandidatePool, draw_starts
 from l2a_gym.augment.pool import make_pool as pool_of
 from l2a_gym.augment.words import WordVectors
@@ -73,6 +72,9 @@ def vectors() -> WordVectors:
 
 class Numbered:
     """An operator that puts the number of the copy before a text."""
+
+    def __init__(self, start: Start = "shots") -> None:
+        self.start = start
 
     def units(self, text: str) -> list[str]:
         return text.split()
@@ -299,7 +301,7 @@ def test_a_preference_has_no_weight_for_texts_without_labels(vectors: WordVector
 
 def test_what_is_made_of_a_flipped_text_is_flipped() -> None:
     config = PoolConfig(copies={"mlm-source": 2})
-    pool = pool_of(task(), config, {"mlm-source": Numbered()})
+    pool = pool_of(task(), config, {"mlm-source": Numbered("sources")})
     sources = pool.operator == 0
     assert pool.flipped[sources].sum() == 5
     assert len(pool.texts.text) == 3 * 35
@@ -308,8 +310,18 @@ def test_what_is_made_of_a_flipped_text_is_flipped() -> None:
     assert pool.flipped[35:].tolist() == [flipped[key] for key in keys[35:]]
 
 
-def test_every_operator_has_a_maker() -> None:
-    assert list(MAKERS) == list(OPERATORS)
+def test_an_operator_that_breaks_its_interface_is_named() -> None:
+    config, nowhere = PoolConfig(copies={"insert": 2}), Numbered()
+    nowhere.start = "shot"  # type: ignore[assignment]
+    with pytest.raises(UserError, match="unknown start of the operator insert 'shot': did you mean 'shots'"):
+        pool_of(task(), config, {"insert": nowhere})
+
+    class Short(Numbered):
+        def __call__(self, given: Texts, rows: NDArray[np.int64], rng: np.random.Generator) -> list[Sides]:
+            return super().__call__(given, rows, rng)[1:]
+
+    with pytest.raises(UserError, match="the operator insert made 23 texts: valid is one for each row, 24"):
+        pool_of(task(), config, {"insert": Short()})
 
 
 def test_settings_that_are_not_valid() -> None:

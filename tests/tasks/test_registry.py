@@ -9,14 +9,23 @@ from pathlib import Path
 import pytest
 
 from l2a_gym.errors import UserError
-from l2a_gym.tasks import hutto
-from l2a_gym.tasks.registry import make_task, outline
+from l2a_gym.tasks import hub, hutto
+from l2a_gym.tasks.registry import FAMILIES, make_task, outline, task_ids
 
 
 def test_ids_are_targets_by_sizes_by_questions() -> None:
     ids = hutto.ids()
     assert len(ids) == len(set(ids)) == 4 * (3 + 1) * 7
     assert {"hutto/nyt-64", "hutto/nyt-64-noise40", "hutto/movie-256", "hutto/nyt-128all-crowd"} <= set(ids)
+
+
+def test_the_ids_of_every_family_are_listed_under_its_name() -> None:
+    ids = task_ids()
+    assert len(ids) == len({*ids})
+    assert {*hutto.ids(), *hub.ids()} <= {*ids}
+    assert {task_id.partition("/")[0] for task_id in ids} == {*FAMILIES}
+    for task_id in ids:
+        assert len(outline(task_id).domains) > 1
 
 
 @pytest.mark.parametrize("task_id", [name for name in hutto.ids() if "-64" in name or name.startswith("hutto/nyt")])

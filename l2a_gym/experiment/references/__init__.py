@@ -14,24 +14,25 @@ from threadpoolctl import threadpool_limits
 from l2a_gym.distill.device import one_thread
 from l2a_gym.experiment.figures import Figures, kept
 from l2a_gym.experiment.references.classifier import Classifier, figures_of
-from l2a_gym.experiment.references.frozen import on_all_labels, on_cleaned_sources, on_shots, on_sources
 from l2a_gym.experiment.references.given import Given
-from l2a_gym.experiment.references.set_fit import set_fit
-from l2a_gym.experiment.references.static import static_vectors
-from l2a_gym.experiment.references.tfidf import tfidf
+from l2a_gym.plugins import Registry
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task
 
-LEARN: dict[str, Callable[[Given], Classifier]] = {
-    "TF-IDF": tfidf,
-    "static vectors": static_vectors,
-    "frozen vectors, shots": on_shots,
-    "frozen vectors, sources + shots": on_sources,
-    "frozen vectors, cleaned sources + shots": on_cleaned_sources,
-    "frozen vectors, all labels": on_all_labels,
-    "SetFit": set_fit,
-}
+LEARN: Registry[Callable[[Given], Classifier]] = Registry(
+    "reference",
+    "l2a_gym.references",
+    {
+        "TF-IDF": "l2a_gym.experiment.references.tfidf:tfidf",
+        "static vectors": "l2a_gym.experiment.references.static:static_vectors",
+        "frozen vectors, shots": "l2a_gym.experiment.references.frozen:on_shots",
+        "frozen vectors, sources + shots": "l2a_gym.experiment.references.frozen:on_sources",
+        "frozen vectors, cleaned sources + shots": "l2a_gym.experiment.references.frozen:on_cleaned_sources",
+        "frozen vectors, all labels": "l2a_gym.experiment.references.frozen:on_all_labels",
+        "SetFit": "l2a_gym.experiment.references.set_fit:set_fit",
+    },
+)
 """Name -> how that reference learns."""
 
 
@@ -39,12 +40,15 @@ def references(task: Task, prepared: Prepared) -> dict[str, Figures]:
     """Name -> figures of each reference of a task and its preparation.
 
     SetFit is among them where its package is installed and texts are single.
+
+    Raises:
+        UserError: a package that adds a reference can't be imported, or two have the same name.
     """
     given, figures = Given(task, prepared), {}
     with progress_bar(names_of(task), leave=False) as bar:
         for name in bar:
             bar.set_description(name)
-            figures[name] = kept(prepared, name, partial(compute, name, given))
+            figures[name] = kept(prepared, name, partial(compute, name, given), LEARN.packages([name]))
     return figures
 
 
