@@ -64,6 +64,14 @@ def test_links_lead_somewhere(name: str | Path) -> None:
     assert [(page.name, anchor) for page, anchor in anchors if anchor not in headings(page)] == []
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_paragraphs_within_lists_are_indented_by_four(page: Path) -> None:
+    """Less is enough for GitHub, but ends the list on the site; and no item follows such a paragraph at once."""
+    lines = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert re.findall(r"\n\n {1,3}\S.*", lines) == []
+    assert re.findall(r"\n\n {4,7}[^ \n-].*(?:\n {4}.*)*\n\d+\. .*", lines) == []
+
+
 def headings(page: Path) -> set[str]:
     """The anchors that GitHub gives a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
