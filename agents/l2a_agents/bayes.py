@@ -52,7 +52,9 @@ class Bayes(StaticRule):
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Try rules until the budget is spent; a later call goes on with the trials so far."""
         rng = np.random.default_rng(seed)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True, columns=self.columns)
+        episodes = RuleEpisodes(
+            make_env, self.spaces, seed, num_envs, control=True, columns=self.columns, prior=self.prior
+        )
         episodes.reset()
         while episodes.spent < budget:
             trials = self._next(num_envs, rng)

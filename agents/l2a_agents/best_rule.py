@@ -11,33 +11,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.cleaning import (
-    AllDataAgrees,
-    ConfidentLearning,
-    CrossFittedAgrees,
-    CrossFittedWeight,
-    Doubt,
-    FewShotAgrees,
-    MeanAgrees,
-)
-from l2a_agents.fixed import OneDomain, TrustTeacher, Uniform, Without
+from l2a_agents.cleaning import Doubt
+from l2a_agents.fixed import TrustTeacher
 from l2a_agents.halving import halve
+from l2a_agents.prior import weighing_rules
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
-
-
-def weighing_rules(spaces: Spaces) -> dict[str, Selector]:
-    """The rules that choose texts, by name."""
-    return {
-        "uniform": Uniform(spaces),
-        "few-shot-agrees": FewShotAgrees(spaces),
-        "all-data-agrees": AllDataAgrees(spaces),
-        "mean-agrees": MeanAgrees(spaces),
-        "cross-fitted-agrees": CrossFittedAgrees(spaces),
-        "cross-fitted-weight": CrossFittedWeight(spaces),
-        "confident-learning": ConfidentLearning(spaces),
-        **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
-    }
 
 
 def rules_of(spaces: Spaces) -> dict[str, Selector]:

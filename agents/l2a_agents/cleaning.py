@@ -42,8 +42,8 @@ class MeanAgrees(Believed):
     column = "few_shot_label"
 
     def values(self, observation: Observation) -> NDArray[np.float64]:
-        """The mean of two columns, (N,)."""
-        other = observation["candidates"][:, self.spaces.column("all_data_label")]
+        """The mean of two columns, (..., N)."""
+        other = observation["candidates"][..., self.spaces.column("all_data_label")]
         return (super().values(observation) + other) / 2
 
 

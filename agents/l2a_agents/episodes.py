@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from l2a_agents.rollout import TRAINING_SEEDS, means, rollout_batch, split, training_seeds
+from l2a_agents.prior import half
+from l2a_agents.rollout import TRAINING_SEEDS, Actor, means, rollout_batch, split, training_seeds
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
-from l2a_agents.selector import MakeEnv, Spaces, spent
+from l2a_agents.selector import Action, MakeEnv, Observation, Spaces, spent
 
 Thetas = NDArray[np.floating[Any]]
 
@@ -33,10 +33,11 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         spaces: what they show.
         seed: the training run's; two runs share no episode seed, all environments start each episode from the same.
         num_envs: E.
-        control: whether to subtract the uniform rule's reward; measured once a seed, as many seeds at a time as
+        control: whether to subtract the prior's reward; measured once a seed, as many seeds at a time as
             there are environments.
         repeat: how many episodes in a row start from one seed.
         columns: H names of the columns that the rules look at.
+        prior: the weights that rules move away from.
 
     Attributes:
         spent: student updates and dev passes of all episodes that were played.
@@ -53,13 +54,14 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         control: bool = False,
         repeat: int = 1,
         columns: Sequence[str] = COLUMNS,
+        prior: Actor = half,
     ) -> None:
         self.envs = make_env.vector(num_envs)
         self.num_envs, self.where, self.repeat = num_envs, positions(spaces, columns), repeat
         self.half = max(1, spaces.steps // 2)
         self.seeds = training_seeds(seed)
-        self.control = control
-        self.uniform: dict[int, float] = {}
+        self.control, self.prior = control, prior
+        self.controls: dict[int, float] = {}
         self.episode, self.spent = -1, 0
         size = len(summary(self.envs.single_observation_space.sample()))
         self.single_observation_space = Box(-np.inf, np.inf, (size,), dtype=np.float32)
@@ -84,9 +86,9 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
         rewards, figures = self._play_batch(actions)
         final = {"final_obs": self._summaries(), "final_info": figures}
         if self.control:
-            if self._seed not in self.uniform:
-                self._measure_uniform()
-            rewards -= self.uniform[self._seed]
+            if self._seed not in self.controls:
+                self._measure_control()
+            rewards -= self.controls[self._seed]
         observations, infos = self.reset()
         over = np.ones(self.num_envs, dtype=np.bool_)
         return observations, rewards, over, ~over, infos | final
@@ -116,12 +118,12 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
     def _seed(self) -> int:
         return self.seeds[self._turn]
 
-    def _measure_uniform(self) -> None:
-        """Play the uniform rule from the seed whose turn it is, and from those that follow, one an environment."""
+    def _measure_control(self) -> None:
+        """Play the prior from the seed whose turn it is, and from those that follow, one an environment."""
         seeds = [self.seeds[(self._turn + i) % TRAINING_SEEDS] for i in range(self.num_envs)]
         self._begin(seeds)
         rewards, _ = self._play_batch(np.zeros((self.num_envs, len(self.where))))
-        self.uniform |= dict(zip(seeds, rewards.tolist(), strict=True))
+        self.controls |= dict(zip(seeds, rewards.tolist(), strict=True))
 
     def _begin(self, seeds: list[int]) -> NDArray[np.float32]:
         self.observations, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # its stubs know no lists
@@ -132,7 +134,10 @@ class RuleEpisodes(VectorEnv[NDArray[np.float32], NDArray[np.float32], NDArray[A
 
     def _play_batch(self, thetas: Thetas) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """The episodes' rewards (E,) and figures."""
-        act = partial(apply_rule, thetas, where=self.where)
+
+        def act(observations: Observation) -> Action:
+            return apply_rule(thetas, observations, self.where, self.prior(observations))
+
         rewards, figures, self.observations = rollout_batch(self.envs, self.observations, act, self.half)
         self.spent += int(spent(figures).sum())
         return rewards, figures

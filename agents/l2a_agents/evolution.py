@@ -37,7 +37,9 @@ class CMAES(StaticRule):
         """Evolve until the budget is spent; a later call goes on from mean and step size, with a round shape."""
         size = population(len(self.columns), num_envs)
         search = self._search(size, np.random.default_rng(seed))
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, repeat=size // num_envs, columns=self.columns)
+        episodes = RuleEpisodes(
+            make_env, self.spaces, seed, num_envs, repeat=size // num_envs, columns=self.columns, prior=self.prior
+        )
         episodes.reset()
         while episodes.spent < budget:
             rules = np.array(search.ask())

@@ -16,7 +16,7 @@ class Uniform(Fixed):
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones."""
-        return np.ones(len(observation["candidates"]), dtype=np.float32)
+        return np.ones(observation["candidates"].shape[:-1], dtype=np.float32)
 
 
 class TrustTeacher(Uniform):
@@ -75,6 +75,9 @@ class Without(Configured, Fixed):
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Ones, and zeros for the source."""
+        domain = self.config.domain or self._farthest(observation)
+        return 1 - observation["candidates"][..., self.spaces.column(f"domain={domain}")]
+
+    def _farthest(self, observation: Observation) -> str:
         distance = observation["domains"][1:, self.spaces.domain_columns.index("distance")]
-        domain = self.config.domain or self.spaces.domains[1 + distance.argmax()]
-        return 1 - observation["candidates"][:, self.spaces.column(f"domain={domain}")]
+        return self.spaces.domains[1 + distance.argmax()]

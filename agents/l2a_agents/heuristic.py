@@ -26,8 +26,8 @@ class OneColumn(Fixed):
     column: str
 
     def values(self, observation: Observation) -> NDArray[np.float64]:
-        """The column, (N,)."""
-        return observation["candidates"][:, self.spaces.column(self.column)].astype(np.float64)
+        """The column, (..., N)."""
+        return observation["candidates"][..., self.spaces.column(self.column)].astype(np.float64)
 
 
 class TopShare(OneColumn):

@@ -1,6 +1,7 @@
 """Rules by the influence of single candidates; read from top to bottom.
 
-**Prior.** Before any training weights p rise with the cross-fitted teacher's probability of the given label.
+**Prior.** Before any training the weights p are those of a fixed rule: by default they rise with the cross-fitted
+teacher's probability of the given label.
 
 **Credit.** Episodes under these weights give a credit for each candidate of each step: what more weight for it would be
 worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
@@ -30,9 +31,9 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from l2a_agents.best_rule import weighing_rules
 from l2a_agents.credit import Credited, Floats, alignment, direction
 from l2a_agents.halving import halve
+from l2a_agents.prior import JUDGES, PRIOR, SHOWN, prior_of, weighing_rules
 from l2a_agents.rollout import Actor, Transition, fresh_seeds, late_gain, rollout
 from l2a_agents.rule import RuleConfig, StaticRule, apply_rule, named, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
@@ -41,10 +42,6 @@ LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
 DUELS = 3
 """Seeds of the duel, at least."""
-PRIOR = "cross-fitted-weight"
-"""The rule that acts unless rewards speak for another one."""
-JUDGES = ("cross_fitted_label", "plausible")
-"""Columns beside the shared rule's that judge a label."""
 GROUPS = ("domain", "label")
 """One-hot features whose columns the regression looks at too, where they are shown."""
 
@@ -53,6 +50,7 @@ GROUPS = ("domain", "label")
 class Config(RuleConfig):
     """Hyper-parameters of learners from credit."""
 
+    prior: str = PRIOR  # the fixed rule that acts unless rewards speak for another one; empty: 1/2 for all
     credits: int = 3  # episodes with credit, at most
     share: float = 0.45  # of the budget that these may take
     ridge: float = 0.01  # of the regression on standardised columns
@@ -76,7 +74,7 @@ class Influence(StaticRule):
 
     config: Config
     config_class = Config
-    env_options: Mapping[str, Any] = {"features": ["*", *JUDGES]}
+    env_options: Mapping[str, Any] = SHOWN
     file, kept = "influence.json", ("rule",)
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
@@ -84,9 +82,10 @@ class Influence(StaticRule):
         groups = [name for name in spaces.columns if "=" in name and name.partition("=")[0] in GROUPS]
         self.columns = tuple(dict.fromkeys((*self.columns, *JUDGES, *groups)))
         self.where = positions(spaces, self.columns)
-        self.rules = weighing_rules(spaces)
-        self.prior = Choice(PRIOR, np.zeros(len(self.columns)))
-        self._choose(self.prior)
+        names = dict.fromkeys((self.config.prior, *weighing_rules(spaces)))
+        self.rules = {name: prior_of(spaces, name) for name in names}
+        self.start = Choice(self.config.prior, np.zeros(len(self.columns)))
+        self._choose(self.start)
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The weights of the rule and the direction away from it."""
@@ -114,7 +113,7 @@ class Influence(StaticRule):
         races = {name: partial(player.gain, actor) for name, actor in actors.items()}
         winner = halve(races, budget - player.spent - duel, seeds, told)
         ahead = self._duel(player, actors[winner], {each.seed: each.gain for each in episodes}, seeds)
-        self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.prior)
+        self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.start)
         log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
         player.env.close()
 
@@ -130,13 +129,13 @@ class Influence(StaticRule):
         self.rule, self.theta = choice
 
     def _weights(self, choice: Choice, observation: Observation) -> Action:
-        return apply_rule(choice.theta, observation, self.where, self.rules[choice.rule].act(observation))
+        return apply_rule(choice.theta, observation, self.where, self.rules[choice.rule](observation))
 
     def _credited(self, player: Player, seeds: Iterator[int], budget: int) -> Iterator[Credited]:
         """Episodes with credit: one, and more while their share of the budget allows."""
         for number in range(1, self.config.credits + 1):
             seed = next(seeds)
-            steps = player.play(self.rules[PRIOR].act, seed)
+            steps = player.play(self.prior, seed)
             first = min(1, len(steps) - 1)
             weights = np.array([step.action for step in steps[first:]])
             credit = self.credit(player, steps, seed)[first:]
@@ -147,17 +146,17 @@ class Influence(StaticRule):
     def _duel(self, player: Player, actor: Actor, known: dict[int, float], seeds: Iterator[int]) -> Floats:
         """How far an actor is ahead of the prior, by seed: those with known gains of the prior, and new ones."""
         for _ in range(DUELS - len(known)):
-            known |= {(new := next(seeds)): player.gain(self.rules[PRIOR].act, new)[0]}
+            known |= {(new := next(seeds)): player.gain(self.prior, new)[0]}
         return np.array([player.gain(actor, seed)[0] - gain for seed, gain in known.items()])
 
     def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
         """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""
-        worth = {name: alignment(rule.act, episodes) for name, rule in self.rules.items() if name != PRIOR}
-        rules = [self.prior._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
+        worth = {name: alignment(act, episodes) for name, act in self.rules.items() if name != self.start.rule}
+        rules = [self.start._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
         beta = direction(episodes, self.where, self.config.ridge)
-        directed = [self.prior._replace(theta=length * beta) for length in LENGTHS if beta.any()]
+        directed = [self.start._replace(theta=length * beta) for length in LENGTHS if beta.any()]
         turns = [each for pair in zip_longest(directed, rules) for each in pair if each]
-        order = [start, *turns] if start.name != PRIOR else turns
+        order = [start, *turns] if start.name != self.start.name else turns
         return {each.name: each for each in order[: max(2, number)]}
 
 

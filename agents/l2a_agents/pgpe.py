@@ -12,11 +12,14 @@ reward's scale.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from l2a_agents.episodes import RuleEpisodes
+from l2a_agents.prior import PRIOR, SHOWN
 from l2a_agents.rule import BOUND, RuleConfig, StaticRule, named
 from l2a_agents.selector import Log, MakeEnv
 
@@ -25,6 +28,7 @@ from l2a_agents.selector import Log, MakeEnv
 class Config(RuleConfig):
     """Hyper-parameters of PGPE."""
 
+    prior: str = PRIOR  # the fixed rule whose weights theta moves away from; empty: 1/2 for all
     sigma: float = 0.7  # deviation of theta
     learning_rate: float = 0.08  # size of mu's step for a pair whose difference is one deviation
     window: int = 20  # pairs over which that deviation is taken
@@ -35,6 +39,7 @@ class PGPE(StaticRule):
 
     config: Config
     config_class = Config
+    env_options: Mapping[str, Any] = SHOWN
     file = "pgpe.json"
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
@@ -42,7 +47,9 @@ class PGPE(StaticRule):
         rng, sigma = np.random.default_rng(seed), self.config.sigma
         pairs = max(1, num_envs // 2)
         number, repeat = (1, 2) if num_envs == 1 else (2 * pairs, 1)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, number, repeat=repeat, columns=self.columns)
+        episodes = RuleEpisodes(
+            make_env, self.spaces, seed, number, repeat=repeat, columns=self.columns, prior=self.prior
+        )
         differences: deque[float] = deque(maxlen=self.config.window)
         entropy = len(self.theta) * (0.5 * np.log(2 * np.pi * np.e) + np.log(sigma))
         episodes.reset()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from l2a_agents.controls import CONTROLS
-from l2a_agents.selector import Selector, Spaces
+from l2a_agents.selector import Selector, Spaces, unknown
 
 SELECTORS = {
     "none": "l2a_agents.fixed:Nothing",
@@ -70,7 +68,7 @@ def make_selector(name: str, spaces: Spaces, **hyperparameters: Any) -> Selector
     valid = [field.name for field in fields(config_class)] if config_class else []
     for each in hyperparameters:
         if each not in valid:
-            raise ValueError(_unknown(f"hyper-parameter of {name}", each, valid))
+            raise ValueError(unknown(f"hyper-parameter of {name}", each, valid))
     selector: Selector = kind(spaces, config_class(**hyperparameters)) if config_class else kind(spaces)
     return selector
 
@@ -84,16 +82,9 @@ def selector_class(name: str) -> type[Selector]:
     """
     plain, at, control = name.partition("@")
     if plain not in SELECTORS and ":" not in plain:
-        raise ValueError(_unknown("selector", plain, SELECTORS))
+        raise ValueError(unknown("selector", plain, SELECTORS))
     if at and control not in CONTROLS:
         raise ValueError(f"unknown control {control!r} of {plain!r}: valid are {', '.join(CONTROLS)}")
     module, _, attribute = SELECTORS.get(plain, plain).partition(":")
     found: type[Selector] = getattr(import_module(module), attribute)
     return CONTROLS[control](found) if at else found
-
-
-def _unknown(kind: str, given: str, valid: Iterable[str]) -> str:
-    """The message about a name that is none of the valid ones."""
-    near = difflib.get_close_matches(given, valid, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {given!r}: {hint}valid are {', '.join(valid) or 'none'}"

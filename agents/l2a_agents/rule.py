@@ -1,9 +1,10 @@
 """The policy that the learning selectors share.
 
-The policy is a linear rule on the candidates' standardised columns z: the weight is clip((1 + theta . z) / 2, -1, 1).
-theta = 0 weights all alike, theta . z < -1 drops a candidate, theta . z > 1 gives it full weight. One theta serves all
-candidates, so the rule is permutation equivariant, and exploring in theta moves all candidates together: independent
-coin flips would drown in the noise of a step (design note in ``docs/selectors.md``).
+The policy is a linear rule on the candidates' standardised columns z: the weight is clip(p + theta . z / 2, -1, 1),
+where the prior p is 1/2 for all, or the weight by a fixed rule. theta = 0 is the prior. With p = 1/2, theta . z < -1
+drops a candidate, and theta . z > 1 gives it full weight. One theta serves all candidates, so the rule is permutation
+equivariant, and exploring in theta moves all candidates together: independent coin flips would drown in the noise of a
+step (design note in ``docs/selectors.md``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from l2a_agents.prior import prior_of
 from l2a_agents.selector import Action, Configured, Hyperparameters, Observation, Spaces
 
 COLUMNS = (
@@ -42,6 +44,7 @@ class RuleConfig(Hyperparameters):
     """Hyper-parameters of selectors that learn one rule."""
 
     groups: str = ""  # one-hot features whose columns the rule looks at as well, e.g. "domain label"
+    prior: str = ""  # the fixed rule whose weights theta moves away from; empty: 1/2 for all
 
 
 def rule_columns(spaces: Spaces, groups: str) -> tuple[str, ...]:
@@ -80,7 +83,7 @@ def apply_rule(
         theta: the rule.
         observation: with the candidates' columns.
         where: the rule's columns among them.
-        start: weights that theta moves away from.
+        start: weights (N,) or (E, N) that theta moves away from.
     """
     scores = (standardise(observation["candidates"][..., where]) @ theta[..., None])[..., 0]
     return np.clip(start + scores / 2, -1, 1).astype(np.float32)
@@ -117,6 +120,7 @@ class StaticRule(Configured):
         file: the file's name.
         kept: names of the attributes that are saved beside ``theta``.
         columns: H names of the columns that theta's entries are about.
+        prior: the weights that theta moves away from.
     """
 
     config: RuleConfig
@@ -127,11 +131,12 @@ class StaticRule(Configured):
         super().__init__(spaces, config)
         self.columns = rule_columns(spaces, self.config.groups)
         self.where = positions(spaces, self.columns)
+        self.prior = prior_of(spaces, self.config.prior)
         self.theta: NDArray[np.floating[Any]] = np.zeros(len(self.columns))
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The rule's weights."""
-        return apply_rule(self.theta, observation, self.where)
+        return apply_rule(self.theta, observation, self.where, self.prior(observation))
 
     def save(self, folder: Path) -> None:
         """Write the file, hyper-parameters among them."""

@@ -1,7 +1,7 @@
 """Stable-Baselines3 on the shared rule: each decision is the theta of an episode, given a summary of its start.
 
 The summary does not depend on the candidates' order and the rule treats candidates alike, so the whole policy is
-permutation equivariant. The reward is paired with the uniform rule on the same seed.
+permutation equivariant. The reward is paired with the prior, theta = 0, on the same seed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from l2a_agents.episodes import RuleEpisodes
+from l2a_agents.prior import PRIOR, SHOWN, prior_of
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
 from l2a_agents.sb3 import GymnasiumVecEnv
 from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEnv, Observation, Spaces
@@ -34,6 +35,7 @@ from l2a_agents.selector import Action, Configured, Hyperparameters, Log, MakeEn
 class Config(Hyperparameters):
     """Hyper-parameters of all."""
 
+    prior: str = PRIOR  # the fixed rule whose weights theta moves away from; empty: 1/2 for all
     rollout: int = 8  # episodes between two updates of the policy
     learning_rate: float = 0.001  # of Adam
 
@@ -51,6 +53,7 @@ class OnPolicy(Configured):
     """
 
     config: Config
+    env_options: Mapping[str, Any] = SHOWN
     algorithm: ClassVar[type[BaseAlgorithm]]
     kind: ClassVar[type[BasePolicy]] = ActorCriticPolicy
     preset: ClassVar[Mapping[str, Any]] = {"gamma": 1.0, "gae_lambda": 1.0}
@@ -60,7 +63,7 @@ class OnPolicy(Configured):
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
         super().__init__(spaces, config)
-        self.where = positions(spaces)
+        self.where, self.prior = positions(spaces), prior_of(spaces, self.config.prior)
         self.policy: BasePolicy | None = None
         self.theta = np.zeros(len(self.where), dtype=np.float32)
 
@@ -68,11 +71,11 @@ class OnPolicy(Configured):
         """Weights under the rule that the policy chooses when an episode begins: its mean, or a drawn one."""
         if self.policy is not None and self.spaces.begins(observation):
             self.theta, _ = self.policy.predict(summary(observation), deterministic=deterministic)
-        return apply_rule(self.theta, observation, self.where)
+        return apply_rule(self.theta, observation, self.where, self.prior(observation))
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn the policy."""
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, control=True, prior=self.prior)
         envs = GymnasiumVecEnv(episodes)
         with _global_generators_kept():
             rollout = max(1, self.config.rollout // num_envs)
@@ -96,7 +99,7 @@ class OnPolicy(Configured):
 
     def _tuned(self) -> dict[str, Any]:
         """The hyper-parameters as the algorithm's arguments."""
-        return {name: value for name, value in asdict(self.config).items() if name != "rollout"}
+        return {name: value for name, value in asdict(self.config).items() if name not in ("rollout", "prior")}
 
     def _log_interval(self, rollout: int, num_envs: int) -> int:
         """A line a rollout, as the algorithm counts: rollouts."""

@@ -34,7 +34,7 @@ class RandomSearch(StaticRule):
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Search until the budget is spent."""
         rng = np.random.default_rng(seed)
-        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, columns=self.columns)
+        episodes = RuleEpisodes(make_env, self.spaces, seed, num_envs, columns=self.columns, prior=self.prior)
         episodes.reset()
         rules = np.tile(self.theta, (num_envs, 1))
         while episodes.spent < budget:

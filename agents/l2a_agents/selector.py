@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
@@ -211,3 +212,10 @@ class Hyperparameters:
 def spent(info: dict[str, Any]) -> Any:
     """Student updates and dev passes of an episode so far, or (E,) of several: the unit of every budget."""
     return info["updates"] + info["dev_passes"]
+
+
+def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
+    """The message about a name that is none of the valid ones."""
+    near = difflib.get_close_matches(given, valid, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {given!r}: {hint}valid are {', '.join(valid) or 'none'}"

@@ -15,11 +15,6 @@ RULES = (
     *("cross-fitted-weight", "confident-learning", "doubt", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
-CROSS_FITTED = (
-    *("cross-fitted-agrees", "cross-fitted-weight", "doubt", "best-rule"),
-    *("l2a", "influence", "metagradient"),
-)
-"""Selectors that look at the cross-fitted teacher, which has learnt from the labels of dev and select."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")
 """What every comparison needs: what the shots alone are worth, and what a selector has to beat."""
 CHEAP = (

@@ -12,7 +12,7 @@ from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter
 from l2a_gym.experiment.report.statistics import standard_error
 from l2a_gym.experiment.rows import Row
 from l2a_gym.experiment.settings import Run
-from l2a_gym.experiment.suite import CROSS_FITTED, NONE, ORACLE, RULES, UNIFORM
+from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.experiment.verdict import verdict
 from l2a_gym.wording import printable
@@ -25,7 +25,9 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
 
     Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label is wrong.
     ``teachers`` and ``references`` hold the :class:`~l2a_gym.experiment.figures.Figures` of each by its name; the toy
-    has none. ``verdict`` is that of :func:`~l2a_gym.experiment.verdict.verdict`, where the selector was trained.
+    has none. ``labels`` holds how many labels of the target were read for each; those of dev and select count where the
+    selector looks at the cross-fitted teacher, which has learnt from them. ``verdict`` is that of
+    :func:`~l2a_gym.experiment.verdict.verdict`, where the selector was trained.
     """
     named = {row.selector: row for row in rows}
     shown = {name: named.get(name) for name in (NONE, UNIFORM, *RULES, ORACLE)} | {"selector": named[algo]}
@@ -41,7 +43,10 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
     summary["row_seconds"] = {name: row.seconds for name, row in shown.items() if row}
     if named[algo].spent:
         summary["verdict"] = verdict(algo, rows)
-    return summary | (_of_task(adapter) if isinstance(adapter, DistillAdapter) else {})
+    if isinstance(adapter, DistillAdapter):
+        summary |= _of_task(adapter)
+        summary["labels"] = {name: _labels(adapter, row) for name, row in shown.items() if row}
+    return summary
 
 
 def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
@@ -49,12 +54,18 @@ def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
     task, prepared = adapter.task, adapter.prepared
     return {
         "texts": {split: len(getattr(task, split)) for split in SPLITS},
-        "labels": len(task.train) + len(task.dev),
         "parameters": prepared.manifest()["parameters"],
         "teachers": {name: asdict(each) for name, each in adapter.teachers.items()},
         "references": {name: asdict(each) for name, each in adapter.references.items()},
         "chosen_teacher": chosen_teacher(prepared),
     }
+
+
+def _labels(adapter: DistillAdapter, row: Row) -> int:
+    """How many labels of the target stand behind a row's students and selector."""
+    if "cross_fitted_label" in row.options.get("features", ()):
+        return adapter.teachers["cross-fitted"].labels
+    return len(adapter.task.train) + len(adapter.task.dev)
 
 
 def _accuracy(row: Row, student: int, split: str) -> float:
@@ -104,17 +115,10 @@ def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[Line]:
             figures = {
                 "dev_accuracy": summary["dev_accuracy"][name]["mean"],
                 "test_accuracy": test["mean"],
-                "labels": _labels(summary, run.algo if name == "selector" else name),
+                "labels": summary.get("labels", {}).get(name),
                 "parameters": summary.get("parameters", {}).get("student"),
             }
             yield _line(title(run, name), summary, figures, test["per_seed"])
-
-
-def _labels(summary: Mapping[str, Any], selector: str) -> int | None:
-    """How many labels of the target stand behind a student and its selector; the toy has none."""
-    if selector in CROSS_FITTED and "teachers" in summary:
-        return summary["teachers"]["cross-fitted"]["labels"]
-    return summary.get("labels")
 
 
 def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], per_student: Sequence[float] = ()) -> Line:

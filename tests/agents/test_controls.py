@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.controls import RewardShuffler, ShuffledEnv
-from l2a_agents.registry import selector_class
+from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.selector import MakeEnv, Spaces
 
@@ -51,7 +51,7 @@ def test_shuffled_rewards_do_not_teach(make_toy: MakeEnv, spaces: Spaces) -> Non
     def gains(name: str) -> list[float]:
         found = []
         for seed in range(8):
-            selector = selector_class(name)(spaces)
+            selector = make_selector(name, spaces, prior="")
             selector.train(make_toy, BUDGET, seed, lambda *_: None)
             env = ToyEnv()
             total = sum(step.reward for step in rollout(env, selector.act, 1000 + seed))
@@ -94,9 +94,9 @@ def test_forks_share_the_bag(make_toy: MakeEnv) -> None:
 
 
 def test_frozen_is_the_start(make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any]) -> None:
-    selector = selector_class("ppo@frozen")(spaces)
+    selector = make_selector("ppo@frozen", spaces, prior="")
     selector.train(make_toy, BUDGET, 0, lambda *_: pytest.fail("it trains"))
-    assert np.array_equal(selector.act(observation), selector_class("ppo")(spaces).act(observation))
+    assert np.array_equal(selector.act(observation), make_selector("ppo", spaces, prior="").act(observation))
 
 
 def test_an_unknown_control_names_the_valid_ones() -> None:

@@ -8,7 +8,8 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import pytest
-from l2a_agents.influence import PRIOR, Choice, Influence
+from l2a_agents.influence import Choice, Influence
+from l2a_agents.prior import PRIOR
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.rule import BOUND

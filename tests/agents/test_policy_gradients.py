@@ -57,6 +57,11 @@ class Recorded(gym.Wrapper[Any, Any, Any, Any]):
         return (self.seen, reward, *rest)
 
 
+def without_prior(kind: type[StaticRule], spaces: Spaces) -> StaticRule:
+    """A selector that starts from 1/2 for all."""
+    return kind(spaces, kind.config_class(prior=""))
+
+
 def cosine_with_usefulness(theta: NDArray[np.float64], where: list[int]) -> float:
     """Cosine of the rule's scores and u, both less their means, over 4000 candidates."""
     env = ToyEnv(candidates=4000, steps=1)
@@ -71,7 +76,7 @@ def cosine_with_usefulness(theta: NDArray[np.float64], where: list[int]) -> floa
 def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, spaces: Spaces) -> None:
     """The first pair's difference is its own scale: theta = rate * sign(G+ - G-) * e."""
     for seed in range(4):
-        selector, log = PGPE(spaces), Log()
+        selector, log = without_prior(PGPE, spaces), Log()
         selector.train(make_toy, 1, seed, log)
         noise = np.random.default_rng(seed).normal(size=6)
         pair = RuleEpisodes(make_toy, spaces, seed, num_envs=2)
@@ -87,7 +92,7 @@ def test_one_pair_moves_theta_along_its_better_half(make_toy: MakeEnv, spaces: S
 def test_theta_turns_towards_usefulness(make_toy: MakeEnv, spaces: Spaces) -> None:
     cosines = []
     for seed in range(3):
-        selector, log = PGPE(spaces), Log()
+        selector, log = without_prior(PGPE, spaces), Log()
         selector.train(make_toy, EPISODE * 100, seed, log)
         cosines.append([cosine_with_usefulness(theta, selector.where) for theta in log.thetas()[[4, 14, 49]]])
     after_10, after_30, after_100 = np.mean(cosines, axis=0)
@@ -96,7 +101,7 @@ def test_theta_turns_towards_usefulness(make_toy: MakeEnv, spaces: Spaces) -> No
 
 
 def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
-    selector = PGPE(spaces)
+    selector = without_prior(PGPE, spaces)
     assert share(selector) < 0.1
     selector.train(make_toy, EPISODE * 150, 0, Log())
     assert share(selector) >= 0.95
@@ -104,7 +109,7 @@ def test_it_reaches_the_line_on_the_toy(make_toy: MakeEnv, spaces: Spaces, share
 
 def test_two_environments_learn_what_one_learns(make_toy: MakeEnv, spaces: Spaces) -> None:
     """Of two environments each plays one half of every pair; the seeds and the draws are the same."""
-    alone, together, log = PGPE(spaces), PGPE(spaces), Log()
+    alone, together, log = without_prior(PGPE, spaces), without_prior(PGPE, spaces), Log()
     alone.train(make_toy, EPISODE * 40, 0, Log())
     together.train(make_toy, EPISODE * 40, 0, log, num_envs=2)
     np.testing.assert_allclose(together.theta, alone.theta, rtol=1e-9)
@@ -137,7 +142,7 @@ def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make
             recorders.append(Recorded(super().__call__(**options)))
             return recorders[-1]
 
-    selector, log = Reinforce(spaces), Log()
+    selector, log = without_prior(Reinforce, spaces), Log()
     selector.train(Recording(make_toy.name), EPISODE * 4 - 5, 0, log)
     [recorder] = recorders
     thetas = np.concatenate([np.zeros((1, 6)), log.thetas()])
@@ -158,7 +163,7 @@ def test_the_step_is_the_likelihoods_numerical_gradient_times_the_advantage(make
 
 def test_the_entropy_bonus_pulls_towards_chance(make_toy: MakeEnv, spaces: Spaces) -> None:
     """With nothing but the bonus, theta shrinks until the choices are coin flips."""
-    selector, log = Reinforce(spaces, Config(entropy=1e6, learning_rate=0.05)), Log()
+    selector, log = Reinforce(spaces, Config(prior="", entropy=1e6, learning_rate=0.05)), Log()
     selector.theta = np.array([0.5, -0.4, 0.3, 0.2, -0.3, 0.0])
     selector.train(make_toy, EPISODE * 30, 0, log)
     assert np.abs(selector.theta).max() < 0.1
@@ -167,7 +172,7 @@ def test_the_entropy_bonus_pulls_towards_chance(make_toy: MakeEnv, spaces: Space
 
 
 def test_choices_for_each_candidate_learn_slowly_but_rightly(make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
-    selector = Reinforce(spaces)
+    selector = without_prior(Reinforce, spaces)
     selector.train(make_toy, EPISODE * 150, 0, Log())
     assert cosine_with_usefulness(selector.theta, selector.where) > 0.3
 
@@ -181,7 +186,7 @@ def test_training_ends_with_the_iteration_that_spends_the_budget(
     make_toy: MakeEnv, spaces: Spaces, kind: type[StaticRule], iteration: int, budget: int
 ) -> None:
     log = Log()
-    kind(spaces).train(make_toy, budget, 0, log)
+    without_prior(kind, spaces).train(make_toy, budget, 0, log)
     assert budget <= log.spent[-1] < budget + iteration
     assert log.spent == [iteration * (i + 1) for i in range(len(log.spent))]
     names = {"reward", "entropy", "selected", "theta/all_data_label"}
@@ -192,12 +197,12 @@ def test_training_ends_with_the_iteration_that_spends_the_budget(
 def test_what_was_saved_acts_the_same(
     make_toy: MakeEnv, spaces: Spaces, observation: dict[str, Any], tmp_path: Path, kind: type[StaticRule]
 ) -> None:
-    selector, again = kind(spaces), kind(spaces)
+    selector, again = without_prior(kind, spaces), without_prior(kind, spaces)
     selector.train(make_toy, EPISODE * 10, 0, Log())
     selector.save(tmp_path)
     again.load(tmp_path)
     assert np.array_equal(again.act(observation), selector.act(observation))
-    assert not np.array_equal(again.act(observation), kind(spaces).act(observation))
+    assert not np.array_equal(again.act(observation), without_prior(kind, spaces).act(observation))
     [file] = tmp_path.iterdir()
     saved = json.loads(file.read_text())
     assert saved["columns"][1] == "all_data_label"

@@ -98,7 +98,7 @@ def test_hyperparameters_are_laid_over_the_defaults(name: str, can_be_had: Calla
             make_selector(name, spaces, sigma=1.0)
         return
     for field in fields(defaults):
-        value: Any = {"domain": "near", "groups": "label"}.get(field.name, 2)
+        value: Any = {"domain": "near", "groups": "label", "prior": "uniform"}.get(field.name, 2)
         for control in ("", "@frozen", "@shuffled"):
             selector: Any = make_selector(name + control, spaces, **{field.name: value})
             assert selector.config == replace(defaults(), **{field.name: value})
@@ -110,7 +110,7 @@ def test_hyperparameters_are_laid_over_the_defaults(name: str, can_be_had: Calla
     [
         (
             {"sigm": 1.0},
-            "unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'? valid are groups, sigma, learning_rate",
+            "unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'? valid are groups, prior, sigma, ",
         ),
         ({"sigma": -1.0}, "sigma = -1.0: valid are finite numbers from 0"),
         ({"sigma": float("nan")}, "sigma = nan: valid are finite numbers from 0"),
@@ -118,6 +118,11 @@ def test_hyperparameters_are_laid_over_the_defaults(name: str, can_be_had: Calla
         ({"window": 0}, "window = 0: valid are whole numbers from 1"),
         ({"window": 2.5}, "window = 2.5: valid are whole numbers from 1"),
         ({"groups": 1}, "groups = 1: valid are texts"),
+        (
+            {"prior": "cross-fited-weight"},
+            "unknown prior 'cross-fited-weight': did you mean 'cross-fitted-weight'? valid are uniform, few",
+        ),
+        ({}, "this selector needs the column 'cross_fitted_label'; the environment shows domain=target, "),
         ({"groups": "label domian"}, "groups = 'label domian': valid are names of domain, operator, label"),
     ],
 )

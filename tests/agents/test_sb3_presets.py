@@ -35,6 +35,11 @@ def off_policy(request: pytest.FixtureRequest, can_be_had: Callable[[str], None]
     return selector_class(request.param)  # type: ignore[return-value]
 
 
+def without_prior(kind: type[OnPolicy], spaces: Spaces) -> OnPolicy:
+    """One that starts from 1/2 for all."""
+    return kind(spaces, kind.config_class(prior=""))
+
+
 def parameters(selector: OnPolicy) -> dict[str, torch.Tensor]:
     assert selector.policy is not None
     return {name: value.clone() for name, value in selector.policy.state_dict().items()}
@@ -47,13 +52,13 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 def trained(
     kind: type[OnPolicy], make: MakeEnv, spaces: Spaces, episodes: int, seed: int = 0, **settings: Any
 ) -> OnPolicy:
-    selector = kind(spaces)
+    selector = without_prior(kind, spaces)
     selector.train(make, EPISODE * episodes, seed, lambda *_: None, **settings)
     return selector
 
 
 def test_a_hundred_episodes_are_enough(kind: type[OnPolicy], make_toy: MakeEnv, spaces: Spaces, share: Any) -> None:
-    assert share(kind(spaces)) < 0.1
+    assert share(without_prior(kind, spaces)) < 0.1
     assert share(trained(kind, make_toy, spaces, 80)) > 0.75
 
 
@@ -108,7 +113,7 @@ def test_the_reward_that_is_reported_is_not_scaled(
 ) -> None:
     """The first seed's first episode is the only one: its reward is its own less the uniform rule's, below 1 / 2."""
     rows: list[dict[str, float]] = []
-    off_policy(spaces).train(make_toy, 1, 0, lambda _, values: rows.append(values))
+    without_prior(off_policy, spaces).train(make_toy, 1, 0, lambda _, values: rows.append(values))
     episodes = RuleEpisodes(make_toy, spaces, 0)
     episodes.reset()
     *_, infos = episodes.step(np.zeros((1, 6)))
@@ -136,7 +141,9 @@ def test_every_unit_is_reported(kind: type[OnPolicy], spaces: Spaces) -> None:
             return Counted(super().__call__(**options))
 
     spent: list[int] = []
-    kind(spaces).train(Counting("l2a_gym:L2A-Toy-v0"), EPISODE * 20 + 1, 0, lambda units, _: spent.append(units))
+    without_prior(kind, spaces).train(
+        Counting("l2a_gym:L2A-Toy-v0"), EPISODE * 20 + 1, 0, lambda units, _: spent.append(units)
+    )
     assert spent[0] == EPISODE * (Config().rollout + TRAINING_SEEDS)
     assert EPISODE * 20 + 1 <= spent[-1] <= EPISODE * 21
     assert spent[-1] == resets - 1 + 2 * steps  # one episode waits
@@ -145,7 +152,7 @@ def test_every_unit_is_reported(kind: type[OnPolicy], spaces: Spaces) -> None:
 def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
     kind: type[OnPolicy], make_toy: MakeEnv, spaces: Spaces, start: dict[str, Any], tmp_path: Path
 ) -> None:
-    selector, again = trained(kind, make_toy, spaces, 16), kind(spaces)
+    selector, again = trained(kind, make_toy, spaces, 16), without_prior(kind, spaces)
     selector.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [kind.file]
     with safe_open(tmp_path / kind.file, "pt") as file:
@@ -154,7 +161,7 @@ def test_the_saved_file_is_safetensors_alone_and_acts_the_same(
     again.load(tmp_path)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(again.act(start), selector.act(start))
-    assert not np.array_equal(again.act(start), kind(spaces).act(start))
+    assert not np.array_equal(again.act(start), without_prior(kind, spaces).act(start))
     again.train(make_toy, EPISODE, 1, lambda *_: None)  # too little for an update: goes on from what was loaded
     assert same(parameters(again), parameters(selector))
 
@@ -164,9 +171,9 @@ def test_hyperparameters_reach_the_algorithm(
 ) -> None:
     """A policy that learns at rate 0 stays where it starts; the first update comes after two episodes, not eight."""
     spent: list[int] = []
-    selector: Any = make_selector("ppo", spaces, learning_rate=0.0, rollout=2, batch_size=2)
+    selector: Any = make_selector("ppo", spaces, prior="", learning_rate=0.0, rollout=2, batch_size=2)
     selector.train(make_toy, EPISODE * 12, 0, lambda units, _: spent.append(units))
-    start: Any = selector_class("ppo")(spaces)
+    start: Any = make_selector("ppo", spaces, prior="")
     start.train(make_toy, EPISODE, 0, lambda *_: None)
     assert same(parameters(selector), parameters(start))
     assert spent[0] == EPISODE * (2 + 2)  # from two seeds, each with its control

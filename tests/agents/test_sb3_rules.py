@@ -13,7 +13,7 @@ from l2a_agents.rule import apply_rule, positions
 from l2a_agents.selector import MakeEnv, Spaces
 
 pytest.importorskip("stable_baselines3", reason="stable_baselines3 is not installed (extra sb3)")
-from l2a_agents.sb3_presets import PPOSelector
+from l2a_agents.sb3_presets import PPOConfig, PPOSelector
 from l2a_agents.sb3_rules import Config
 
 EPISODE = 1 + 10 * 2
@@ -21,9 +21,14 @@ EPISODE = 1 + 10 * 2
 
 @pytest.fixture(scope="module")
 def trained(make_toy: MakeEnv, spaces: Spaces) -> tuple[PPOSelector, list[int]]:
-    selector, spent = PPOSelector(spaces), []
+    selector, spent = without_prior(spaces), []
     selector.train(make_toy, EPISODE * 300, 0, lambda units, _: spent.append(units))
     return selector, spent
+
+
+def without_prior(spaces: Spaces) -> PPOSelector:
+    """One that starts from 1/2 for all."""
+    return PPOSelector(spaces, PPOConfig(prior=""))
 
 
 def parameters(selector: PPOSelector) -> dict[str, torch.Tensor]:
@@ -36,20 +41,20 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 
 
 def test_it_reaches_the_line_on_the_toy(trained: tuple[PPOSelector, list[int]], spaces: Spaces, share: Any) -> None:
-    assert share(PPOSelector(spaces)) < 0.1
+    assert share(without_prior(spaces)) < 0.1
     assert share(trained[0]) >= 0.95
 
 
 def test_figures_are_numbers_of_the_training(make_toy: MakeEnv, spaces: Spaces) -> None:
     """No flag of an episode, and not the library's clock, whose steps are episodes here."""
     logged: dict[str, float] = {}
-    PPOSelector(spaces).train(make_toy, EPISODE * 3 * Config().rollout, 0, lambda _, values: logged.update(values))
+    without_prior(spaces).train(make_toy, EPISODE * 3 * Config().rollout, 0, lambda _, values: logged.update(values))
     assert {"reward", "gain", "train/approx_kl"} <= set(logged)
     assert not [name for name in logged if name.startswith("time/") or "truncated" in name]
 
 
 def test_an_untrained_policy_weights_all_alike(spaces: Spaces, observation: dict[str, Any]) -> None:
-    assert PPOSelector(spaces).act(observation).tolist() == [0.5] * 32
+    assert without_prior(spaces).act(observation).tolist() == [0.5] * 32
 
 
 def test_permutation_of_candidates_permutes_the_action(
@@ -90,12 +95,12 @@ def test_the_budget_is_spent_and_reported_to_the_last_episode(
     assert spent[0] == EPISODE * (Config().rollout + TRAINING_SEEDS)
     for budget in (1, EPISODE * 20 + 1):
         units: list[int] = []
-        PPOSelector(spaces).train(make_toy, budget, 0, lambda spent, _, units=units: units.append(spent))
+        without_prior(spaces).train(make_toy, budget, 0, lambda spent, _, units=units: units.append(spent))
         assert budget <= units[-1] < budget + 2 * EPISODE
 
 
 def test_it_can_be_saved_while_it_trains(make_toy: MakeEnv, spaces: Spaces, tmp_path: Path) -> None:
-    selector = PPOSelector(spaces)
+    selector = without_prior(spaces)
 
     def stop(spent: int, _: dict[str, float]) -> None:
         selector.save(tmp_path)
@@ -104,6 +109,6 @@ def test_it_can_be_saved_while_it_trains(make_toy: MakeEnv, spaces: Spaces, tmp_
 
     with pytest.raises(KeyboardInterrupt):
         selector.train(make_toy, EPISODE * 1000, 0, stop)
-    again = PPOSelector(spaces)
+    again = without_prior(spaces)
     again.load(tmp_path)
     assert same(parameters(again), parameters(selector))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from l2a_agents.registry import selector_class
 
 from l2a_gym.experiment.adapter import DistillAdapter, ToyAdapter
 from l2a_gym.experiment.references import names_of
@@ -88,12 +90,17 @@ def test_the_table_shows_per_cent_errors_and_range(
 def test_what_looks_at_the_cross_fitted_teacher_has_read_select_too(
     run: Run, adapter: DistillAdapter, make_row: Callable[..., Row], rows: list[Row]
 ) -> None:
-    rule = make_row("small", "cross-fitted-agrees", 3, 0.5, students=rows[0].students)
-    summary = summarise(adapter, "similarity", [*rows, rule])
+    rule, learner = (
+        make_row("small", name, 3, 0.5, students=rows[0].students, options=dict(selector_class(name).env_options))
+        for name in ("cross-fitted-agrees", "pgpe@shuffled")
+    )
+    run = replace(run, algo="pgpe@shuffled")
+    summary = summarise(adapter, "pgpe@shuffled", [*rows, rule, learner])
     found = {line[:40].strip(): cells(line) for line in table(run, summary).splitlines() if line[40:].strip()}
     shots_and_dev = len(adapter.task.train) + len(adapter.task.dev)
     assert str(shots_and_dev) in found["uniform"]
-    assert str(shots_and_dev + len(adapter.task.select)) in found["cross-fitted-agrees"]
+    for name in ("cross-fitted-agrees", "selector (pgpe@shuffled)"):
+        assert str(shots_and_dev + len(adapter.task.select)) in found[name]
 
 
 def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter, rows: list[Row]) -> None:
