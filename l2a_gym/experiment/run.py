@@ -93,11 +93,17 @@ def new_selector(run: Run, adapter: TaskAdapter) -> Selector:
     """An untrained selector of a run, with the run's hyper-parameters.
 
     Raises:
-        UserError: there is none of this name, or no hyper-parameter of a name.
+        UserError: there is none of this name, no hyper-parameter of a name, or a value that l2a_agents refuses.
     """
-    config = getattr(load_class(run.algo), "config_class", None)
+    kind = load_class(run.algo)
+    config = getattr(kind, "config_class", None)
     valid = [field.name for field in fields(config)] if config else []
     for name in run.selector:
         if name not in valid:
             raise unknown(f"hyper-parameter of {run.algo}", name, valid)
-    return adapter.selector(run.algo, **run.selector)
+    try:
+        return adapter.selector(run.algo, **run.selector)
+    except ValueError as error:
+        if kind.__module__.startswith("l2a_agents."):
+            raise UserError(str(error)) from error
+        raise

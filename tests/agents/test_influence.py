@@ -74,8 +74,7 @@ def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> Non
     theta = dict(zip(learner.columns, learner.theta, strict=True))
     largest = sorted(theta, key=lambda name: -abs(theta[name]))[:3]
     assert set(largest) == {"all_data_label", "domain_log_odds", "student_loss"}
-    assert largest[0] == "all_data_label"
-    assert theta["domain_log_odds"] > 0 > theta["student_loss"]
+    assert min(theta["all_data_label"], theta["domain_log_odds"]) > 0 > theta["student_loss"]
 
 
 @pytest.mark.parametrize("name", NAMES)

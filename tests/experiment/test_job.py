@@ -153,9 +153,9 @@ def test_the_curve_is_what_was_saved_on_the_way(small: dict[str, Any], small_job
     row = small_rows[-1]
     assert [point.spent for point in row.curve] == [PAIR + 1, 2 * PAIR + 1, 3 * PAIR + 1][: len(row.curve)]
     assert row.spent == row.curve[-1].spent
-    make_env = MakeEnv("l2a_gym:L2A-Distill-v0", **small)
+    make_env = MakeEnv("l2a_gym:L2A-Distill-v0", **small, **PGPE.env_options)
     env = make_env()
-    selector = selector_class("pgpe")(Spaces.from_env(env))
+    selector = PGPE(Spaces.from_env(env))
     with one_thread():
         selector.train(make_env, PAIR, training_seed(small_job.task, small_job.seed), lambda *_: None)
         returns = []

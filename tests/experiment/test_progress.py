@@ -126,7 +126,7 @@ def test_interrupted_ppo_keeps_its_policy(run: Run, toy: TaskAdapter) -> None:
     assert spent >= Config().rollout * EPISODE
     loaded = new_selector(run, toy)
     loaded.load(run.folder / "selector")
-    start, _ = toy.env().reset(seed=0)
+    start, _ = toy.env(**loaded.env_options).reset(seed=0)
     assert np.array_equal(loaded.act(start), selector.act(start))
     assert train_selector(replace(run, budget=spent), toy, new_selector(run, toy)) == spent
 

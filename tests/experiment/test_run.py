@@ -102,6 +102,8 @@ def test_a_run_may_set_its_selectors_hyper_parameters(run: Run, adapter: Distill
     assert (selector.config.sigma, selector.config.window) == (0.25, 20)
     with pytest.raises(UserError, match=r"^unknown hyper-parameter of pgpe 'sigm': did you mean 'sigma'"):
         new_selector(replace(run, algo="pgpe", selector={"sigm": 0.25}), adapter)
+    with pytest.raises(UserError, match=r"^unknown prior 'unifrom': did you mean 'uniform'"):
+        new_selector(replace(run, algo="pgpe", selector={"prior": "unifrom"}), adapter)
 
 
 def test_a_trained_selector_is_loaded(run: Run, adapter: DistillAdapter) -> None:
