@@ -131,7 +131,7 @@ def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], per
 def table(run: Run, summary: Mapping[str, Any]) -> str:
     """The summary as lines of text: accuracies in per cent with their standard errors, labels read, size and speed."""
     found = [
-        f"{'':40}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>9}",
+        f"{'':40}{'dev %':>12}{'test %':>12}{'range':>14}{'labels':>8}{'parameters':>12}{'texts/s':>12}",
         *map(_as_text, lines(run, summary)),
     ]
     if exported := summary.get("exported"):
@@ -153,7 +153,7 @@ def _as_text(line: Line) -> str:
     ]
     size = "" if line.parameters is None else f"{line.parameters:,}"
     numbers = (
-        f"{'' if line.labels is None else line.labels:>8}{size:>12}{f'{line.speed:,.0f}' if line.speed else '':>9}"
+        f"{'' if line.labels is None else line.labels:>8}{size:>12}{f'{line.speed:,.0f}' if line.speed else '':>12}"
     )
     return f"{line.name:40}{accuracies[0]:>12}{accuracies[1]:>12}{_range(line.per_student):>14}{numbers}".rstrip()
 
