@@ -19,22 +19,18 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Credited(NamedTuple):
-    """An episode under the prior's weights, without its first step.
+    """An episode under uniform weights, without its first step.
 
     AdamW begins with updates that are nearly signs of the gradient, whose slopes are rare spikes.
 
     Attributes:
-        seed: that it started from.
         gain: since its start, averaged over the states of its second half.
         observations: of its steps.
-        weights: (T - 1, N) of the candidates.
         credit: (T - 1, N) of the candidates.
     """
 
-    seed: int
     gain: float
     observations: Sequence[Observation]
-    weights: Floats
     credit: Floats
 
 
@@ -73,22 +69,15 @@ def shrunk(betas: Floats) -> Floats:
 
 
 def alignment(act: Callable[[Observation], Action], episodes: Sequence[Credited]) -> float:
-    """How far other weights point along credit from those of the episodes: a cosine in [-1, 1], mean over episodes.
+    """How far other weights point along credit from uniform ones: a cosine in [-1, 1], mean over episodes.
 
-    With weights w_ti and p_ti of the episode, each divided by its mean over the candidates of a step as the student
-    does, the gain to first order is sum of c_ti (w_ti - p_ti). Divided by the norms of c and w - p, it does not favour
-    the largest move.
+    With weights w_ti, divided by their mean over the candidates of a step as the student does, the gain to first order
+    is sum of c_ti (w_ti - 1). Divided by the norms of c and w - 1, it does not favour the largest move.
     """
     found = []
     for episode in episodes:
-        move = _relative(np.array([act(each) for each in episode.observations])) - _relative(episode.weights)
+        weights = np.maximum([act(each) for each in episode.observations], 0)
+        move = weights / np.maximum(weights.mean(1, keepdims=True), 1e-9) - 1
         norms = np.linalg.norm(episode.credit) * np.linalg.norm(move)
         found.append(float((episode.credit * move).sum() / max(norms, 1e-12)))
     return float(np.mean(found))
-
-
-def _relative(weights: Floats) -> Floats:
-    """Weights (T, N) over their mean in each step; negative ones count as 0."""
-    kept = np.maximum(weights, 0)
-    result: Floats = kept / np.maximum(kept.mean(1, keepdims=True), 1e-9)
-    return result

@@ -3,21 +3,20 @@
 **Prior.** Before any training the weights p are those of a fixed rule: by default they rise with the cross-fitted
 teacher's probability of the given label.
 
-**Credit.** Episodes under these weights give a credit for each candidate of each step: what more weight for it would be
-worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
+**Credit.** Episodes under uniform weights give a credit for each candidate of each step: what more weight for it would
+be worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
 ``metagradient`` takes the exact derivative.
 
-**Arms.** Fixed rules are ordered by how well the move from the prior to their weights aligns with credit. Regression
-of credit on the columns (``credit.py``) gives a direction beta of length 1. Moves from the prior along it are further
-arms: with standardised columns z of a candidate,
+**Arms.** Fixed rules are ordered by how well their weights align with credit. Regression of credit on the columns
+(``credit.py``) gives a direction beta of length 1. Moves from the prior along it are further arms: with standardised
+columns z of a candidate,
 
     w = clip(p + length * beta . z / 2, -1, 1)
 
 **Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
 
-**Duel.** The winner acts if it beats the prior by more than a standard error from seeds that did not choose it: those
-of the episodes with credit, whose gains under the prior are known. Otherwise the prior acts. So credit proposes,
-rewards decide, and without evidence a short training stays where it began.
+**Duel.** The winner acts if it beats the prior by more than a standard error from new seeds. Otherwise the prior acts.
+So credit proposes, rewards decide, and without evidence a short training stays where it began.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -41,7 +40,8 @@ from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
 DUELS = 3
-"""Seeds of the duel, at least."""
+"""Seeds of the duel."""
+UNIFORM = "uniform"
 GROUPS = ("domain", "label")
 """One-hot features whose columns the regression looks at too, where they are shown."""
 
@@ -66,7 +66,7 @@ class Choice(NamedTuple):
     def name(self) -> str:
         """What logs call it."""
         length = float(np.linalg.norm(self.theta))
-        return f"{self.rule}+{length:.0f}" if length > 0 else self.rule
+        return f"{self.rule}+{length:g}" if length > 0 else self.rule
 
 
 class Influence(StaticRule):
@@ -101,7 +101,7 @@ class Influence(StaticRule):
         self.check(player.env)
         start, episodes = Choice(self.rule, self.theta), list(self._credited(player, seeds, budget))
         log(player.spent, {"reward": float(np.mean([each.gain for each in episodes]))})
-        duel = player.length * (2 * max(DUELS, len(episodes)) - len(episodes))
+        duel = player.length * 2 * DUELS
         arms = self._arms(episodes, start, (budget - player.spent - duel) // (2 * player.length))
         actors = {name: partial(self._weights, choice) for name, choice in arms.items()}
 
@@ -112,7 +112,8 @@ class Influence(StaticRule):
 
         races = {name: partial(player.gain, actor) for name, actor in actors.items()}
         winner = halve(races, budget - player.spent - duel, seeds, told)
-        ahead = self._duel(player, actors[winner], {each.seed: each.gain for each in episodes}, seeds)
+        pairs = [[player.gain(each, seed)[0] for each in (actors[winner], self.prior)] for seed in islice(seeds, DUELS)]
+        ahead = np.subtract(*np.transpose(pairs))
         self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.start)
         log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
         player.env.close()
@@ -135,19 +136,12 @@ class Influence(StaticRule):
         """Episodes with credit: one, and more while their share of the budget allows."""
         for number in range(1, self.config.credits + 1):
             seed = next(seeds)
-            steps = player.play(self.prior, seed)
+            steps = player.play(self.rules[UNIFORM], seed)
             first = min(1, len(steps) - 1)
-            weights = np.array([step.action for step in steps[first:]])
             credit = self.credit(player, steps, seed)[first:]
-            yield Credited(seed, late_gain(steps), [step.observation for step in steps[first:]], weights, credit)
+            yield Credited(late_gain(steps), [step.observation for step in steps[first:]], credit)
             if player.spent * (number + 1) / number > self.config.share * budget:
                 return
-
-    def _duel(self, player: Player, actor: Actor, known: dict[int, float], seeds: Iterator[int]) -> Floats:
-        """How far an actor is ahead of the prior, by seed: those with known gains of the prior, and new ones."""
-        for _ in range(DUELS - len(known)):
-            known |= {(new := next(seeds)): player.gain(self.prior, new)[0]}
-        return np.array([player.gain(actor, seed)[0] - gain for seed, gain in known.items()])
 
     def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
         """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""
@@ -157,7 +151,7 @@ class Influence(StaticRule):
         directed = [self.start._replace(theta=length * beta) for length in LENGTHS if beta.any()]
         turns = [each for pair in zip_longest(directed, rules) for each in pair if each]
         order = [start, *turns] if start.name != self.start.name else turns
-        return {each.name: each for each in order[: max(2, number)]}
+        return {each.name: each for each in order[: max(1, number)]}
 
 
 class Player:

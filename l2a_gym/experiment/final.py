@@ -97,13 +97,15 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
     A selector learns in short episodes. In a long one, what it passes over may be worth more than what it prefers.
 
     Returns:
-        As of :func:`final_student`, and ``policy``, the name of what chose.
+        As of :func:`final_student`, and ``policy``, the name of what chose, and ``long``, the name of each of the two
+        -> its accuracies, labels and size.
     """
-    found = []
+    found, long = [], {}
     for name, policy in policies(run, adapter, selector).items():
         env, scores = final_student(run, adapter, policy)
         metric = score_student(env, "select").value(run.metric)
-        found.append((metric, env, env.save_state(), {**scores, "policy": name}))
+        long[name] = {key: scores[key] for key in ("dev_accuracy", "test_accuracy", "labels", "parameters")}
+        found.append((metric, env, env.save_state(), {**scores, "policy": name, "long": long}))
     _, env, state, scores = max(found, key=lambda each: each[0])
     env.restore_state(state)  # both may have been trained in one environment
     return env, scores
@@ -123,7 +125,8 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
 
     Returns:
         Its teacher, policy and number of updates; its temperature, and the score on dev of the student that this is of;
-        and what :func:`~l2a_gym.experiment.exported.score_export` says of the folder.
+        ``long``, as of :func:`best_student`; and what :func:`~l2a_gym.experiment.exported.score_export` says of the
+        folder.
 
     Raises:
         UserError: something else than an exported student stands at ``folder``, or it can't be written.
@@ -131,7 +134,7 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     check_export(folder)
     _, held_out = best_student(run, adapter, selector)
     env, scores = final_student(run, adapter, policies(run, adapter, selector)[held_out["policy"]], anchors="all")
-    scores |= {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature")}
+    scores |= {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature", "long")}
     prepared, task = env.world.prepared, adapter.task
 
     def finish(written: Path) -> None:

@@ -101,11 +101,13 @@ class Line:
 
 
 def lines(run: Run, summary: Mapping[str, Any]) -> list[Line]:
-    """Teachers and references, baselines and the selector, and the exported student."""
+    """Teachers and references, baselines and the selector, students of the long schedule and the exported one."""
     exported = [_line("exported student", summary, summary["exported"])] if "exported" in summary else []
+    long = summary.get("exported", {}).get("long", {}).items()
     teachers = (_line(f"{name} teacher", summary, each) for name, each in summary.get("teachers", {}).items())
     references = (_line(name, summary, each) for name, each in summary.get("references", {}).items())
-    return [*teachers, *references, *_students(run, summary), *exported]
+    trials = (_line(f"long schedule, {printable(name)}", summary, each) for name, each in long)
+    return [*teachers, *references, *_students(run, summary), *trials, *exported]
 
 
 def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[Line]:

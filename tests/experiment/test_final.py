@@ -46,7 +46,7 @@ def test_the_student_folder_predicts_as_the_final_student(
     policy = adapter.selector("uniform") if held_out["policy"] == "uniform" else load_selector(run, adapter)
     env, scores = final_student(run, adapter, policy, anchors="all")
     own = ("parameters", "test_accuracy", "texts_per_second", "calibration_error")  # of the folder
-    of_the_other = {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature")}
+    of_the_other = {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature", "long")}
     assert scores | of_the_other | {name: summary["exported"][name] for name in own} == summary["exported"]
     texts = make_task(run.task).test
     assert scores["teacher"] == chosen_teacher(prepared)
@@ -79,6 +79,9 @@ def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(
     for name in ("none", "similarity", "oracle"):
         _, scores = best_student(replace(run, algo=name), adapter, adapter.selector(name))
         assert scores["policy"] == (name if loss(name) < uniform else "uniform")
+        assert [*scores["long"]] == [name, "uniform"]
+        own = scores["long"][scores["policy"]]
+        assert own == {each: scores[each] for each in own}
 
 
 def test_no_student_is_exported_that_diverged(

@@ -108,6 +108,10 @@ def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter,
     exported = {
         **{"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": 1200, "labels": 99},
         **{"policy": "uniform", "teacher": "mean", "texts_per_second": 1234.5},
+        "long": {
+            name: {"dev_accuracy": accuracy, "test_accuracy": accuracy, "labels": 99, "parameters": 1100}
+            for name, accuracy in {"similarity": 0.75, "uniform": 0.78}.items()
+        },
         **{"temperature": 0.8, "calibration_error": {"before": 0.0512, "after": 0.0208}},
         "formats": {
             "onnx/model.onnx": {
@@ -119,6 +123,7 @@ def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter,
     lines = table(run, summary | {"exported": exported}).splitlines()
     assert lines[-6].startswith("exported student ")
     assert cells(lines[-6])[2:] == ["99", "1,200", "1,234"]
+    assert [line.partition("  ")[0] for line in lines[-8:-6]] == ["long schedule, similarity", "long schedule, uniform"]
     share = f"{1200 / whole:.1%} of the teacher's"
     assert lines[-5] == f"exported: 1,200 parameters, {share}, weights by uniform, taught by the mean teacher"
     error = "expected calibration error on test 5.1 % before, 2.1 % after"
