@@ -93,16 +93,18 @@ def evaluate(runs: Folders, students: int = 5) -> None:
         evaluate_run(folder, students)
 
 
-def export(run: Annotated[Path, tyro.conf.Positional], to: Path | None = None) -> None:
-    """Train a student on a long episode under a run's selector and write it as a Hugging Face folder.
+def export(run: tyro.conf.Positional[Path], to: Path | None = None, onnx: bool = False, push: str = "") -> None:
+    """Write a run's student as a Hugging Face folder, and push it to a model hub.
 
     Args:
         run: a run folder.
-        to: the folder to write; by default student/ in the run folder.
+        to: where to write one that is trained anew; by default that of the run, in student/ of its folder.
+        onnx: add ONNX files, in float32 and int8; needs the extra onnx.
+        push: a hub id to upload the folder to, such as me/my-student; a new repository is public.
     """
     from l2a_gym.experiment.train import export_run
 
-    export_run(run, to)
+    export_run(run, to, onnx=onnx, push_to=push)
 
 
 def select(settings: Annotated[Selection, FLAT]) -> None:
@@ -150,8 +152,7 @@ def benchmark(
     Args:
         settings: the benchmark.
         export_prepared: write the prepared files of all tasks into this file, and stop.
-        import_prepared: first put the prepared files of this file into the cache, so that rows made with them can be
-            replayed, and more can be added.
+        import_prepared: first put the prepared files of this file into the cache, to replay rows or to add some.
     """
     check_names([task for task in settings.tasks if "@" not in task], settings.selectors, settings.device)
     from l2a_gym.experiment.benchmark import export_tasks, run_benchmark
@@ -194,8 +195,7 @@ def replay(file: Annotated[Path, tyro.conf.Positional], sample: int = 0, seed: i
         file: rows of a benchmark, such as runs/benchmark-core/rows.jsonl.
         sample: how many rows to draw; 0 for all.
         seed: of the draw.
-        tolerance: the largest difference of a number that still confirms; 0 suits the kind of processor that made the
-            rows.
+        tolerance: largest difference of a number that still confirms; 0 suits the kind of processor of the rows.
     """
     check_least("sample", sample, 0)
     check_seed(seed)

@@ -13,6 +13,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from l2a_gym.cache import check_replaceable, damaged, own_folder, write_folder, write_text
+from l2a_gym.distill.calibration import divide_logits
 from l2a_gym.distill.cut import cutting_tokenizer, lengthen
 from l2a_gym.errors import UserError
 
@@ -43,6 +44,7 @@ def export(
     finish: Callable[[Path], None],
     *,
     pairs: bool = False,
+    temperature: float = 1.0,
 ) -> None:
     """Write weights (safetensors), configuration and tokenizer; an exported student that stands there is replaced.
 
@@ -52,6 +54,7 @@ def export(
         folder: where to; :func:`check_export` says whether it may be.
         finish: called with the folder when all this is in it, adds what else belongs there.
         pairs: whether the student reads pairs of texts.
+        temperature: what its logits are divided by.
 
     Raises:
         UserError: it can't be written.
@@ -59,7 +62,9 @@ def export(
 
     def fill(beside: Path) -> None:
         reader = cutting_tokenizer(tokenizer, student.config.max_position_embeddings, pairs)
-        lengthen(student, reader.model_max_length).save_pretrained(beside, safe_serialization=True)
+        longer = lengthen(student, reader.model_max_length)
+        divide_logits(longer, temperature)
+        longer.save_pretrained(beside, safe_serialization=True)
         reader.save_pretrained(beside)
         _name_for_all_versions(beside / "tokenizer_config.json")
         finish(beside)

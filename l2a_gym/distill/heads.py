@@ -79,14 +79,19 @@ def side_vectors(
 
 
 def split_sides(ids: Tensor, mask: Tensor, segment: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Ids and mask of each side of pairs (n, T): [CLS] a [SEP] b [SEP] becomes [CLS] a [SEP] and [CLS] b [SEP]."""
+    """The :func:`sides_of` pairs, each as wide as its longest."""
+    sides = sides_of(ids, mask, segment)
+    return [(side[:, :longest], seen[:, :longest]) for side, seen in sides for longest in [int(seen.sum(1).max())]]
+
+
+def sides_of(ids: Tensor, mask: Tensor, segment: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Ids and mask (n, T) of each side of pairs: [CLS] a [SEP] b [SEP] becomes [CLS] a [SEP] and [CLS] b [SEP]."""
     second = segment * mask
     first = mask - second
     start, length = first.sum(1, keepdim=True), second.sum(1, keepdim=True)
-    position = torch.arange(int(length.max()) + 1, device=ids.device)
+    position = torch.arange(ids.shape[1], device=ids.device)
     place = torch.where(position > 0, start - 1 + position, 0).clamp(max=ids.shape[1] - 1)
-    longest = int(start.max())
-    return [(ids[:, :longest], first[:, :longest]), (ids.gather(1, place), (position <= length).long())]
+    return [(ids, first), (ids.gather(1, place), (position <= length).long())]
 
 
 def head_input(vectors: Tensor) -> Tensor:

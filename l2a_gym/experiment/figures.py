@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 
 from l2a_gym.cache import cache_dir, locked
 from l2a_gym.checked import digest_of, read_json, write_json
@@ -20,6 +21,8 @@ FIGURES = "1"
 """Changes whenever the same preparation gives other figures."""
 TIMED = 256
 """Texts, at most, by which speed is measured."""
+TURNS = 5
+"""How often each of several classifiers is timed."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,12 @@ def texts_per_second(classify: Callable[[Texts], object], texts: Texts) -> float
     start = time.perf_counter()
     classify(timed)
     return len(timed) / (time.perf_counter() - start)
+
+
+def speeds(classifiers: Mapping[str, Callable[[Texts], object]], texts: Texts) -> dict[str, float]:
+    """Name -> texts that each classifies in a second: the median of :data:`TURNS`, as they take turns."""
+    turns = [{name: texts_per_second(each, texts) for name, each in classifiers.items()} for _ in range(TURNS)]
+    return {name: median(turn[name] for turn in turns) for name in classifiers}
 
 
 def kept(prepared: Prepared, name: str, compute: Callable[[], Figures], packages: Mapping[str, str] = {}) -> Figures:

@@ -8,35 +8,30 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from l2a_agents.rollout import rollout
 from l2a_agents.selector import Selector
-from transformers import pipeline
 
 from l2a_gym.cache import hashes, write_text
+from l2a_gym.distill.calibration import best_temperature
 from l2a_gym.distill.export import check_export, export
+from l2a_gym.distill.onnx import FLOAT32, write_onnx
 from l2a_gym.distill.student import scaled_rate
-from l2a_gym.distill.towers import load_student
 from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, distill, score_student
 from l2a_gym.experiment.card import model_card
-from l2a_gym.experiment.figures import texts_per_second
+from l2a_gym.experiment.exported import score_export
 from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import stage, undamaged
 from l2a_gym.experiment.suite import UNIFORM
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.progress import progress_bar
-from l2a_gym.tasks.task import Task, Texts
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
 DEV_EVERY = 20
 """Steps from one pass over dev to the next in the exported student's schedule, which no reward comes from."""
-BATCH = 64
-"""Texts that an exported student is asked for at a time."""
 
 
 def final_student(
@@ -61,7 +56,8 @@ def final_student(
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
-        The environment that holds the student, and its teacher, size, accuracies and updates.
+        The environment that holds the student, and its teacher, size, accuracies and updates, and the temperature that
+        suits dev best.
 
     Raises:
         UserError: the student's loss became infinite.
@@ -78,12 +74,14 @@ def final_student(
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
+    dev = env.world.prepared.labelled(env.world.prepared.rows["dev"])
     return env, {
         "teacher": teacher,
         "parameters": env.student.num_parameters(),
         "labels": adapter.task.labels_used,
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
+        "temperature": best_temperature(env.predict(dev.tokens).cpu(), dev.label),
         "updates": info["updates"],
     }
 
@@ -120,11 +118,12 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     """Train the best student and write it as a Hugging Face folder.
 
     Who chooses is decided by students that learn from the shots alone. The exported one then learns from all labels of
-    the target, as nothing is left to choose.
+    the target, as nothing is left to choose. Its temperature is that of the student that decided, which has not learnt
+    from dev; it is part of the folder's weights.
 
     Returns:
-        Its teacher, policy and number of updates; its size, its speed and its score on test, which are the folder's
-        own; and the score on dev of the student that decided, which has not learnt from dev.
+        Its teacher, policy and number of updates; its temperature, and the score on dev of the student that this is of;
+        and what :func:`~l2a_gym.experiment.exported.score_export` says of the folder.
 
     Raises:
         UserError: something else than an exported student stands at ``folder``, or it can't be written.
@@ -132,14 +131,17 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     check_export(folder)
     _, held_out = best_student(run, adapter, selector)
     env, scores = final_student(run, adapter, policies(run, adapter, selector)[held_out["policy"]], anchors="all")
-    scores |= {name: held_out[name] for name in ("policy", "dev_accuracy")}
+    scores |= {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature")}
     prepared, task = env.world.prepared, adapter.task
 
     def finish(written: Path) -> None:
-        scores.update(score_export(written, task, adapter.device))
+        if run.onnx:
+            write_onnx(written)
+        scores.update(score_export(written, task, scores["temperature"], adapter.device))
         write_text(written / "README.md", model_card(run, prepared, scores))
 
-    export(env.student, prepared.tokenizer(), folder, finish, pairs=task.test.pair is not None)
+    pairs = task.test.pair is not None
+    export(env.student, prepared.tokenizer(), folder, finish, pairs=pairs, temperature=scores["temperature"])
     return scores
 
 
@@ -153,6 +155,8 @@ def export_once(run: Run, adapter: DistillAdapter, selector: Selector, sources: 
         return {**scores, "files": files}
 
     def stands(values: dict[str, Any]) -> bool:
+        if run.onnx and FLOAT32 not in values["files"]:
+            return False
         if undamaged(student, values["files"]):
             return True
         # A damaged student is of no use to anybody, and the export would refuse to replace it.
@@ -161,25 +165,3 @@ def export_once(run: Run, adapter: DistillAdapter, selector: Selector, sources: 
 
     exported = stage(run.folder / "exported.json", sources, make, stands)
     return {name: value for name, value in exported.items() if name != "files"}
-
-
-def score_export(folder: Path, task: Task, device: torch.device) -> dict[str, Any]:
-    """Size and speed of an exported student, and its accuracy on test, asked as its users ask it.
-
-    Returns:
-        ``parameters``, ``texts_per_second`` and ``test_accuracy``.
-    """
-    classify = pipeline("text-classification", load_student(folder), tokenizer=str(folder), device=device)
-
-    def ask(texts: Texts) -> list[dict[str, Any]]:
-        pairs = texts.pair and [{"text": a, "text_pair": b} for a, b in zip(texts.text, texts.pair, strict=True)]
-        answers: list[dict[str, Any]] = classify(pairs or list(texts.text), batch_size=BATCH)
-        return answers
-
-    right = [answer["label"] == task.labels[c] for answer, c in zip(ask(task.test), task.test.label, strict=True)]
-    speed = texts_per_second(ask, task.test)
-    return {
-        "parameters": classify.model.num_parameters(),
-        "texts_per_second": speed,
-        "test_accuracy": float(np.mean(right)),
-    }

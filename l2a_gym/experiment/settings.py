@@ -58,6 +58,7 @@ class Run:
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 100 for two classes, and 50 more for each doubling
             of the classes.
+        onnx: add ONNX files to the exported student, in float32 and int8; needs the extra onnx.
         candidates: parquet, or csv for candidates.csv beside candidates.parquet.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
         selector: values of the selector's own hyper-parameters, laid over their defaults.
@@ -79,6 +80,7 @@ class Run:
     students: int = 5
     export_student: Student | None = None
     export_steps: int | None = None
+    onnx: bool = False
     candidates: Literal["parquet", "csv"] = "parquet"
     out: Path | None = None
     selector: Annotated[Mapping[str, Any], Suppress] = field(default_factory=dict)
@@ -123,6 +125,7 @@ class Selection(Run):
     task: Annotated[str, Positional] = Run.task
     export_student: Annotated[Student | None, Suppress] = None
     export_steps: Annotated[int | None, Suppress] = None
+    onnx: Annotated[bool, Suppress] = False
     candidates: Annotated[Literal["parquet", "csv"], Suppress] = "parquet"
     out: Path = Path("clean.parquet")
 

@@ -137,6 +137,7 @@ def table(run: Run, summary: Mapping[str, Any]) -> str:
     if exported := summary.get("exported"):
         policy = f"weights by {printable(exported['policy'])}, taught by the {exported['teacher']} teacher"
         found.append(f"exported: {size_of(exported['parameters'], summary)}, {policy}")
+        found += formats_as_text(exported)
     if "parameters" in summary:
         found.append(f"student: {size_of(summary['parameters']['student'], summary)}")
     cost = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["row_seconds"].items())
@@ -144,6 +145,24 @@ def table(run: Run, summary: Mapping[str, Any]) -> str:
     if judged := summary.get("verdict"):
         found.append(judged["sentence"])
     return "\n".join([f"task {printable(run.task)}", *found])
+
+
+def formats_as_text(exported: Mapping[str, Any]) -> list[str]:
+    """How well the exported student's probabilities are calibrated, and its files, in a line each."""
+    before, after = (100 * exported["calibration_error"][when] for when in ("before", "after"))
+    return [
+        f"calibrated with temperature {exported['temperature']:.2f}: expected calibration error on test {before:.1f} % "
+        f"before, {after:.1f} % after",
+        *(f"{name}: {format_in_words(each)}" for name, each in exported.get("formats", {}).items()),
+    ]
+
+
+def format_in_words(figures: Mapping[str, float]) -> str:
+    """Figures of a file of the exported student, see :func:`~l2a_gym.experiment.exported.score_formats`."""
+    return (
+        f"{figures['megabytes']:.1f} MB, {figures['texts_per_second']:,.0f} texts/s, "
+        f"test accuracy {100 * figures['test_accuracy']:.1f} %, {100 * figures['same_labels']:.2f} % same labels"
+    )
 
 
 def _as_text(line: Line) -> str:

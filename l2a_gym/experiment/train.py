@@ -16,6 +16,7 @@ from l2a_agents.selector import Selector
 from l2a_gym.cache import check_replaceable, hashes, locked, write_text, writing
 from l2a_gym.checked import digest_of
 from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.onnx import check_onnx
 from l2a_gym.distill.student import shape_student
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter, TaskAdapter, adapter_of
@@ -23,6 +24,7 @@ from l2a_gym.experiment.candidates import write_candidates
 from l2a_gym.experiment.compare import compare
 from l2a_gym.experiment.final import export_once, export_student
 from l2a_gym.experiment.job import versions
+from l2a_gym.experiment.push import check_hub_id, push
 from l2a_gym.experiment.report.run_page import write_run_page
 from l2a_gym.experiment.rounds import rounds_of, train_rounds
 from l2a_gym.experiment.rows import Row, read_rows
@@ -30,7 +32,7 @@ from l2a_gym.experiment.run import FOLDERS, check_same_run, load_run, load_selec
 from l2a_gym.experiment.seeds import EVALUATION, episode_seeds, student_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.stage import written_once
-from l2a_gym.experiment.summary import summarise, table, table_over_seeds
+from l2a_gym.experiment.summary import formats_as_text, summarise, table, table_over_seeds
 from l2a_gym.preparation.data_report import data_report
 from l2a_gym.wording import printable
 
@@ -129,8 +131,10 @@ def opened(run: Run) -> TaskAdapter:
     """The task of a run's first round, prepared; finds what is wrong with the run, and makes no folder.
 
     Raises:
-        UserError: a setting that is not valid, or an asset that can't be had.
+        UserError: a setting that is not valid, an asset that can't be had, or a package that is missing.
     """
+    if run.onnx:
+        check_onnx()
     first = rounds_of(run)[0]
     adapter = adapter_of(first.task, first.environment)
     new_selector(first, adapter)
@@ -155,7 +159,11 @@ def open_folder(folder: Path, settings: dict[str, Any]) -> None:
 def sources_of(run: Run, adapter: TaskAdapter) -> str:
     """Hash of what a run's results are made from: its settings, its trained selector, and its last round's files."""
     return digest_of(
-        [run.as_dict() | {"out": "", "candidates": ""}, hashes(run.folder / "selector"), adapter.fingerprint()]
+        [
+            run.as_dict() | {"out": "", "candidates": "", "onnx": False},
+            hashes(run.folder / "selector"),
+            adapter.fingerprint(),
+        ]
     )
 
 
@@ -185,19 +193,38 @@ def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     return summary
 
 
-def export_run(folder: Path, to: Path | None = None) -> Path:
+def export_run(folder: Path, to: Path | None = None, *, onnx: bool = False, push_to: str = "") -> Path:
     """Export a finished run's student; returns its folder, by default ``student`` in the run's.
 
+    Args:
+        folder: the run's.
+        to: where a student is trained and written anew; None: in the run's folder, unless it stands there.
+        onnx: add ONNX files, as the run's own setting does.
+        push_to: a hub id that the student is then uploaded to.
+
     Raises:
-        UserError: the run is the toy's, which has none, or its training has not come to its end.
+        UserError: the run is the toy's, which has none, its training has not come to its end, or the hub refuses.
     """
-    run, to = load_run(folder), to or folder / "student"
+    run = load_run(folder)
+    run = replace(run, onnx=run.onnx or onnx)
+    if run.onnx:
+        check_onnx()
+    if push_to:
+        check_hub_id(push_to)
     with locked(folder):
         last, adapter = last_of(run)
         if not isinstance(adapter, DistillAdapter):
             raise UserError(f"{folder} is a run on the toy, whose students are made up: there is none to export")
-        scores = export_student(last, adapter, load_selector(last, adapter), to)
+        selector = load_selector(last, adapter)
+        if to is None:
+            scores = export_once(last, adapter, selector, sources_of(run, adapter))
+        else:
+            scores = export_student(last, adapter, selector, to)
+    to = to or folder / "student"
     print(f"{printable(to)}: dev accuracy {scores['dev_accuracy']:.4f}, test accuracy {scores['test_accuracy']:.4f}")
+    print(*formats_as_text(scores), sep="\n")
+    if push_to:
+        print(f"pushed to {push(to, push_to)}")
     return to
 
 

@@ -17,7 +17,7 @@ from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.run import load_run
 from l2a_gym.experiment.settings import Run, task_slug
 from l2a_gym.experiment.suite import ORACLE, TOY, UNIFORM
-from l2a_gym.experiment.summary import Line, lines
+from l2a_gym.experiment.summary import Line, format_in_words, lines
 from l2a_gym.experiment.verdict import best_rule_of
 from l2a_gym.wording import printable
 
@@ -107,6 +107,7 @@ def _facts(run: Run, summary: Mapping[str, Any]) -> dict[str, str]:
             "its size": f"{per_cent(share)} of the teacher's",
             "its speed": f"{exported['texts_per_second']:,.0f} texts/s",
         }
+        facts |= {name: format_in_words(each) for name, each in exported.get("formats", {}).items()}
     return facts
 
 
