@@ -36,7 +36,7 @@ def test_temperatures_are_bounded() -> None:
 
 
 def test_the_calibration_error_of_a_few_texts() -> None:
-    """Of 4 texts, two are in the bin of 0.8 and one of them is right; the one at 0.6 is right; the one at 1 is wrong."""
+    """Two texts are in the bin of 0.8, and one of them is right; that at 0.6 is right, and that at 1 is wrong."""
     probabilities = torch.tensor([[0.81, 0.19], [0.81, 0.19], [0.4, 0.6], [1.0, 0.0]])
     label = torch.tensor([0, 1, 1, 1])
     expected = (2 * abs(0.5 - 0.81) + abs(1 - 0.6) + abs(0 - 1)) / 4

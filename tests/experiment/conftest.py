@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +127,27 @@ def whole_run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def whole_summary(whole_run: Run) -> dict[str, Any]:
     return train(whole_run)
+
+
+ALONE = """
+import sys
+sys.modules.update(dict.fromkeys(["l2a_gym", "torch", "transformers"]))  # importing these is an error
+"""
+
+
+@pytest.fixture(scope="session")
+def card_says() -> Callable[[Path, Sequence[Any]], list[str]]:
+    """Gives the labels that a card's own lines for ONNX give to texts, or pairs, without what they do without."""
+
+    def labels(folder: Path, texts: Sequence[Any]) -> list[str]:
+        code = re.search(r"```python\n(import json.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+        assert code is not None
+        lines, places = re.subn(r"encode_batch\(\[.*\]\)", lambda _: f"encode_batch({[*texts]!r})", code[1])
+        assert places == 1
+        done = subprocess.run(
+            [sys.executable, "-c", ALONE + lines], cwd=folder, capture_output=True, text=True, check=True
+        )
+        found: list[str] = ast.literal_eval(done.stdout)
+        return found
+
+    return labels

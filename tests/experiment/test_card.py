@@ -19,7 +19,10 @@ SCORES = {
     "updates": 480,
     "parameters": 1200,
     "labels": 832,
+    "temperature": 1.2345,
+    "calibration_error": {"before": 0.06789, "after": 0.01234},
 }
+FORMAT = {"megabytes": 12.25, "texts_per_second": 4321.0, "test_accuracy": 0.79876, "same_labels": 1.0}
 
 
 class Stored(Prepared):
@@ -46,12 +49,24 @@ def test_the_card_says_what_the_student_is(run: Run, prepared: Prepared) -> None
         "| labels of the target that were read | 832 |",
         "| dev accuracy | 0.8123 |",
         "| test accuracy | 0.7988 |",
+        "| temperature | 1.234 |",
+        "| expected calibration error on test (15 bins), before and after | 0.0679, 0.0123 |",
     ):
         assert line in card.splitlines()
     assert "A small student (1,200 parameters, 12.0% of the teacher's), distilled with L2A-Gym from" in card
     assert "from the few-shot teacher, which was made of a checkpoint named teacher." in card
     assert run.checkpoint not in card  # where it lies on this machine is nobody's business
     assert "The student was taught with texts of up to 16 tokens." in card
+
+
+def test_onnx_files_have_a_table_and_lines_that_use_them(run: Run, prepared: Prepared) -> None:
+    scores = SCORES | {"formats": {"model.safetensors": FORMAT, "onnx/model_int8.onnx": FORMAT | {"same_labels": 0.9}}}
+    card = model_card(run, prepared, scores)
+    assert "| model.safetensors | 12.2 | 4,321 | 0.7988 | 1.0000 |" in card.splitlines()
+    assert "| onnx/model_int8.onnx | 12.2 | 4,321 | 0.7988 | 0.9000 |" in card.splitlines()
+    assert 'tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")' in card.splitlines()
+    assert ModelCard(card).data.tags == ["knowledge-distillation", "l2a-gym", "onnx"]
+    assert "onnx" not in model_card(run, prepared, SCORES)
 
 
 def test_the_hub_reads_the_metadata_of_the_default(run: Run, prepared: Prepared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
         '[columns]\npair = "other"\n[budget]\nsteps = 2\ncandidates = 16\nupdates = 2\n'
     )
     settings = {**small, "task": str(folder / "task.toml"), "pool": "sources", "general_updates": 0}
-    return Run(algo="uniform", **settings, export_steps=2, out=folder / "run")
+    return Run(algo="uniform", **settings, export_steps=2, onnx=True, out=folder / "run")
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +128,17 @@ def test_a_pruned_student_is_two_towers_as_well(run: Run) -> None:
 def test_endless_pairs(classify: TextClassificationPipeline) -> None:
     asked = [{"text": "film " * 3000, "text_pair": "z!" * 3000}, {"text": "film", "text_pair": "[SEP] " * 3000}]
     assert classify(asked) == classify(asked, truncation=True)
+
+
+def test_the_cards_onnx_lines_read_pairs(
+    run: Run, scores: dict[str, Any], classify: TextClassificationPipeline, card_says: Callable[..., list[str]]
+) -> None:
+    test, folder = make_task(run.task).test, run.folder / "student"
+    assert test.pair is not None
+    asked = [*zip(test.text, test.pair, strict=True), ("film " * 300, "z!" * 300)]
+    expected = [classify({"text": a, "text_pair": b})["label"] for a, b in asked]
+    said = card_says(folder, asked)
+    assert np.mean([a == b for a, b in zip(said, expected, strict=True)]) >= 0.98
+    same = {name: each["same_labels"] for name, each in scores["formats"].items()}
+    assert same["onnx/model.onnx"] >= 0.995
+    assert same["onnx/model_int8.onnx"] >= 0.98

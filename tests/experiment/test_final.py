@@ -45,15 +45,16 @@ def test_the_student_folder_predicts_as_the_final_student(
     _, held_out = best_student(run, adapter, load_selector(run, adapter))
     policy = adapter.selector("uniform") if held_out["policy"] == "uniform" else load_selector(run, adapter)
     env, scores = final_student(run, adapter, policy, anchors="all")
-    own = ("parameters", "test_accuracy", "texts_per_second")  # of the folder
-    of_the_other = {name: held_out[name] for name in ("policy", "dev_accuracy")}
+    own = ("parameters", "test_accuracy", "texts_per_second", "calibration_error")  # of the folder
+    of_the_other = {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature")}
     assert scores | of_the_other | {name: summary["exported"][name] for name in own} == summary["exported"]
     texts = make_task(run.task).test
     assert scores["teacher"] == chosen_teacher(prepared)
     assert scores["updates"] == 2 * run.export_steps
     taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["select"].stop))
     torch.testing.assert_close(env.batch.students.distillers[0].texts.teacher, taught)
-    expected = env.predict(prepared.tokens(prepared.rows["test"])).float().softmax(1)
+    logits = env.predict(prepared.tokens(prepared.rows["test"])).float()
+    expected = (logits / held_out["temperature"]).softmax(1)
     classify = pipeline("text-classification", str(run.folder / "student"), top_k=None, device="cpu")
     answers = classify(list(texts.text))
     labels = prepared.manifest()["labels"]

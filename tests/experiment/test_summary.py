@@ -108,13 +108,22 @@ def test_the_table_shows_the_exported_student(run: Run, adapter: DistillAdapter,
     exported = {
         **{"dev_accuracy": 0.812, "test_accuracy": 0.798, "updates": 480, "parameters": 1200, "labels": 99},
         **{"policy": "uniform", "teacher": "mean", "texts_per_second": 1234.5},
+        **{"temperature": 0.8, "calibration_error": {"before": 0.0512, "after": 0.0208}},
+        "formats": {
+            "onnx/model.onnx": {
+                **{"megabytes": 3.36, "texts_per_second": 2345.6, "test_accuracy": 0.799, "same_labels": 0.9971}
+            }
+        },
     }
     whole = summary["parameters"]["teacher"]
     lines = table(run, summary | {"exported": exported}).splitlines()
-    assert lines[-4].startswith("exported student ")
-    assert cells(lines[-4])[2:] == ["99", "1,200", "1,234"]
+    assert lines[-6].startswith("exported student ")
+    assert cells(lines[-6])[2:] == ["99", "1,200", "1,234"]
     share = f"{1200 / whole:.1%} of the teacher's"
-    assert lines[-3] == f"exported: 1,200 parameters, {share}, weights by uniform, taught by the mean teacher"
+    assert lines[-5] == f"exported: 1,200 parameters, {share}, weights by uniform, taught by the mean teacher"
+    error = "expected calibration error on test 5.1 % before, 2.1 % after"
+    assert lines[-4] == f"calibrated with temperature 0.80: {error}"
+    assert lines[-3] == "onnx/model.onnx: 3.4 MB, 2,346 texts/s, test accuracy 79.9 %, 99.71 % same labels"
 
 
 @pytest.mark.parametrize(("accuracy", "texts", "error"), [(0.5, 100, 0.05), (0.9, 400, 0.015), (1.0, 98, 0.0100)])
