@@ -5,39 +5,25 @@ Guo et al. (2017), *On Calibration of Modern Neural Networks*.
 
 from __future__ import annotations
 
-from math import exp, log
-
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
-LARGEST = 20.0
-"""Temperatures are from 1 / 20 to 20: on few texts, all of them right, none would be low enough."""
-
-
-def best_temperature(logits: Tensor, label: Tensor) -> float:
-    """The temperature T at which softmax(logits / T) gives labels (n,) the lowest mean negative log-likelihood.
-
-    Args:
-        logits: (n, C) of texts that the model has not learnt from.
-        label: (n,) int64.
-    """
-    logits = logits.double()
-
-    def loss(log_temperature: float) -> float:  # convex in 1 / T, so it has one minimum
-        return float(F.cross_entropy(logits / exp(log_temperature), label))
-
-    return exp(minimize_scalar(loss, bounds=(-log(LARGEST), log(LARGEST)), method="bounded").x)
+TEMPERATURES = torch.logspace(-2, 2, 81)
+"""What logits may be divided by."""
 
 
-def divide_logits(student: PreTrainedModel, temperature: float) -> None:
-    """Make a student's logits those divided by the temperature, by the weights of its last layer, ``classifier``."""
-    last = student.get_submodule("classifier")
+def temperature(logits: Tensor, label: Tensor) -> float:
+    """What logits (n, C) are divided by to have the lowest loss: the mean negative log-likelihood of labels (n,)."""
+    losses = torch.stack([F.cross_entropy(logits / each, label) for each in TEMPERATURES.tolist()])
+    return float(TEMPERATURES[int(losses.argmin())])
+
+
+def divide_logits(layer: torch.nn.Module, by: float) -> None:
+    """Divide the logits of a linear layer, by its weights: whatever loads them has calibrated probabilities."""
     with torch.no_grad():
-        for parameter in last.parameters():
-            parameter.div_(temperature)
+        for parameter in layer.parameters():
+            parameter.div_(by)
 
 
 def calibration_error(probabilities: Tensor, label: Tensor, bins: int = 15) -> float:

@@ -63,7 +63,7 @@ def export(
     def fill(beside: Path) -> None:
         reader = cutting_tokenizer(tokenizer, student.config.max_position_embeddings, pairs)
         longer = lengthen(student, reader.model_max_length)
-        divide_logits(longer, temperature)
+        divide_logits(longer.get_submodule("classifier"), temperature)
         longer.save_pretrained(beside, safe_serialization=True)
         reader.save_pretrained(beside)
         _name_for_all_versions(beside / "tokenizer_config.json")

@@ -16,11 +16,12 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel
 
 from l2a_gym.distill.best import Best
+from l2a_gym.distill.calibration import divide_logits, temperature
 from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.device import teacher_precision
 from l2a_gym.distill.encode import shuffled_batches
 from l2a_gym.distill.heads import VectorClassifier, head_input, with_head
-from l2a_gym.distill.regression import Head, regression, temperature
+from l2a_gym.distill.regression import Head, regression
 from l2a_gym.distill.teacher import predict
 from l2a_gym.progress import progress_bar
 
@@ -105,9 +106,7 @@ def _compare(model: PreTrainedModel, dev: Labelled, best: Best[PreTrainedModel])
     logits = predict(model, dev.tokens)
     if isinstance(model, VectorClassifier):
         sureness = temperature(logits, dev.label)
-        with torch.no_grad():
-            for parameter in model.head.parameters():
-                parameter.div_(sureness)
+        divide_logits(model.head, sureness)
         logits = logits / sureness
     if best.update(logits):
         best.kept = model

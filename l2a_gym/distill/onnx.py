@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from l2a_gym.distill.heads import sides_of
+from l2a_gym.distill.heads import compared, sides_of
 from l2a_gym.distill.towers import TwoTowers, load_student
 from l2a_gym.errors import UserError
 
@@ -41,9 +41,9 @@ def check_onnx() -> None:
 def write_onnx(folder: Path) -> None:
     """Add both ONNX files to an exported folder, for any number of texts of any length that its tokenizer gives.
 
-    8-bit weights are those of embeddings and of all products, with a scale for each column; activations are quantized
-    as they come. A weight has 7 bits of the 8, so that the sums of two products fit into the 16 bits that x86-64
-    processors without VNNI have for them.
+    8-bit weights are those of embeddings, and of all products, which have a scale for each column; activations are
+    quantized as they come. A weight has 7 bits of the 8, so that the sums of two products fit into the 16 bits that
+    x86-64 processors without VNNI have for them.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -76,10 +76,13 @@ class _Logits(torch.nn.Module):
         self.student = student
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        if isinstance(self.student, TwoTowers):
-            return self.student.compare(sides_of(input_ids, attention_mask, token_type_ids))
-        logits: Tensor = self.student(input_ids, attention_mask, token_type_ids).logits
-        return logits
+        if not isinstance(self.student, TwoTowers):
+            logits: Tensor = self.student(input_ids, attention_mask, token_type_ids).logits
+            return logits
+        sides = sides_of(input_ids, attention_mask, token_type_ids)
+        ids, mask = (torch.cat(each) for each in zip(*sides, strict=True))  # once: only then weights are quantized
+        vectors = self.student.base_model(input_ids=ids, attention_mask=mask).pooler_output.unflatten(0, (2, -1))
+        return self.student.classifier(compared(vectors.transpose(0, 1)))
 
 
 @contextmanager

@@ -16,8 +16,6 @@ from l2a_gym.distill.best import Best
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """The values of C that a regression is fitted with, the strongest penalty first."""
-TEMPERATURES = torch.logspace(-2, 2, 81)
-"""What logits may be divided by."""
 FOLDS = 5
 """Parts that texts are cut into for cross-fitting."""
 UNSEEN = -20.0
@@ -127,9 +125,3 @@ def folds_of(label: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     fold = np.empty(len(label), dtype=np.int64)
     fold[order] = np.arange(len(label)) % FOLDS
     return fold
-
-
-def temperature(logits: Tensor, label: Tensor) -> float:
-    """What logits (n, C) are divided by to have the lowest loss (Guo et al., 2017)."""
-    losses = torch.stack([F.cross_entropy(logits / each, label) for each in TEMPERATURES.tolist()])
-    return float(TEMPERATURES[int(losses.argmin())])

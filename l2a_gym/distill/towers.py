@@ -6,7 +6,6 @@ until this module is imported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +50,11 @@ class TwoTowers(PreTrainedModel):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if token_type_ids is None or not (token_type_ids * mask).any(1).all():
             raise UserError("this student reads pairs of texts: give it text and text_pair")
-        return SequenceClassifierOutput(logits=self.compare(split_sides(input_ids, mask, token_type_ids)))
-
-    def compare(self, sides: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Logits (n, C) of both sides of n pairs, each given by its ids and its mask."""
-        vectors = [self.base_model(input_ids=ids, attention_mask=seen).pooler_output for ids, seen in sides]
-        logits: Tensor = self.classifier(compared(torch.stack(vectors, 1)))
-        return logits
+        vectors = [
+            self.base_model(input_ids=ids, attention_mask=seen).pooler_output
+            for ids, seen in split_sides(input_ids, mask, token_type_ids)
+        ]
+        return SequenceClassifierOutput(logits=self.classifier(compared(torch.stack(vectors, 1))))
 
 
 class PairBertConfig(BertConfig):

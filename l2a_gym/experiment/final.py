@@ -12,7 +12,7 @@ from l2a_agents.rollout import rollout
 from l2a_agents.selector import Selector
 
 from l2a_gym.cache import hashes, write_text
-from l2a_gym.distill.calibration import best_temperature
+from l2a_gym.distill.calibration import temperature
 from l2a_gym.distill.export import check_export, export
 from l2a_gym.distill.onnx import FLOAT32, write_onnx
 from l2a_gym.distill.student import scaled_rate
@@ -74,14 +74,14 @@ def final_student(
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
-    dev = env.world.prepared.labelled(env.world.prepared.rows["dev"])
+    dev = adapter.prepared.labelled(adapter.prepared.rows["dev"]).to(env.world.static.device)
     return env, {
         "teacher": teacher,
         "parameters": env.student.num_parameters(),
         "labels": adapter.task.labels_used,
         "dev_accuracy": score_student(env, "dev").accuracy,
         "test_accuracy": score_student(env, "test").accuracy,
-        "temperature": best_temperature(env.predict(dev.tokens).cpu(), dev.label),
+        "temperature": temperature(env.predict(dev.tokens).float(), dev.label),
         "updates": info["updates"],
     }
 

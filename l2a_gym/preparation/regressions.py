@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2a_gym.distill.best import Best
+from l2a_gym.distill.calibration import temperature
 from l2a_gym.distill.heads import head_input
-from l2a_gym.distill.regression import Head, cross_fit, regression, temperature
+from l2a_gym.distill.regression import Head, cross_fit, regression
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.store import OUT_OF_FOLD
 from l2a_gym.preparation.texts import own_labels, own_rows, save_arrays

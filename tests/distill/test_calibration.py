@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
-from l2a_gym.distill.calibration import LARGEST, best_temperature, calibration_error, divide_logits
-from l2a_gym.distill.checkpoint import load_teacher
+from l2a_gym.distill.calibration import calibration_error, divide_logits, temperature
 
 
-def drawn(n: int, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (n, 3), and labels drawn by the probabilities that they give at the temperature."""
-    generator = torch.Generator().manual_seed(0)
-    logits = 4 * torch.randn(n, 3, generator=generator)
-    return logits, torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
+def drawn(n: int, sureness: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (n, 3) that are so many times those whose probabilities labels (n,) were drawn from."""
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.normal(size=(n, 3))) * 2
+    label = torch.from_numpy(np.array([rng.choice(3, p=p) for p in truth.softmax(1).numpy()]))
+    return truth * sureness, label
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_labels_were_drawn_at_is_found(temperature: float) -> None:
-    logits, label = drawn(40_000, temperature)
-    found = best_temperature(logits, label)
-    assert found == pytest.approx(temperature, rel=0.04)
-    losses = {t: float(cross_entropy(logits.double() / t, label)) for t in (0.97 * found, found, 1.03 * found)}
-    assert min(losses, key=lambda t: losses[t]) == found
-
-
-def test_temperatures_are_bounded() -> None:
-    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert best_temperature(logits, torch.tensor([0, 1])) == pytest.approx(1 / LARGEST, rel=1e-3)
-    assert best_temperature(logits, torch.tensor([1, 0])) == pytest.approx(LARGEST, rel=1e-3)
+@pytest.mark.parametrize("sureness", [0.05, 1.0, 20.0])
+def test_temperature_undoes_what_logits_are_too_sure_of(sureness: float) -> None:
+    assert temperature(*drawn(4000, sureness)) == pytest.approx(sureness, rel=0.1)
 
 
 def test_the_calibration_error_of_a_few_texts() -> None:
@@ -54,15 +41,13 @@ def test_the_calibration_error_by_its_definition() -> None:
 
 
 def test_the_right_temperature_calibrates() -> None:
-    logits, label = drawn(40_000, 3.0)
+    logits, label = drawn(20_000, 3.0)
     assert calibration_error(logits.softmax(1), label) > 0.1
-    assert calibration_error((logits / 3).softmax(1), label) < 0.01
+    assert calibration_error((logits / 3).softmax(1), label) < 0.015
 
 
-def test_logits_are_divided_by_the_classifiers_weights(small: dict[str, Any]) -> None:
-    student = load_teacher(small["checkpoint"], 2, 0)
-    ids = torch.arange(5, 25).view(2, 10)
-    with torch.no_grad():
-        before = student(ids).logits
-        divide_logits(student, 2.5)
-        torch.testing.assert_close(student(ids).logits, before / 2.5)
+def test_logits_are_divided_by_the_layers_weights() -> None:
+    layer, inputs = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    before = layer(inputs)
+    divide_logits(layer, 2.5)
+    torch.testing.assert_close(layer(inputs), before / 2.5)

@@ -1,4 +1,4 @@
-"""Regressions against scikit-learn's, folds that keep texts apart, and temperatures that are known."""
+"""Regressions against scikit-learn's, and folds that keep texts apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from l2a_gym.distill.regression import FOLDS, UNSEEN, Head, cross_fit, fit, folds_of, regression, temperature
+from l2a_gym.distill.regression import FOLDS, UNSEEN, Head, cross_fit, fit, folds_of, regression
 
 
 def draw(n: int, classes: int = 2, noise: float = 0.4, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -92,13 +92,7 @@ def test_folds_hold_every_class_as_evenly_as_can_be() -> None:
     assert not np.array_equal(folds_of(label, 1), fold)
 
 
-@pytest.mark.parametrize("sureness", [0.05, 1.0, 20.0])
-def test_temperature_undoes_what_logits_are_too_sure_of(sureness: float) -> None:
-    """Labels are drawn from the probabilities of true logits."""
-    rng = np.random.default_rng(0)
-    truth = torch.from_numpy(rng.normal(size=(4000, 3))) * 2
-    label = torch.from_numpy(np.array([rng.choice(3, p=p) for p in truth.softmax(1).numpy()]))
-    assert temperature(truth * sureness, label) == pytest.approx(sureness, rel=0.1)
+def test_a_head_is_divided() -> None:
     head = Head(torch.randn(3, 4), torch.randn(3))
     inputs = torch.randn(5, 4)
     torch.testing.assert_close(head.divided(2.0)(inputs), head(inputs) / 2)
