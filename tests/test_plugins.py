@@ -127,9 +127,11 @@ def test_figures_of_another_version_are_computed_again(row: Row, install: Instal
     def kept(name: str) -> int:
         return len([*(cache_dir() / "figures").rglob(f"{name}.json")])
 
-    adapter, before = DistillAdapter(TASK, settings), (kept("majority"), kept("TF-IDF"))
+    adapter = DistillAdapter(TASK, settings)
+    task, prepared = adapter.task, adapter.prepared
+    before = kept("majority"), kept("TF-IDF")
     install(PROJECT["name"], "0.2", ENTRIES)
-    assert references(adapter.task, adapter.prepared)["majority"].labels == 16
+    assert references(task, prepared)["majority"].labels == 16
     assert (kept("majority"), kept("TF-IDF")) == (before[0] + 1, before[1])
 
 
@@ -184,17 +186,17 @@ def test_nothing_is_imported_before_it_is_named(site: Path) -> None:
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 def test_a_name_that_is_taken_twice_is_refused(registry: Registry[Any], install: Install) -> None:
     own = next(iter(registry.own))
-    install("first", "1.0", {registry.group: {"both": "first_module:thing", own: "first_module:other"}})
-    install("second", "2.0", {registry.group: {"both": "second_module"}})
+    install("first", "1.0", {registry.group: {"taken-twice": "first_module:thing", own: "first_module:other"}})
+    install("second", "2.0", {registry.group: {"taken-twice": "second_module"}})
     assert [*registry][: len(registry.own)] == [*registry.own]
-    assert {*registry} == {*registry.own, *ENTRIES[registry.group], "both"}
+    assert {*registry} == {*registry.own, *ENTRIES[registry.group], "taken-twice"}
     assert len(registry) == len(registry.own) + 2
     with pytest.raises(
-        UserError, match=rf"{registry.kind} 'both' is taken twice, by the package first 1\.0 \(first_mo"
+        UserError, match=rf"{registry.kind} 'taken-twice' is taken twice, by the package first 1\.0 \(first_mo"
     ):
-        registry["both"]
+        registry["taken-twice"]
     with pytest.raises(UserError, match=r"by the package second 2\.0 \(second_module\): one of them needs another"):
-        registry["both"]
+        registry["taken-twice"]
     with pytest.raises(UserError, match=rf"'{own}' is taken twice, by l2a-gym .* and by the package first 1\.0 \("):
         registry[own]
 
