@@ -57,7 +57,7 @@ class Recorded(gym.Wrapper[Any, Any, Any, Any]):
         return (self.seen, reward, *rest)
 
 
-def without_prior(kind: type[StaticRule], spaces: Spaces) -> StaticRule:
+def without_prior(kind: type[Any], spaces: Spaces) -> Any:
     """A selector that starts from 1/2 for all."""
     return kind(spaces, kind.config_class(prior=""))
 

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from l2a_agents.prior import SHOWN, prior_of
 from l2a_agents.rule import BOUND, COLUMNS, apply_rule, positions, summary
 from l2a_agents.rule_action import RuleAction
 from l2a_agents.selector import Spaces
@@ -16,8 +17,8 @@ from l2a_agents.selector import Spaces
 from l2a_gym.envs.toy import ToyEnv
 
 
-def wrapped(**options: Any) -> RuleAction:
-    return RuleAction(ToyEnv(**options))
+def wrapped(prior: str = "", **options: Any) -> RuleAction:
+    return RuleAction(ToyEnv(**options), prior=prior)
 
 
 def test_a_step_is_that_of_the_rules_weights() -> None:
@@ -41,6 +42,14 @@ def test_gymnasium_accepts_it_and_its_spec_makes_it_again() -> None:
     again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
     assert again.action_space == env.action_space
     assert again.action_space.shape == (2,)
+
+
+def test_action_zero_is_the_prior() -> None:
+    env, plain = wrapped(**SHOWN, prior="cross-fitted-weight"), ToyEnv(**SHOWN)
+    env.reset(seed=3)
+    shown, _ = plain.reset(seed=3)
+    prior = prior_of(Spaces.from_env(plain), "cross-fitted-weight")
+    assert env.step(np.zeros(len(COLUMNS), dtype=np.float32))[1] == plain.step(prior(shown))[1] > 0
 
 
 def test_it_names_a_column_that_is_not_shown() -> None:
