@@ -12,24 +12,25 @@ from l2a_gym.experiment.report.chosen import Group, Text
 from l2a_gym.experiment.report.run_report import RunReport
 from l2a_gym.wording import shortened
 
-SIZE = (11.0, 3.8)
+SIZE = (9.6, 4.6)
 """Inches."""
 TEXTS = 4
 """At most so many texts of each end."""
-LENGTH = 88
+LENGTH = 64
 """Characters that are shown of a text."""
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "l2a-gym",
     "font.family": "sans-serif",
-    "font.size": 9,
+    "font.size": 11,
+    "axes.titlesize": 12,
     "text.parse_math": False,  # a dollar sign is one
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
 """Matplotlib's parameters, whose names it types one by one."""
 RIGHT, WRONG, PLAIN = "#1f5fa8", "#b3541e", "#555555"
-"""Colours of weights of labels that nobody knows to be wrong, of those that are, and of what stands for comparison."""
+"""Colours of labels that nobody knows to be wrong, of those that are, and of what stands for comparison."""
 
 
 def picture(report: RunReport) -> str:
@@ -55,35 +56,39 @@ def picture(report: RunReport) -> str:
 
 
 def _curve(axes: Any, report: RunReport) -> None:
+    """The selector's gain by units of training; others as lines whose names stand above each other."""
     end = report.curve[-1][0]
-    axes.plot(*zip(*report.curve, strict=True), color=RIGHT, marker="o", markersize=4, clip_on=False)
+    axes.plot(*zip(*report.curve, strict=True), color=RIGHT, linewidth=2.5, marker="o", clip_on=False)
     for name, value in report.levels.items():
-        axes.axhline(value, linestyle="--", linewidth=1, color=PLAIN)
-        note = axes.annotate(name, (0, value), (2, 2), textcoords="offset points", color=PLAIN)
-        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-    axes.set(xlim=(0, end), xlabel="units spent on training", ylabel=f"gain: {report.gain}", title=report.title)
+        axes.axhline(value, linestyle="--", linewidth=1, color=PLAIN, zorder=0)
+        note = axes.annotate(name, (0, value), (3, 3), textcoords="offset points", color=PLAIN, fontsize=9)
+        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
+    axes.set(xlim=(0, end), xlabel="student updates and dev passes", title=f"what {report.algo} gains on dev")
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _texts(axes: Any, groups: Sequence[Group]) -> None:
-    """Texts under each other, each above the bar of its weight: the heaviest first."""
-    shown = ends(groups)
-    for row, (group, text) in enumerate(shown):
-        axes.barh(row, text.weight, height=0.28, color=WRONG if text.wrong else RIGHT)
-        known = ", a wrong label" if text.wrong else ""
-        label = f"{text.weight:.2f}  {group.domain}, {group.label}{known}: {text.text}"
-        axes.text(0, row - 0.24, shortened(label, LENGTH), va="bottom")
-    axes.set(
-        xlim=(0, 1), ylim=(len(shown) - 0.4, -0.9), yticks=[], xlabel="weight", title="what it weighs most and least"
-    )
-    axes.spines["left"].set_visible(False)
+    """The two ends under each other: texts with their weights, and a word where a label is known to be wrong."""
+    row = 0.0
+    for title, shown in zip(("trusted most", "trusted least"), ends(groups), strict=True):
+        axes.text(0, row, title, fontsize=12)
+        for group, text in shown:
+            row += 1
+            axes.barh(row + 0.06, text.weight, height=0.92, color=WRONG if text.wrong else RIGHT, alpha=0.2)
+            known = ", a wrong label" if text.wrong else ""
+            axes.text(0.01, row - 0.1, shortened(text.text, LENGTH), va="center", fontsize=10)
+            source = f"{text.weight:.2f}   {group.domain}, {group.label}{known}"
+            axes.text(0.01, row + 0.29, source, va="center", fontsize=8.5, color=WRONG if text.wrong else PLAIN)
+        row += 1.4
+    axes.set(xlim=(0, 1), ylim=(row - 0.8, -0.6), xticks=[], yticks=[])
+    axes.spines[["left", "bottom"]].set_visible(False)
 
 
-def ends(groups: Sequence[Group]) -> list[tuple[Group, Text]]:
-    """The heaviest text of each group, the heaviest groups first, then the lightest ones, the lightest group last."""
-    heavy = sorted(((each, each.highest[0]) for each in groups if each.highest), key=_weight)[-TEXTS:]
-    light = sorted(((each, each.lowest[0]) for each in groups if each.lowest), key=_weight)[:TEXTS]
-    return [*heavy[::-1], *light[::-1]]
+def ends(groups: Sequence[Group]) -> tuple[list[tuple[Group, Text]], list[tuple[Group, Text]]]:
+    """The heaviest text of each group, the heaviest first, and the lightest ones, the lightest first."""
+    heavy = [(each, each.highest[0]) for each in groups if each.highest]
+    light = [(each, each.lowest[0]) for each in groups if each.lowest]
+    return sorted(heavy, key=lambda shown: -_weight(shown))[:TEXTS], sorted(light, key=_weight)[:TEXTS]
 
 
 def _weight(shown: tuple[Group, Text]) -> float:
