@@ -196,7 +196,8 @@ def test_the_picture_is_well_formed_and_runs_nothing(report: RunReport) -> None:
     assert root.tag.endswith("svg")
     assert {each.tag.rpartition("}")[2] for each in root.iter()}.isdisjoint({"script", "image", "foreignObject"})
     drawn = "".join(root.itertext())
-    assert all(name in drawn for name in ("uniform", "all-data-agrees, the best fixed rule", "5,000", "trusted least"))
+    for name in ("uniform", "all-data-agrees, the best fixed rule", "2,000", "trusted least"):
+        assert name in drawn
 
 
 def test_no_picture_without_a_training(report: RunReport) -> None:
