@@ -15,7 +15,7 @@ def episode(seed: int, beta: list[float], noise: float = 0.0, steps: int = 3, nu
     rng = np.random.default_rng(seed)
     columns = rng.normal(size=(steps, number, len(beta))).astype(np.float32)
     credit = columns @ np.array(beta) + noise * rng.normal(size=(steps, number))
-    return Credited(seed, 0.0, [{"candidates": each} for each in columns], credit)
+    return Credited(0.0, [{"candidates": each} for each in columns], credit)
 
 
 def test_columns_on_which_episodes_disagree_are_shrunk() -> None:
@@ -44,7 +44,7 @@ def test_credit_that_says_nothing_has_no_direction() -> None:
 
 def test_alignment_is_the_cosine_of_credit_and_the_move_away_from_uniform_weights() -> None:
     """Weights 1, 0, 3 over their mean 4/3 are 0.75, 0, 2.25; less 1: -0.25, -1, 1.25."""
-    one = Credited(0, 0.0, [{"candidates": np.zeros((3, 1), dtype=np.float32)}], np.array([[2.0, 1.0, 4.0]]))
+    one = Credited(0.0, [{"candidates": np.zeros((3, 1), dtype=np.float32)}], np.array([[2.0, 1.0, 4.0]]))
     weights = np.array([1.0, -0.5, 3.0], dtype=np.float32)
     expected = (-0.5 - 1 + 5) / np.sqrt((4 + 1 + 16) * (0.0625 + 1 + 1.5625))
     assert alignment(lambda _: weights, [one]) == pytest.approx(expected)
