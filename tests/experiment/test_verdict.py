@@ -87,6 +87,6 @@ def test_a_single_student_decides_nothing(row: Made) -> None:
     assert found["against"] == {"uniform": {"points": pytest.approx(40), "low": None, "high": None}}
     assert found["sentence"] == (
         "That choosing texts helps is not shown: ppo's students are right on 40.0 points more of the dev texts than "
-        "students that learn from all texts alike (uniform). No fixed rule does better than that. More --students would "
-        "narrow this; or use the rule: --algo uniform."
+        "students that learn from all texts alike (uniform). No fixed rule does better than that. More --students "
+        "would narrow this; or use the rule: --algo uniform."
     )
