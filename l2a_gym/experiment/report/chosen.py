@@ -144,7 +144,7 @@ def chosen(table: pd.DataFrame, algo: str) -> Chosen:
 
 def one_file(table: pd.DataFrame) -> dict[str, str]:
     """Domain -> the file of all its texts, or of those that they were made from; without domains that have several."""
-    where = table["origin"].fillna(table["parent"]).astype("string").str.extract(PLACE, expand=False)
+    where = table["origin"].fillna(table["parent"]).dropna().astype("string").str.extract(PLACE, expand=False)
     files = where.groupby(table["domain"]).unique()
     return {domain: names[0] for domain, names in files.items() if len(names) == 1 and pd.notna(names[0])}
 

@@ -22,12 +22,12 @@ def reached(summary: Mapping[str, Any]) -> str:
     """
     exported, texts = summary["exported"], summary["texts"]["test"]
     others = [f"{_accuracy(figures, summary)} for {name}" for name, figures in _others(summary)]
-    beside = f" The comparison: {', '.join(others)}." if others else ""
+    accuracy, beside = _accuracy(exported, summary), f" Beside it: {', '.join(others)}." if others else ""
     return (
-        f"The exported student is right on {_accuracy(exported, summary)} of the {texts:,} test texts (with the standard "
-        f"error).{beside} Unlike the short students that measure the selector, it takes {exported['updates']:,} updates "
-        f"in place of {summary['updates']:,}, and learns from all labels of the target and from the "
-        f"{exported['teacher']} teacher, the best on select."
+        f"The exported student is right on {accuracy} of the {texts:,} test texts, with the standard error.{beside} "
+        f"Unlike the short students that measure the selector, it takes {exported['updates']:,} updates in place of "
+        f"{summary['updates']:,}, and learns from all labels of the target and from the {exported['teacher']} teacher, "
+        "the best on select."
     )
 
 
