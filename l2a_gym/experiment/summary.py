@@ -18,6 +18,8 @@ from l2a_gym.experiment.verdict import verdict
 from l2a_gym.wording import printable
 
 SPLITS = ("dev", "test")
+OWN = "this run"
+"""Kind of the lines that the run itself made."""
 
 
 def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -25,8 +27,9 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
 
     Every accuracy of students is ``{"mean": ..., "per_seed": [...]}``; the oracle's is null where no label is wrong.
     ``teachers`` and ``references`` hold the :class:`~l2a_gym.experiment.figures.Figures` of each by its name; the toy
-    has none. ``labels`` holds how many labels of the target were read for each; those of dev and select count where the
-    selector looks at the cross-fitted teacher, which has learnt from them. ``verdict`` is that of
+    has none. ``domains`` are the task's, the target first, and ``texts`` the numbers of the target's. ``labels`` holds
+    how many labels of the target were read for each; those of dev and select count where the selector looks at the
+    cross-fitted teacher, which has learnt from them. ``verdict`` is that of
     :func:`~l2a_gym.experiment.verdict.verdict`, where the selector was trained.
     """
     named = {row.selector: row for row in rows}
@@ -53,7 +56,8 @@ def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
     """What all runs on a task have in common."""
     task, prepared = adapter.task, adapter.prepared
     return {
-        "texts": {split: len(getattr(task, split)) for split in SPLITS},
+        "domains": task.domains,
+        "texts": {split: len(getattr(task, split)) for split in ("train", "dev", "select", "test")},
         "parameters": prepared.manifest()["parameters"],
         "teachers": {name: asdict(each) for name, each in adapter.teachers.items()},
         "references": {name: asdict(each) for name, each in adapter.references.items()},
@@ -82,6 +86,7 @@ class Line:
     """A classifier, or all students of a selector, in a run's table.
 
     Attributes:
+        kind: ``teachers``, ``references``, ``students under fixed rules`` or :data:`OWN`.
         name: what the table calls it.
         accuracy: split -> accuracy; of several students their mean.
         error: split -> its standard error over the texts; none on the toy.
@@ -91,6 +96,7 @@ class Line:
         speed: texts that it classifies in a second; None where this was not measured.
     """
 
+    kind: str
     name: str
     accuracy: Mapping[str, float]
     error: Mapping[str, float]
@@ -102,11 +108,13 @@ class Line:
 
 def lines(run: Run, summary: Mapping[str, Any]) -> list[Line]:
     """Teachers and references, baselines and the selector, students of the long schedule and the exported one."""
-    exported = [_line("exported student", summary, summary["exported"])] if "exported" in summary else []
+    exported = [_line(OWN, "exported student", summary, summary["exported"])] if "exported" in summary else []
     long = summary.get("exported", {}).get("long", {}).items()
-    teachers = (_line(f"{name} teacher", summary, each) for name, each in summary.get("teachers", {}).items())
-    references = (_line(name, summary, each) for name, each in summary.get("references", {}).items())
-    trials = (_line(f"long schedule, {printable(name)}", summary, each) for name, each in long)
+    teachers = (
+        _line("teachers", f"{name} teacher", summary, each) for name, each in summary.get("teachers", {}).items()
+    )
+    references = (_line("references", name, summary, each) for name, each in summary.get("references", {}).items())
+    trials = (_line(OWN, f"long schedule, {printable(name)}", summary, each) for name, each in long)
     return [*teachers, *references, *_students(run, summary), *trials, *exported]
 
 
@@ -120,14 +128,18 @@ def _students(run: Run, summary: Mapping[str, Any]) -> Iterator[Line]:
                 "labels": summary.get("labels", {}).get(name),
                 "parameters": summary.get("parameters", {}).get("student"),
             }
-            yield _line(title(run, name), summary, figures, test["per_seed"])
+            kind = OWN if name == "selector" else "students under fixed rules"
+            yield _line(kind, title(run, name), summary, figures, test["per_seed"])
 
 
-def _line(name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], per_student: Sequence[float] = ()) -> Line:
+def _line(
+    kind: str, name: str, summary: Mapping[str, Any], figures: Mapping[str, Any], per_student: Sequence[float] = ()
+) -> Line:
     accuracy = {split: figures[f"{split}_accuracy"] for split in SPLITS}
-    error = {split: standard_error(accuracy[split], texts) for split, texts in summary.get("texts", {}).items()}
+    texts = summary.get("texts")
+    error = {split: standard_error(accuracy[split], texts[split]) for split in SPLITS} if texts else {}
     speed = figures.get("texts_per_second")
-    return Line(name, accuracy, error, per_student, figures["labels"], figures["parameters"], speed)
+    return Line(kind, name, accuracy, error, per_student, figures["labels"], figures["parameters"], speed)
 
 
 def table(run: Run, summary: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Whether learning helped in a run, in one sentence: the selector against uniform weights and the best fixed rule."""
+"""Whether learning helped in a run, in a few words: the selector against uniform weights and the best fixed rule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -24,17 +24,18 @@ def verdict(algo: str, rows: Sequence[Row]) -> dict[str, Any]:
     of paired differences, by Student's t over students.
 
     Args:
-        algo: name of the run's selector.
+        algo: name of the run's selector, which was trained.
         rows: of the selector and of the baselines.
 
     Returns:
         ``rule``, the name of the best fixed rule; ``against``: uniform and that rule -> ``points`` of dev accuracy that
-        the selector is ahead, with ``low`` and ``high``, which are null for a single student; and ``sentence``.
+        the selector is ahead, with ``low`` and ``high``, which are null for a single student; and ``sentence``,
+        which may be several.
     """
     named = {row.selector: row for row in rows}
     rule = best_rule_of(algo, rows)
-    against = {name: _ahead(named[algo], named[name]) for name in dict.fromkeys((UNIFORM, rule)) if name != algo}
-    return {"rule": rule, "against": against, "sentence": _sentence(algo, against)}
+    against = {name: _ahead(named[algo], named[name]) for name in dict.fromkeys((UNIFORM, rule))}
+    return {"rule": rule, "against": against, "sentence": _sentence(algo, rule, against)}
 
 
 def best_rule_of(algo: str, rows: Sequence[Row]) -> str:
@@ -59,26 +60,50 @@ def _dev_accuracy(row: Row, student: int) -> float:
     return row.students[student].metrics.get("dev_accuracy", row.students[student].score)
 
 
-def _sentence(algo: str, against: dict[str, dict[str, float | None]]) -> str:
-    facts = ", ".join(f"{_points(each)} against {printable(name)}" for name, each in against.items())
-    ahead = [each["low"] is not None and each["low"] > 0 for each in against.values()]
-    behind = [each["high"] is not None and each["high"] < 0 for each in against.values()]
-    if all(ahead):
-        said = "Learning helped"
-    elif any(behind):
-        said = "Learning did not help"
-    elif ahead[0] and UNIFORM in against:
-        said = "Learning beats uniform weights, but these students do not show that it beats the best fixed rule"
+def _sentence(algo: str, rule: str, against: Mapping[str, Mapping[str, float | None]]) -> str:
+    """What was gained over uniform weights, then over the best rule, and what to do where that is not shown."""
+    uniform, best = against[UNIFORM], against[rule]
+    points, level = float(uniform["points"] or 0), f"{LEVEL:.0%}".replace("%", " %")
+    than = f"{'more' if points >= 0 else 'fewer'} of the dev texts than students that learn from all texts alike"
+    first = (
+        f"{CHOOSING[_state(uniform)]}: {printable(algo)}'s students are right on {abs(points):.1f} points {than} "
+        f"({UNIFORM}{_interval(uniform, f'; {level} interval ')})."
+    )
+    fixed = f"the best fixed rule ({rule})"
+    state, margin = _state(best), f"{best['points']:+.1f} points{_interval(best, ' (')}"
+    if rule == UNIFORM:
+        second = "No fixed rule does better than that."
+    elif state == "open":
+        second = f"That they are ahead of {fixed} is not shown: {margin}."
     else:
-        said = "These students do not show that learning helped"
-    return f"{said}: {printable(algo)} has on dev {facts}.{'' if all(ahead) else ADVICE}"
+        second = f"They are {state} {'of ' * (state == 'ahead')}{fixed}: {margin}."
+    return " ".join(filter(None, [first, second, ADVICE[state].format(rule)]))
 
 
-ADVICE = " Try a larger --budget, more --students, or the fixed rule itself with --algo."
-"""What may help where learning did not."""
+CHOOSING = {
+    "ahead": "Choosing texts helped",
+    "behind": "Choosing texts did harm",
+    "open": "That choosing texts helps is not shown",
+}
+"""How the students stand to those under uniform weights -> what that says."""
+ADVICE = {
+    "ahead": "",
+    "behind": "Use the rule, --algo {}, or try a larger --budget.",
+    "open": "More --students would narrow this; or use the rule: --algo {}.",
+}
+"""How they stand to those under the best fixed rule -> what to do."""
 
 
-def _points(found: dict[str, float | None]) -> str:
+def _state(found: Mapping[str, float | None]) -> str:
+    """``ahead`` or ``behind`` where the interval shows it; else ``open``, as it is for a single student."""
     low, high = found["low"], found["high"]
-    interval = "" if low is None or high is None else f" [{low:+.1f}, {high:+.1f}]"
-    return f"{found['points']:+.1f} points{interval}"
+    if low is None or high is None:
+        return "open"
+    return "ahead" if low > 0 else "behind" if high < 0 else "open"
+
+
+def _interval(found: Mapping[str, float | None], before: str) -> str:
+    """``-3.1 to +6.2`` behind some words, with the bracket closed that they open; nothing for a single student."""
+    if found["low"] is None:
+        return ""
+    return f"{before}{found['low']:+.1f} to {found['high']:+.1f}{')' * before.count('(')}"

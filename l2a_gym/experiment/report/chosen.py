@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from l2a_gym.augment.config import SOURCE
+from l2a_gym.augment.config import SOURCE, UNLABELLED
+from l2a_gym.experiment.report.kept import Share, kept, shares, whole_groups, wrong_labels
 from l2a_gym.experiment.report.preferences import TEACHERS, Preference, preferences, rule
-from l2a_gym.experiment.report.wording import number, per_cent
 from l2a_gym.wording import printable, shortened
 
 LENGTH = 200
 """Characters that are shown of a text."""
 ENDS, SUSPECTS, GROUPS = 20, 50, 24
 """At most so many texts at each end of a group, suspected labels, and groups are shown."""
+PLACE = r"^(.+) line \d+$"
+"""The file's name in the place of a text."""
 LEAST = 1e-6
 """The least probability above 0 in the table."""
-APART = 0.01
-"""A smaller difference between domains is not worth a word."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +82,16 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Share:
-    """A domain or class before and after the choice: its number of texts and share of all; those kept; its weight."""
-
-    name: str
-    texts: int
-    before: float
-    kept: int
-    after: float
-
-
-@dataclass(frozen=True)
 class Chosen:
     """What was chosen.
 
     Attributes:
         kept: a sentence on how many texts are kept, and of which domain most.
-        rule: a sentence on which texts are preferred.
+        wrong: one on the share of labels known to be wrong, before and after; empty where nothing is known.
+        rule: which texts are kept whole, and which are preferred.
         preferences: what it rests on.
+        files: domain -> the file that all its texts are from, if there is one: their places are without its name.
+        operators: names of those that made candidates.
         groups: by domain and class, the largest first.
         left_out: groups that are not shown.
         suspects: the likeliest first.
@@ -109,8 +101,11 @@ class Chosen:
     """
 
     kept: str
+    wrong: str
     rule: str
     preferences: tuple[Preference, ...]
+    files: dict[str, str]
+    operators: tuple[str, ...]
     groups: tuple[Group, ...]
     left_out: int
     suspects: tuple[Suspect, ...]
@@ -126,13 +121,18 @@ def chosen(table: pd.DataFrame, algo: str) -> Chosen:
         table: at least one row; its texts and names may hold anything.
         algo: name of the selector, for sentences.
     """
-    found, doubted = preferences(table), suspected(table)
+    files, found = one_file(table), preferences(table)
+    table = table.assign(place=_places(table, files))
+    doubted = suspected(table)
     sizes = table.groupby(["domain", "label"]).size().sort_values(ascending=False, kind="stable")
     suspects = tuple(_suspect(each) for each in _records(doubted[:SUSPECTS]))
     return Chosen(
         kept=kept(table),
-        rule=rule(found, algo),
+        wrong=wrong_labels(table),
+        rule=f"{algo} {'. It '.join(filter(None, [whole_groups(table), rule(found)]))}.",
         preferences=found,
+        files={printable(domain): printable(file) for domain, file in files.items()},
+        operators=tuple(map(printable, sorted(set(table["operator"]) - {SOURCE, UNLABELLED}))),
         groups=tuple(_group(table, *names) for names in sizes.index[:GROUPS]),
         left_out=max(0, len(sizes) - GROUPS),
         suspects=suspects,
@@ -142,23 +142,21 @@ def chosen(table: pd.DataFrame, algo: str) -> Chosen:
     )
 
 
-def kept(table: pd.DataFrame) -> str:
-    """How many texts have a weight, and of which domain most; where none stands out, which has the highest weight."""
-    whole, left = len(table), int(table["kept"].sum())
-    said = (
-        f"All {whole:,} texts are kept"
-        if left == whole
-        else f"{left:,} of {whole:,} texts are kept ({per_cent(left / whole)})"
-    )
-    rates, weights = (table.groupby("domain")[name].mean() for name in ("kept", "weight"))
-    if rates.max() - rates.min() >= APART:
-        most, least = rates.idxmax(), rates.idxmin()
-        extremes = f"most of {printable(most)} ({per_cent(rates[most])}), fewest of {printable(least)}"
-        return f"{said}: {extremes} ({per_cent(rates[least])})."
-    if weights.max() - weights.min() >= APART:
-        most = weights.idxmax()
-        return f"{said}; {printable(most)} has the highest mean weight ({number(weights[most])})."
-    return f"{said}, from all domains alike."
+def one_file(table: pd.DataFrame) -> dict[str, str]:
+    """Domain -> the file of all its texts, or of those that they were made from; without domains that have several."""
+    where = table["origin"].fillna(table["parent"]).dropna().astype("string").str.extract(PLACE, expand=False)
+    files = where.groupby(table["domain"]).unique()
+    return {domain: names[0] for domain, names in files.items() if len(names) == 1 and pd.notna(names[0])}
+
+
+def _places(table: pd.DataFrame, files: Mapping[str, str]) -> list[str]:
+    """Where each text stands in the data, or what made it of which; without the name of its domain's one file."""
+    return [
+        (row["origin"] or " ".join([row["operator"], *([f"of {row['parent']}"] if row["parent"] else [])])).replace(
+            f"{files.get(row['domain'])} ", ""
+        )
+        for row in _records(table[["domain", "operator", "origin", "parent"]])
+    ]
 
 
 def suspected(table: pd.DataFrame) -> pd.DataFrame:
@@ -177,22 +175,6 @@ def suspected(table: pd.DataFrame) -> pd.DataFrame:
     doubted = (table["operator"] == SOURCE) & likelier.notna() & (likelier != table["label"])
     found: pd.DataFrame = table.assign(likelier=likelier, belief=belief)[doubted]
     return found.sort_values("belief", kind="stable")
-
-
-def shares(table: pd.DataFrame, column: str) -> tuple[Share, ...]:
-    """Of each value of a column, how much of all texts and of all weight it has; the most frequent first."""
-    weight = table["weight"].sum()
-    found = (
-        Share(
-            name=printable(name),
-            texts=len(part),
-            before=len(part) / len(table),
-            kept=int(part["kept"].sum()),
-            after=float(part["weight"].sum() / weight) if weight else 0.0,
-        )
-        for name, part in table.groupby(column)
-    )
-    return tuple(sorted(found, key=lambda each: -each.texts))
 
 
 def _group(table: pd.DataFrame, domain: str, label: str) -> Group:
@@ -219,10 +201,9 @@ def _suspect(row: dict[str, Any]) -> Suspect:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """A row's fields of :class:`Text`."""
     text = " / ".join(row[name] for name in ("text", "pair") if name in row)
-    made = [row["operator"], *([f"of {row['parent']}"] if row["parent"] else [])]
     return {
         "text": shortened(printable(" ".join(text.split())), LENGTH),
-        "place": printable(row["origin"] or " ".join(made)),
+        "place": printable(row["place"]),
         "weight": row["weight"],
         "wrong": bool(row.get("wrong", False)),
     }

@@ -18,7 +18,7 @@ from l2a_gym.experiment.report.geometry import areas, line
 from l2a_gym.experiment.report.leaderboard import Leaderboard
 from l2a_gym.experiment.report.markdown import MARK, as_markdown
 from l2a_gym.experiment.report.report import Report
-from l2a_gym.experiment.report.wording import between, either, gained, listed, number, p_value, per_cent
+from l2a_gym.experiment.report.wording import between, either, gained, listed, millions, number, p_value, per_cent
 from l2a_gym.experiment.suite import UNIFORM
 
 MARKS = {
@@ -115,6 +115,7 @@ def environment(**options: Any) -> Environment:
     made.filters |= {
         **{"number": number, "between": between, "p_value": p_value, "gained": gained, "per_cent": per_cent},
         **{"listed": listed, "either": either, "breakable": breakable, "whole_options": whole_options},
+        **{"millions": millions},
     }
     return made
 
@@ -126,4 +127,4 @@ def breakable(name: str) -> Markup:
 
 def whole_options(sentence: str) -> Markup:
     """A sentence in which no line breaks within an option of the command line."""
-    return Markup(re.sub(r"(--[\w-]+)", r'<span class="option">\1</span>', str(escape(sentence))))
+    return Markup(re.sub(r"(--[\w-]+)", r'<code class="option">\1</code>', str(escape(sentence))))

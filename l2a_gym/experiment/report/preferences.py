@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from l2a_gym.augment.config import SOURCE, UNLABELLED
-from l2a_gym.experiment.report.wording import together
+from l2a_gym.experiment.report.wording import number, together
 from l2a_gym.wording import printable
 
 TEACHERS = {"few_shot": "few-shot", "all_data": "all-data", "cross_fitted": "cross-fitted"}
@@ -45,6 +45,11 @@ class Preference:
     light: float
     difference: float
 
+    @property
+    def digits(self) -> int:
+        """Decimals that tell the two means apart: 3 where 2 show them equal."""
+        return 3 if number(self.heavy) == number(self.light) else 2
+
 
 def preferences(table: pd.DataFrame) -> tuple[Preference, ...]:
     """In all properties that the table shows, the clearest first; none where all weights are alike.
@@ -60,10 +65,10 @@ def preferences(table: pd.DataFrame) -> tuple[Preference, ...]:
     return tuple(sorted(_properties(table, heavy), key=lambda each: -abs(each.difference)))
 
 
-def rule(found: Sequence[Preference], algo: str) -> str:
-    """The clearest preferences as a sentence."""
+def rule(found: Sequence[Preference]) -> str:
+    """The clearest preferences, as what the selector does."""
     if not found:
-        return f"{algo} weighs all texts alike."
+        return "weighs all texts alike"
     clear = [each for each in found if abs(each.difference) >= CLEAR and each.kind != "shown"][:NAMED]
     words = {kind: [each.words for each in clear if each.kind == kind] for kind in ("shares", "doubts", "passes")}
     liked = [
@@ -76,8 +81,8 @@ def rule(found: Sequence[Preference], algo: str) -> str:
     prefers = [f"prefers {', '.join(liked)}"] if liked else []
     passes = [f"passes over {together(words['passes'])}"] if words["passes"] else []
     if not clear:
-        return f"{algo} clearly prefers no kind of text: those above its mean weight are much like the others."
-    return f"{algo} {'; it '.join([*prefers, *passes])}."
+        return "clearly prefers no kind of text: those above its mean weight are much like the others"
+    return "; it ".join([*prefers, *passes])
 
 
 def _label(teachers: Sequence[str], one: str, several: str) -> Iterator[str]:

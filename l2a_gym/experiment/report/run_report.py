@@ -12,12 +12,12 @@ import pandas as pd
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.report.chosen import Chosen, chosen
-from l2a_gym.experiment.report.wording import per_cent
+from l2a_gym.experiment.report.reached import facts, reached
 from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.run import load_run
 from l2a_gym.experiment.settings import Run, task_slug
 from l2a_gym.experiment.suite import ORACLE, TOY, UNIFORM
-from l2a_gym.experiment.summary import Line, format_in_words, lines
+from l2a_gym.experiment.summary import Line, lines
 from l2a_gym.experiment.verdict import best_rule_of
 from l2a_gym.wording import printable
 
@@ -36,20 +36,25 @@ class RunReport:
     Attributes:
         title: selector and task.
         algo: the selector's name.
+        domains: the target, then the sources; none on the toy.
         facts: a few numbers, what -> value.
-        verdict: a sentence on whether learning helped.
+        reached: sentences on the exported student; empty where none was exported.
+        verdict: sentences on whether learning helped.
         curve: units spent on training by then, and the students' mean return; empty where nothing was trained.
         gain: what the return is, in words.
         levels: what else stands beside the curve -> its mean return.
         chosen: what was chosen; None on the toy, whose candidates are no texts.
         lines: of the table of classifiers.
         warnings: of the data report.
-        command: makes this page again.
+        folder: of the run.
+        selecting: the command that writes the texts that a selector like this keeps.
     """
 
     title: str
     algo: str
+    domains: Sequence[str]
     facts: Mapping[str, str]
+    reached: str
     verdict: str
     curve: Sequence[tuple[int, float]]
     gain: str
@@ -57,7 +62,8 @@ class RunReport:
     chosen: Chosen | None
     lines: Sequence[Line]
     warnings: Sequence[str]
-    command: str
+    folder: str
+    selecting: str
 
 
 def read_run(folder: Path) -> RunReport:
@@ -86,7 +92,9 @@ def run_report(run: Run, summary: Mapping[str, Any], rows: Sequence[Row], table:
     return RunReport(
         title=f"{algo} on {printable(task_slug(run.task) if run.task.endswith('.toml') else run.task)}",
         algo=algo,
-        facts=_facts(run, summary),
+        domains=[printable(each) for each in summary.get("domains", [])],
+        facts={"training": f"{summary['spent']:,} units"} | (facts(summary) if "exported" in summary else {}),
+        reached=reached(summary) if "exported" in summary else "",
         verdict=summary["verdict"]["sentence"] if "verdict" in summary else trained,
         curve=[(each.spent, each.episode_return) for each in own.curve] if len(own.curve) > 1 else [],
         gain="an episode's reward" if run.task == TOY else GAINS[run.metric],
@@ -94,21 +102,9 @@ def run_report(run: Run, summary: Mapping[str, Any], rows: Sequence[Row], table:
         chosen=None if table is None else chosen(table, algo),
         lines=lines(run, summary),
         warnings=[printable(each) for each in summary.get("warnings", [])],
-        command=printable(f"l2a report {run.folder}"),
+        folder=printable(run.folder),
+        selecting=printable(f"l2a select {run.task} --algo {run.algo}"),
     )
-
-
-def _facts(run: Run, summary: Mapping[str, Any]) -> dict[str, str]:
-    facts = {"training": f"{summary['spent']:,} units"}
-    if exported := summary.get("exported"):
-        share = exported["parameters"] / summary["parameters"]["teacher"]
-        facts |= {
-            "exported student, test": f"{100 * exported['test_accuracy']:.1f} %",
-            "its size": f"{per_cent(share)} of the teacher's",
-            "its speed": f"{exported['texts_per_second']:,.0f} texts/s",
-        }
-        facts |= {name: format_in_words(each) for name, each in exported.get("formats", {}).items()}
-    return facts
 
 
 def _levels(run: Run, rows: Sequence[Row]) -> dict[str, float]:

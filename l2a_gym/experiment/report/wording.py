@@ -59,12 +59,17 @@ def at_seeds(seeds: Iterable[int]) -> str:
     return f"seed{'s' * (len(numbers) > 1)} {listed(numbers)}"
 
 
-def per_cent(share: float) -> str:
+def per_cent(share: float, digits: int = 0) -> str:
     """``59 %``, on one line; ``< 1 %`` and ``> 99 %`` where rounding would say none or all."""
-    text = number(100 * share, 0)
+    text = number(100 * share, digits)
     if 0 < share < 1 and float(text) in (0, 100):
         text = "< 1" if share < 0.5 else "> 99"
     return f"{text}\N{NO-BREAK SPACE}%"
+
+
+def millions(count: int) -> str:
+    """``22.7 M``, on one line."""
+    return f"{count / 1e6:,.1f}\N{NO-BREAK SPACE}M"
 
 
 def together(names: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from l2a_gym.experiment.report.chosen import ENDS, GROUPS, LENGTH, chosen, kept, shares, suspected
+from l2a_gym.experiment.report.chosen import ENDS, GROUPS, LENGTH, chosen, suspected
+from l2a_gym.experiment.report.kept import kept, shares, whole_groups, wrong_labels
 from l2a_gym.experiment.report.preferences import Preference, preferences, rule
 
 TEACHERS = ("few_shot", "all_data", "cross_fitted")
@@ -40,13 +41,13 @@ def test_a_difference_is_in_standard_deviations() -> None:
     assert [each.name for each in found] == ["probability of the label by the all-data teacher"]
     assert (found[0].heavy, found[0].light) == pytest.approx((0.8, 0.2))
     assert found[0].difference == pytest.approx(0.6 / np.std(believed))
-    assert rule(found, "pgpe") == "pgpe prefers texts whose label the all-data teacher finds likely."
+    assert rule(found) == "prefers texts whose label the all-data teacher finds likely"
 
 
 def test_agreement_is_shown_and_not_put_into_words() -> None:
     found = preferences(table(weight=[1.0, 0.0], agreement=[-1.0, 1.0]))
     assert [(each.name, each.difference) for each in found] == [("agreement with dev's labels", -2.0)]
-    assert rule(found, "pgpe").startswith("pgpe clearly prefers no kind of text")
+    assert rule(found).startswith("clearly prefers no kind of text")
 
 
 def test_shares_of_domains_classes_and_operators() -> None:
@@ -77,18 +78,18 @@ def test_words_name_the_clearest_first_and_the_teachers_together() -> None:
         Preference("", "prefers", "short texts", 9.0, 12.0, -0.3),
         Preference("", "prefers", "class good", 0.5, 0.45, 0.19),
     )
-    assert rule(found, "ppo") == (
-        "ppo prefers texts whose label the all-data and few-shot teachers find likely, texts whose label the "
-        "cross-fitted teacher doubts, and short texts; it passes over domain movie."
+    assert rule(found) == (
+        "prefers texts whose label the all-data and few-shot teachers find likely, texts whose label the "
+        "cross-fitted teacher doubts, and short texts; it passes over domain movie"
     )
-    assert rule(found[1:2], "ppo") == "ppo passes over domain movie."
-    assert rule(found[-1:], "ppo").startswith("ppo clearly prefers no kind of text")
+    assert rule(found[1:2]) == "passes over domain movie"
+    assert rule(found[-1:]).startswith("clearly prefers no kind of text")
 
 
 def test_weights_that_are_alike_prefer_nothing() -> None:
     for weight in ([1.0, 1.0], [0.0, 0.0], [0.5, 0.515]):
         found = preferences(table(weight=weight, agreement=[-1.0, 1.0]))
-        assert (found, rule(found, "uniform")) == ((), "uniform weighs all texts alike.")
+        assert (found, rule(found)) == ((), "weighs all texts alike")
 
 
 # What is kept
@@ -97,15 +98,47 @@ def test_weights_that_are_alike_prefer_nothing() -> None:
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ([1, 1, 0, 0], "2 of 4 texts are kept (50 %): most of movie (100 %), fewest of tweets (0 %)."),
-        ([0.5, 0.5, 0.2, 0.6], "All 4 texts are kept; movie has the highest mean weight (0.50)."),
-        ([1, 1, 1, 1], "All 4 texts are kept, from all domains alike."),
-        ([0, 0, 0, 0], "0 of 4 texts are kept (0 %), from all domains alike."),
+        (
+            [1, 1, 0, 0],
+            "2 of 4 texts (50 %) get a weight above 0 and are kept: most of movie (100 %), fewest of tweets (0 %).",
+        ),
+        (
+            [0.5, 0.5, 0.2, 0.6],
+            "All 4 texts get a weight above 0 and are kept; movie has the highest mean weight (0.50).",
+        ),
+        ([1, 1, 1, 1], "All 4 texts get a weight above 0 and are kept, from all domains alike."),
+        ([0, 0, 0, 0], "0 of 4 texts (0 %) get a weight above 0 and are kept, from all domains alike."),
     ],
 )
 def test_how_many_are_kept_and_of_which_domain_most(weights: list[float], sentence: str) -> None:
     found = kept(table(weight=weights, domain=["movie", "movie", "tweets", "tweets"]))
     assert found.replace("\N{NO-BREAK SPACE}", " ") == sentence
+
+
+def test_groups_that_are_kept_or_dropped_whole_lead_the_rule() -> None:
+    label, domain = [*"aabbcc"], ["movie", "tweets", "movie", "tweets", "movie", "tweets"]
+    some = table(weight=[1.0, 1.0, 0.5, 0.0, 0.0, 0.0], label=label, domain=domain)
+    words = "keeps every text of class a, none of class c and 50 % of the others"
+    assert whole_groups(some).replace("\N{NO-BREAK SPACE}", " ") == words
+    assert chosen(some, "pgpe").rule.startswith("pgpe keeps every text of class a, ")
+    some = table(weight=[1.0, 0.0] * 3, label=label, domain=domain)
+    assert whole_groups(some) == "keeps every text of domain movie and none of domain tweets"
+    for weight in ([1.0] * 6, [0.0] * 6, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]):
+        assert whole_groups(table(weight=weight, label=label)) == ""
+
+
+def test_many_classes_are_counted() -> None:
+    label = [str(i) for i in range(8)]
+    some = table(weight=[1.0] * 8 + [0.0, 1.0], label=[*label, "last", "last"])
+    assert whole_groups(some).startswith("keeps every text of 8 classes and ")
+
+
+def test_wrong_labels_are_counted_among_source_texts() -> None:
+    some = table(weight=[1.0, 0.5, 0.5, 0.0, 1.0], operator=["source"] * 4 + ["swap"])
+    assert wrong_labels(some) == ""
+    said = wrong_labels(some.assign(wrong=[False, True, False, True, False])).replace("\N{NO-BREAK SPACE}", " ")
+    assert said == "Labels known to be wrong: 50 % of the source texts, 33 % of those kept, 25 % of the weight."
+    assert wrong_labels(some.assign(wrong=True, kept=False)) == ""
 
 
 def test_before_and_after() -> None:
@@ -179,6 +212,17 @@ def test_texts_are_cut_and_say_where_they_come_from() -> None:
     first, second = chosen(some, "pgpe").groups[0].highest
     assert first.text.startswith("a\\x1b[1mxx")
     assert len(first.text) == LENGTH
-    assert (first.place, second.place) == ("a.csv line 2", "swap of a.csv line 9")
+    assert (first.place, second.place) == ("line 2", "swap of line 9")
     assert second.text == "edited twice / other side"
     assert chosen(some, "pgpe").groups[0].lowest[0].place == "mix"
+
+
+def test_the_only_file_of_a_domain_is_named_once() -> None:
+    some = table(
+        origin=["a b.csv line 2", "a b.csv line 3", "c.csv line 2", "d.csv line 2", "row 7"],
+        domain=["books", "books", "songs", "songs", "hub"],
+    )
+    found = chosen(some, "pgpe")
+    assert found.files == {"books": "a b.csv"}
+    places = {each.domain: [text.place for text in (*each.highest, *each.lowest)] for each in found.groups}
+    assert places == {"books": ["line 2", "line 3"], "songs": ["c.csv line 2", "d.csv line 2"], "hub": ["row 7"]}

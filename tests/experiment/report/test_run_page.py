@@ -26,10 +26,9 @@ from l2a_gym.experiment.verdict import verdict
 HOSTILE = "<img src=x onerror=alert(1)>|**no** `[x](javascript:alert(2))`\u202e"
 LONG = "my_package.my_module:ASelectorOfALongName"
 HEADINGS = [
-    *("What was found", "While it was trained", "The rule in words", "Texts by weight", "Suspected wrong labels"),
-    *("Before and after", "Teachers, references and students", "Warnings of the data report"),
+    *("What was found", "While it was trained", "The rule in words", "Suspected wrong labels", "Texts by weight"),
+    *("Before and after", "Teachers, references and students", "Warnings of the data report", "What next"),
 ]
-"""In the order of the issue that asked for them."""
 
 
 def made_up_table() -> pd.DataFrame:
@@ -65,16 +64,26 @@ def report(make_rows: Callable[..., list[Row]]) -> RunReport:
     accuracy = {name: {"mean": level, "per_seed": [level]} for name, level in levels.items() if name != LONG}
     accuracy["selector"] = {"mean": 0.62, "per_seed": [0.62]}
     summary = {
-        **{"dev_accuracy": accuracy, "test_accuracy": accuracy, "texts": {"dev": 512, "test": 1500}},
+        **{"dev_accuracy": accuracy, "test_accuracy": accuracy, "domains": ["films", HOSTILE]},
+        **{"texts": {"train": 64, "dev": 512, "select": 256, "test": 1500}, "updates": 30},
         "labels": dict.fromkeys(accuracy, 576),
         **{
             "parameters": {"teacher": 22_713_986, "student": 3_000_000},
             "spent": 5000,
-            "teachers": {"few-shot": figures},
+            "teachers": {"few-shot": {**figures, "dev_accuracy": 0.7}, "mean": {**figures, "test_accuracy": 0.81}},
         },
-        **{"references": {"frozen vectors, cleaned sources + shots": figures}, "warnings": [HOSTILE]},
         **{
-            "exported": {**figures, "parameters": 3_000_000, "formats": {"onnx/model.onnx": file}},
+            "references": {
+                "TF-IDF": {**figures, "dev_accuracy": 0.6, "test_accuracy": 0.5, "parameters": 600_000},
+                "frozen vectors, cleaned sources + shots": figures,
+            },
+            "warnings": [HOSTILE],
+        },
+        **{
+            "exported": {
+                **{**figures, "parameters": 3_000_000, "labels": 832, "updates": 300, "teacher": "mean"},
+                "formats": {"onnx/model.onnx": file},
+            },
             "verdict": verdict(LONG, rows),
         },
     }
@@ -104,11 +113,28 @@ def test_the_page_has_all_parts_and_shows_texts_as_they_are(page: Any) -> None:
         f"{LONG}, at the end 0.750",
         *("uniform 0.600", "all-data-agrees, the best fixed rule 0.650", "oracle, which knows the wrong labels 0.700"),
     ]
-    assert page.locator("details").count() == 4  # two domains of two classes
-    assert page.locator("ol.examples li").count() == 50
+    assert page.locator("details.group").count() == 4  # two domains of two classes
+    assert page.locator("section:has(#suspects) li").count() == 50
+    assert page.locator("section:has(#suspects) li:visible").count() == 10
+    assert page.locator("details.group").first.locator("li:visible").count() == 2 * 5
     assert "50 of these 50 labels are known to be wrong" in page.locator("#suspects + p").inner_text()
     last = page.locator("section:has(#classifiers) tbody tr").last.locator("th, td").all_inner_texts()
-    assert last == ["exported student", "80.0 ± 1.8", "79.0 ± 1.1", "576", "3,000,000", "12.0", "12,346"]
+    assert last == ["exported student", "80.0 ± 1.8", "79.0 ± 1.1", "832", "3.0\N{NO-BREAK SPACE}M", "12.0", "12,346"]
+    assert page.locator(".kind").all_inner_texts() == [
+        *("teachers", "references", "students under fixed rules", "this run"),
+    ]
+    assert page.locator("tr.own th").all_inner_texts() == [f"selector ({LONG})", "exported student"]
+
+
+def test_the_student_stands_beside_the_best_of_the_others(report: RunReport) -> None:
+    assert report.reached.replace("\N{NO-BREAK SPACE}", " ") == (
+        "The exported student is right on 79.0 ± 1.1 % of the 1,500 test texts, with the standard error. Beside it: "
+        "81.0 ± 1.0 % for the teacher that is best on dev (mean; 7.6 times its size), 79.0 ± 1.1 % for the reference "
+        "that is best on dev (frozen vectors, cleaned sources + shots; 7.6 times its size), 50.0 ± 1.3 % for TF-IDF "
+        "(20 % of its size). Unlike the short students that measure the selector, it takes 300 updates in place of 30, "
+        "and learns from all labels of the target and from the mean teacher, the best on select."
+    )
+    assert report.facts["labels of the target read: 64 shots, 512 dev, 256 select"] == "832"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -134,7 +160,7 @@ def test_markdown_says_the_same(report: RunReport) -> None:
     tables = [[line for line in part.splitlines() if line.startswith("|")] for part in text.split("\n\n")]
     for lines in filter(None, tables):
         assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1, lines
-    assert "| exported student | 80.0 | 79.0 ± 1.1 | 576 | 3,000,000 | 12.0 | 12,346 |" in text
+    assert "| exported student | 80.0 | 79.0 ± 1.1 | 832 | 3.0 M | 12.0 | 12,346 |" in text
     assert "- onnx/model.onnx: 3.4 MB, 2,346 texts/s, test accuracy 79.0 %, 99.71 % same labels\n" in text
 
 
@@ -153,10 +179,15 @@ def test_a_run_ends_with_its_page(
     assert opened.locator("h2").all_inner_texts() == HEADINGS
     assert opened.locator(".lead").first.inner_text() == whole_summary["verdict"]["sentence"]
     table = pd.read_parquet(whole_run.folder / "candidates.parquet")
-    assert f"{len(table)} texts are kept" in opened.locator(".lead").nth(1).inner_text()
+    assert f"{len(table)} texts " in opened.locator(".lead").nth(1).inner_text()
     kept = table.groupby("domain")["kept"].sum()
     rows = opened.locator("section:has(#shares) table").first.locator("tbody tr").all()
-    assert {row.locator("th").inner_text(): int(row.locator("td").nth(1).inner_text()) for row in rows} == dict(kept)
+    target = f"{whole_summary['domains'][0]} (target)"
+    assert target in [row.locator("th").inner_text() for row in rows]
+    assert {
+        row.locator("th").inner_text().removesuffix(" (target)"): int(row.locator("td").nth(1).inner_text())
+        for row in rows
+    } == dict(kept)
     before = file.read_bytes()
     file.unlink()
     assert l2a("report", str(whole_run.folder)) == (None, f"{file}\n", "")
@@ -175,7 +206,7 @@ def test_the_toy_and_fixed_rules_have_what_there_is(open_page: Callable[[Path], 
     run = Run(algo="uniform", task="toy", students=2, out=tmp_path / "toy")
     train(run)
     opened = open_page(tmp_path / "toy" / "run.html")
-    assert opened.locator("h2").all_inner_texts() == [HEADINGS[0], *HEADINGS[-2:]]
+    assert opened.locator("h2").all_inner_texts() == [HEADINGS[0], *HEADINGS[-3:]]
     assert opened.locator(".lead").inner_text() == "uniform was not trained: it is a fixed rule."
     assert json.loads((tmp_path / "toy" / "summary.json").read_text())["spent"] == 0
 
