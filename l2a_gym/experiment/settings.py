@@ -77,7 +77,7 @@ class Run:
     pool: str = ""
     general_updates: int = 1200
     rounds: int = 1
-    students: int = 5
+    students: int = 3
     export_student: Student | None = None
     export_steps: int | None = None
     onnx: bool = False
