@@ -56,7 +56,7 @@ def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
     """What all runs on a task have in common."""
     task, prepared = adapter.task, adapter.prepared
     return {
-        "domains": task.domains,
+        "domains": list(task.domains),
         "texts": {split: len(getattr(task, split)) for split in ("train", "dev", "select", "test")},
         "parameters": prepared.manifest()["parameters"],
         "teachers": {name: asdict(each) for name, each in adapter.teachers.items()},
