@@ -32,7 +32,7 @@ import numpy as np
 
 from l2a_agents.credit import Credited, Floats, alignment, direction
 from l2a_agents.halving import halve
-from l2a_agents.prior import JUDGES, PRIOR, SHOWN, prior_of, weighing_rules
+from l2a_agents.prior import JUDGES, PRIOR, SHOWN, weighing_rules
 from l2a_agents.rollout import Actor, Transition, fresh_seeds, late_gain, rollout
 from l2a_agents.rule import RuleConfig, StaticRule, apply_rule, named, positions
 from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
@@ -82,8 +82,8 @@ class Influence(StaticRule):
         groups = [name for name in spaces.columns if "=" in name and name.partition("=")[0] in GROUPS]
         self.columns = tuple(dict.fromkeys((*self.columns, *JUDGES, *groups)))
         self.where = positions(spaces, self.columns)
-        names = dict.fromkeys((self.config.prior, *weighing_rules(spaces)))
-        self.rules = {name: prior_of(spaces, name) for name in names}
+        rules = {name: rule.act for name, rule in weighing_rules(spaces).items()}
+        self.rules = {self.config.prior: self.prior} | rules
         self.start = Choice(self.config.prior, np.zeros(len(self.columns)))
         self._choose(self.start)
 
