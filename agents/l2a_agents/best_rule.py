@@ -14,7 +14,7 @@ import numpy as np
 from l2a_agents.cleaning import Doubt
 from l2a_agents.fixed import TrustTeacher
 from l2a_agents.halving import halve
-from l2a_agents.prior import weighing_rules
+from l2a_agents.prior import SHOWN, weighing_rules
 from l2a_agents.rollout import fresh_seeds, late_gain, rollout
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Selector, Spaces, spent
 
@@ -33,9 +33,7 @@ class BestRule(Fixed):
         name: of the rule that acts; ``uniform`` before any training.
     """
 
-    env_options: Mapping[str, Any] = {
-        "features": ["domain", "few_shot_label", "all_data_label", "cross_fitted_label", "plausible"]
-    }
+    env_options: Mapping[str, Any] = SHOWN
 
     def __init__(self, spaces: Spaces) -> None:
         super().__init__(spaces)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from l2a_agents.heuristic import OneColumn
 from l2a_agents.selector import Action, Observation
 
+TINY = 1e-12
+
 
 class Believed(OneColumn):
     """Weight 1 where a column is more than one half, 0 elsewhere.
@@ -66,6 +68,31 @@ class CrossFittedWeight(OneColumn):
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """Weights in [0, 1]."""
         return np.clip(2 * self.values(observation) - 0.5, 0, 1).astype(np.float32)
+
+
+class CrossFittedBalanced(CrossFittedWeight):
+    """Those weights, scaled so that each class has the share of all weight that it has of the target's labels.
+
+    With v the weights of :class:`CrossFittedWeight` and q_y the column ``label_share``, a candidate of class y has
+
+        w = v q_y / V_y,   V_y the sum of v over the candidates of this class that are shown
+
+    divided by the largest of them. Where labels are wrong in one direction, or a class is rare in the sources, dropping
+    texts alone leaves the classes out of balance. Without columns of the label, w = v.
+    """
+
+    env_options: Mapping[str, Any] = {"features": ["*", "label_share", "cross_fitted_label"]}
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Weights in [0, 1]."""
+        weights, shown = super().act(observation), observation["candidates"]
+        given = shown[..., [i for i, name in enumerate(self.spaces.columns) if name.startswith("label=")]]
+        if not given.shape[-1]:
+            return weights
+        total = (weights[..., None] * given).sum(-2, keepdims=True)
+        scale = (given / np.where(total > 0, total, 1)).sum(-1)
+        balanced = weights * scale * shown[..., self.spaces.column("label_share")]
+        return (balanced / np.maximum(balanced.max(-1, keepdims=True), TINY)).astype(np.float32)
 
 
 class Doubt(OneColumn):

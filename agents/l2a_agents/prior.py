@@ -11,6 +11,7 @@ from l2a_agents.cleaning import (
     AllDataAgrees,
     ConfidentLearning,
     CrossFittedAgrees,
+    CrossFittedBalanced,
     CrossFittedWeight,
     FewShotAgrees,
     MeanAgrees,
@@ -19,11 +20,11 @@ from l2a_agents.fixed import OneDomain, Uniform, Without
 from l2a_agents.rollout import Actor
 from l2a_agents.selector import Action, Observation, Selector, Spaces, unknown
 
-PRIOR = "cross-fitted-weight"
+PRIOR = "cross-fitted-balanced"
 """The rule from which learners start that have a prior."""
 JUDGES = ("cross_fitted_label", "plausible")
-"""Columns that judge a label, shown on request; no rule needs others."""
-SHOWN: Mapping[str, Any] = {"features": ["*", *JUDGES]}
+"""Columns that judge a label, shown on request."""
+SHOWN: Mapping[str, Any] = {"features": ["*", "label_share", *JUDGES]}
 """What a selector that starts from any of the rules asks of the environment."""
 
 
@@ -36,6 +37,7 @@ def weighing_rules(spaces: Spaces) -> dict[str, Selector]:
         "mean-agrees": MeanAgrees(spaces),
         "cross-fitted-agrees": CrossFittedAgrees(spaces),
         "cross-fitted-weight": CrossFittedWeight(spaces),
+        "cross-fitted-balanced": CrossFittedBalanced(spaces),
         "confident-learning": ConfidentLearning(spaces),
         **{f"without-{domain}": Without(spaces, OneDomain(domain)) for domain in spaces.domains[1:]},
     }
@@ -58,5 +60,6 @@ def prior_of(spaces: Spaces, name: str) -> Actor:
     if name not in rules:
         raise ValueError(unknown("prior", name, rules))
     for column in rules[name].env_options.get("features", ()):
-        spaces.column(column)
+        if column != "*":
+            spaces.column(column)
     return rules[name].act

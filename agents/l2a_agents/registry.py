@@ -20,6 +20,7 @@ SELECTORS = {
     "mean-agrees": "l2a_agents.cleaning:MeanAgrees",
     "cross-fitted-agrees": "l2a_agents.cleaning:CrossFittedAgrees",
     "cross-fitted-weight": "l2a_agents.cleaning:CrossFittedWeight",
+    "cross-fitted-balanced": "l2a_agents.cleaning:CrossFittedBalanced",
     "confident-learning": "l2a_agents.cleaning:ConfidentLearning",
     "doubt": "l2a_agents.cleaning:Doubt",
     "oracle": "l2a_agents.cleaning:Oracle",

@@ -52,6 +52,13 @@ class PoolContext:
         """(n,) a teacher's probability of the given label."""
         return self._probability(teacher).gather(1, self.prepared.labels(self.rows)[:, None])[:, 0]
 
+    @property
+    def label_share(self) -> Tensor:
+        """(n,) how frequent the given label is among the target's labels of train and dev."""
+        known = torch.cat([self.prepared.labels(self.prepared.rows[split]) for split in ("train", "dev")])
+        share = known.bincount(minlength=self.teacher.shape[1]) / len(known)
+        return share[self.prepared.labels(self.rows)]
+
     def signal(self, name: str) -> Tensor:
         """(n,) what the preparation measured under this name."""
         return torch.from_numpy(np.array(self.prepared.array(f"signals/{name}")))

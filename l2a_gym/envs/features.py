@@ -100,6 +100,12 @@ FEATURES: dict[str, Feature] = _table(
     Fixed("domain", "one column a domain: 1 for the candidate's own", lambda pool: pool.one_hot("domain")),
     Fixed("operator", "one column an operator: 1 for the one that made it", lambda pool: pool.one_hot("operator")),
     Fixed("label", "one column a class: 1 for the given label", lambda pool: pool.one_hot("label")),
+    Fixed(
+        "label_share",
+        "share of the given label among the target's labels of train and dev",
+        lambda pool: pool.label_share,
+        on_request=True,
+    ),
     Fixed("few_shot_label", "few-shot teacher's probability of the given label", lambda pool: pool.given("few-shot")),
     Fixed("all_data_label", "all-data teacher's probability of the given label", lambda pool: pool.given("all-data")),
     Fixed(
@@ -167,7 +173,8 @@ FEATURES: dict[str, Feature] = _table(
 )
 """Every feature that a candidate can have, in the order of the columns.
 
-On request are two that judge the given label, two that take a pass over all texts, and the oracle's.
+On request are how frequent the label is in the target, two that judge it, two that take a pass over all texts, and the
+oracle's.
 """
 
 STUDENT: dict[str, Column[Episode]] = _table(

@@ -76,6 +76,7 @@ def draw_candidates(rng: np.random.Generator, n: int, skill: float) -> ToyCandid
         **{f"domain={name}": domain == position for position, name in enumerate(DOMAINS)},
         **{f"operator={name}": operator == position for position, name in enumerate(OPERATORS)},
         **{f"label={name}": given == position for position, name in enumerate(LABELS)},
+        "label_share": np.full(n, 1 / len(LABELS)),
         "few_shot_label": few_shot,
         "all_data_label": label,
         "cross_fitted_label": (label + (length + edited) % 1) / 2,

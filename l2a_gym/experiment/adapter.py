@@ -87,12 +87,11 @@ class TaskAdapter(ABC):
         return make_selector(located(name), spaces, **hyperparameters)
 
     @abstractmethod
-    def score(self, env: Env, info: Mapping[str, Any]) -> float:
-        """Accuracy of the environment's student at an episode's end; no reward and no choice depends on it."""
+    def scores(self, env: Env, info: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        """Accuracy of the environment's student at an episode's end, and further scores of it.
 
-    def metrics(self, env: Env) -> dict[str, float]:
-        """Further scores of that student."""
-        return {}
+        No reward and no choice depends on them.
+        """
 
     def shown(self, env: Env) -> NDArray[np.int64]:
         """Rows (N,) of the candidates that an environment shows in the prepared files; none on the toy."""
@@ -164,15 +163,12 @@ class DistillAdapter(TaskAdapter):
         """The task's prepared folder."""
         return distill(self.env()).world.prepared
 
-    def score(self, env: Env, info: Mapping[str, Any]) -> float:
-        """Test accuracy of the student."""
-        return score_student(env, "test").accuracy
-
-    def metrics(self, env: Env) -> dict[str, float]:
-        """Accuracy, negative log-likelihood and macro F1 on dev and test."""
+    def scores(self, env: Env, info: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        """Test accuracy; and accuracy, negative log-likelihood and macro F1 on dev and test."""
         scores = {split: score_student(env, split) for split in ("dev", "test")}
         names = ("accuracy", "nll", "macro_f1")
-        return {f"{split}_{name}": getattr(each, name) for split, each in scores.items() for name in names}
+        named = {f"{split}_{name}": getattr(each, name) for split, each in scores.items() for name in names}
+        return scores["test"].accuracy, named
 
     def shown(self, env: Env) -> NDArray[np.int64]:
         """Rows of the candidates."""
@@ -227,9 +223,9 @@ class ToyAdapter(TaskAdapter):
     def __init__(self) -> None:
         super().__init__(lambda **options: MakeEnv("l2a_gym:L2A-Toy-v0", noise=0.01, **options), len(LABELS))
 
-    def score(self, env: Env, info: Mapping[str, Any]) -> float:
-        """Accuracy of the made-up student."""
-        return float(info["dev_accuracy"])
+    def scores(self, env: Env, info: Mapping[str, Any]) -> tuple[float, dict[str, float]]:
+        """Accuracy of the made-up student, which has no others."""
+        return float(info["dev_accuracy"]), {}
 
     def reference_score(self, seeds: Sequence[int]) -> float:
         """Accuracy under the best actions, without noise."""

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from l2a_gym.envs.observation import Observation
 
-AT_HAND = ("cross_fitted_label", "plausible", "clean")
+AT_HAND = ("label_share", "cross_fitted_label", "plausible", "clean")
 """Features on request that take no time to show."""
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 FIGURES = "1"
 """Changes whenever the same preparation gives other figures."""
-TIMED = 256
+TIMED = 128
 """Texts, at most, by which speed is measured."""
 TURNS = 5
 """How often each of several classifiers is timed."""

@@ -46,12 +46,13 @@ def final_student(adapter: TaskAdapter, env: Env, act: Actor, seed: int) -> Play
         return rounded(act(observation), candidates)
 
     steps = list(rollout(env, rounded_act, seed))
+    score, metrics = adapter.scores(env, steps[-1].info)
     student = Student(
         seed=seed,
-        score=adapter.score(env, steps[-1].info),
+        score=score,
         episode_return=sum(step.reward for step in steps),
         actions=pack([step.action for step in steps], candidates),
-        metrics=adapter.metrics(env),
+        metrics=metrics,
     )
     columns = {table: env.get_wrapper_attr(f"{table[:-1]}_columns").index(name) for table, name in TABLES.items()}
     shares = {

@@ -12,7 +12,7 @@ NONE, UNIFORM, ORACLE = "none", "uniform", "oracle"
 """Selectors that stand in every table: nothing but the shots, all alike, and what knows which labels are wrong."""
 RULES = (
     *("few-shot-agrees", "all-data-agrees", "mean-agrees", "cross-fitted-agrees"),
-    *("cross-fitted-weight", "confident-learning", "doubt", "trust-teacher"),
+    *("cross-fitted-weight", "cross-fitted-balanced", "confident-learning", "doubt", "trust-teacher"),
 )
 """Fixed rules that stand in every table: each may be all that there is to learn."""
 BASELINES = (NONE, UNIFORM, *RULES, "random-search", "best-rule")

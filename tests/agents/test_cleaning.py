@@ -12,6 +12,7 @@ from l2a_agents.cleaning import (
     Believed,
     ConfidentLearning,
     CrossFittedAgrees,
+    CrossFittedBalanced,
     CrossFittedWeight,
     Doubt,
     FewShotAgrees,
@@ -54,6 +55,35 @@ def test_weights_rise_with_the_probability_of_a_label(spaces: Spaces) -> None:
     assert action.tolist() == [1, 0.75, 0.5, 0.25, 0]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_balanced_weights_give_each_class_its_share_of_the_target(spaces: Spaces, share: float) -> None:
+    """Of classes a and b, the first has the given share of the target's labels."""
+    a = np.array([1, 1, 1, 0, 0, 0])
+    action = weights(
+        CrossFittedBalanced,
+        spaces,
+        **{"label=a": a.tolist(), "label=b": (1 - a).tolist()},
+        label_share=np.where(a, share, 1 - share).tolist(),
+        cross_fitted_label=[0.9, 0.625, 0.5, 0.8, 0.1, 0.375],
+    )
+    plain = np.array([1, 0.75, 0.5, 1, 0, 0.25])
+    expected = plain * np.where(a, share / 2.25, (1 - share) / 1.25)
+    assert action.dtype == np.float32
+    np.testing.assert_allclose(action, expected / expected.max(), rtol=1e-6)
+    np.testing.assert_allclose(action[:3].sum() / action.sum(), share, rtol=1e-6)
+
+
+def test_a_class_that_is_not_shown_or_not_believed_leaves_the_rest_as_it_is(spaces: Spaces) -> None:
+    columns = {"label=a": [1, 1, 0], "label=b": [0, 0, 1], "label_share": [0.5] * 3}
+    assert weights(CrossFittedBalanced, spaces, **columns, cross_fitted_label=[0.75, 0.5, 0.25]).tolist() == [1, 0.5, 0]
+    assert weights(CrossFittedBalanced, spaces, **columns, cross_fitted_label=[0.0] * 3).tolist() == [0] * 3
+
+
+def test_without_columns_of_the_label_nothing_is_balanced(spaces: Spaces) -> None:
+    action = weights(CrossFittedBalanced, spaces, label_share=[0.9, 0.9, 0.1], cross_fitted_label=[0.9, 0.625, 0.5])
+    assert action.tolist() == [1, 0.75, 0.5]
+
+
 def test_doubt_keeps_all_and_trusts_the_teacher_where_the_label_is_unlikely(spaces: Spaces) -> None:
     action = weights(Doubt, spaces, cross_fitted_label=[0.9, 0.5, 0.49, 0.0], kl=[0, 0, 1, 1])
     assert action.dtype == np.float32
@@ -65,6 +95,7 @@ def test_each_asks_for_its_own_column_where_that_is_not_shown_anyway() -> None:
     assert [kind.env_options for kind in (FewShotAgrees, AllDataAgrees, MeanAgrees)] == [{}] * 3
     for kind in (CrossFittedAgrees, CrossFittedWeight):
         assert kind.env_options == {"features": ["cross_fitted_label"]}
+    assert CrossFittedBalanced.env_options == {"features": ["*", "label_share", "cross_fitted_label"]}
     assert ConfidentLearning.env_options == {"features": ["plausible"]}
     assert Oracle.env_options == {"features": ["clean"]}
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.influence import Choice, Influence
-from l2a_agents.prior import PRIOR
+from l2a_agents.prior import PRIOR, prior_of
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.rollout import rollout
 from l2a_agents.rule import BOUND
@@ -87,8 +87,7 @@ def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> N
 def test_it_acts_by_rule_and_direction_and_keeps_both(shown: Spaces, tmp_path: Path) -> None:
     observation = ToyEnv(**OPTIONS).reset(seed=0)[0]
     learner = cast(Influence, make_selector("influence", shown))
-    prior = observation["candidates"][:, shown.column("cross_fitted_label")]
-    assert np.array_equal(learner.act(observation), np.clip(2 * prior - 0.5, 0, 1))  # before any training
+    assert np.array_equal(learner.act(observation), prior_of(shown, PRIOR)(observation))  # before any training
     learner.rule = "all-data-agrees"
     agrees = observation["candidates"][:, shown.column("all_data_label")] > 0.5
     assert ((learner.act(observation) > 0) == agrees).all()

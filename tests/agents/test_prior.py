@@ -42,16 +42,19 @@ def seen() -> dict[str, Any]:
 def test_a_learner_begins_as_its_prior(
     shown: Spaces, seen: dict[str, Any], name: str, can_be_had: Callable[[str], None]
 ) -> None:
-    """By default that is the cross-fitted weight, or 1/2 for all where learning starts without any; never trained,
-    it stays there."""
+    """By default that is the balanced cross-fitted weight, or 1/2 for all where learning starts without any; never
+    trained, it stays there."""
     can_be_had(name)
-    p = seen["candidates"][:, shown.column("cross_fitted_label")]
-    weight, frozen = np.clip(2 * p - 0.5, 0, 1), make_selector(f"{name}@frozen", shown)
+    p, label = (seen["candidates"][:, shown.column(each)] for each in ("cross_fitted_label", "label=positive"))
+    weight = np.clip(2 * p - 0.5, 0, 1)
+    for y in (0, 1):
+        weight[label == y] /= weight[label == y].sum()
+    weight, frozen = weight / weight.max(), make_selector(f"{name}@frozen", shown)
     frozen.train(MakeEnv(""), 100, 0, lambda *_: pytest.fail("it trains"))
     expected = weight if name in LEARNERS else 0.5 + 0 * weight
-    np.testing.assert_array_equal(frozen.act(seen), expected)
+    np.testing.assert_allclose(frozen.act(seen), expected, atol=1e-6)
     for prior, start in (("", 0.5 + 0 * weight), (PRIOR, weight), ("uniform", 1 + 0 * weight)):
-        np.testing.assert_array_equal(make_selector(name, shown, prior=prior).act(seen), start)
+        np.testing.assert_allclose(make_selector(name, shown, prior=prior).act(seen), start, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -152,7 +155,7 @@ def test_without_a_prior_training_is_what_it_was_before_there_were_priors(
 
 
 def test_a_prior_that_is_not_shown_or_not_known_is_named(spaces: Spaces, shown: Spaces, seen: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^this selector needs the column 'cross_fitted_label'; the environment "):
+    with pytest.raises(ValueError, match=r"^this selector needs the column 'label_share'; the environment "):
         make_selector("random-search", spaces, prior=PRIOR)
     for name in ("pgpe", "ppo", "influence"):
         with pytest.raises(ValueError, match=r"^unknown prior 'unifrom': did you mean 'uniform'\? valid are uniform, "):

@@ -122,7 +122,7 @@ def test_hyperparameters_are_laid_over_the_defaults(name: str, can_be_had: Calla
             {"prior": "cross-fited-weight"},
             "unknown prior 'cross-fited-weight': did you mean 'cross-fitted-weight'? valid are uniform, few",
         ),
-        ({}, "this selector needs the column 'cross_fitted_label'; the environment shows domain=target, "),
+        ({}, "this selector needs the column 'label_share'; the environment shows domain=target, "),
         ({"groups": "label domian"}, "groups = 'label domian': valid are names of domain, operator, label"),
     ],
 )

@@ -77,7 +77,7 @@ def test_the_pages_tables_are_those_of_the_code() -> None:
 
 
 def test_the_oracle_and_what_takes_long_are_off_unless_asked_for() -> None:
-    hidden = {"clean", "importance", "cross_entropy_difference", "cross_fitted_label", "plausible"}
+    hidden = {"clean", "importance", "cross_entropy_difference", "label_share", "cross_fitted_label", "plausible"}
     assert check_features(None, 2) == tuple(name for name in FEATURES if name not in hidden)
 
 

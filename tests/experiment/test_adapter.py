@@ -117,4 +117,9 @@ def test_the_toy_is_scored_by_its_own_formulas() -> None:
     seeds = episode_seeds(EXPORT, 2, 0)
     env: Any = toy.env().unwrapped
     assert toy.reference_score(seeds) == pytest.approx(np.mean([(1 + env.optimal_return(seed)) / 2 for seed in seeds]))
-    assert (toy.fingerprint(), toy.metrics(env), toy.classifiers(), toy.has_noise()) == ("", {}, {}, True)
+    assert (toy.fingerprint(), toy.scores(env, {"dev_accuracy": 0.5}), toy.classifiers(), toy.has_noise()) == (
+        "",
+        (0.5, {}),
+        {},
+        True,
+    )
