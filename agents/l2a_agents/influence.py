@@ -15,7 +15,7 @@ columns z of a candidate,
 
 **Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
 
-**Duel.** The winner acts if it beats the prior by more than a standard error from new seeds. Otherwise the prior acts.
+**Duel.** The winner acts if it beats the prior by more than two standard errors from new seeds. Otherwise the prior acts.
 So credit proposes, rewards decide, and without evidence a short training stays where it began.
 """
 
@@ -39,8 +39,8 @@ from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
 LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
-DUELS = 3
-"""Seeds of the duel."""
+DUELS, ERRORS = 3, 2
+"""Seeds of the duel, and the standard errors by which they have to agree."""
 UNIFORM = "uniform"
 GROUPS = ("domain", "label")
 """One-hot features whose columns the regression looks at too, where they are shown."""
@@ -114,7 +114,7 @@ class Influence(StaticRule):
         winner = halve(races, budget - player.spent - duel, seeds, told)
         pairs = [[player.gain(each, seed)[0] for each in (actors[winner], self.prior)] for seed in islice(seeds, DUELS)]
         ahead = np.subtract(*np.transpose(pairs))
-        self._choose(arms[winner] if ahead.mean() > ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.start)
+        self._choose(arms[winner] if ahead.mean() > ERRORS * ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.start)
         log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
         player.env.close()
 

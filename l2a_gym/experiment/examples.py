@@ -26,19 +26,19 @@ def examples(adapter: TaskAdapter, played: Played) -> tuple[Example, ...]:
     at = at.ravel()
     mean = np.bincount(at, played.weights.ravel()) / np.bincount(at)
     order = np.lexsort((first, -mean))
-    return tuple(
-        _example(adapter, int(rows[i]), float(mean[i])) for i in dict.fromkeys([*order[:COUNT], *order[-COUNT:]])
-    )
+    prepared, chosen = adapter.prepared, [*dict.fromkeys([*order[:COUNT], *order[-COUNT:]])]
+    pool, manifest = prepared.pool(), prepared.manifest()
+    label, flipped = (prepared.array(f"signals/{name}") for name in ("label", "flipped"))
 
+    def example(row: int, weight: float) -> Example:
+        candidate = pool[row]
+        text = " / ".join(candidate[name] for name in ("text", "pair") if name in candidate)
+        return Example(
+            text=shortened(text, LENGTH),
+            label=manifest["labels"][label[row]],
+            domain=manifest["domains"][candidate["domain"]],
+            wrong=bool(flipped[row]),
+            weight=round(weight, 4),
+        )
 
-def _example(adapter: DistillAdapter, row: int, weight: float) -> Example:
-    prepared = adapter.prepared
-    candidate, manifest = prepared.pool()[row], prepared.manifest()
-    text = " / ".join(candidate[name] for name in ("text", "pair") if name in candidate)
-    return Example(
-        text=shortened(text, LENGTH),
-        label=manifest["labels"][prepared.array("signals/label")[row]],
-        domain=manifest["domains"][candidate["domain"]],
-        wrong=bool(prepared.array("signals/flipped")[row]),
-        weight=round(weight, 4),
-    )
+    return tuple(example(int(rows[i]), float(mean[i])) for i in chosen)
