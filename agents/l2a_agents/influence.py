@@ -15,8 +15,8 @@ columns z of a candidate,
 
 **Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
 
-**Duel.** The winner acts if it beats the prior by more than two standard errors from new seeds. Otherwise the prior acts.
-So credit proposes, rewards decide, and without evidence a short training stays where it began.
+**Duel.** The winner acts if it beats the prior by more than two standard errors from new seeds. Otherwise the prior
+acts. So credit proposes, rewards decide, and without evidence a short training stays where it began.
 """
 
 from __future__ import annotations
