@@ -14,8 +14,9 @@ from l2a_gym.tasks.task import Task, Texts, unlabelled_texts
 
 
 def fingerprint(task: Task) -> str:
-    """Hash of a task: its id, names, length, texts, labels and flips."""
-    digest = hashlib.sha256(json.dumps([task.id, task.domains, task.max_length, task.labels]).encode())
+    """Hash of a task: its id, names, length, texts, labels and flips; of a task file its name, wherever it lies."""
+    name = Path(task.id).name if task.id.endswith(".toml") else task.id
+    digest = hashlib.sha256(json.dumps([name, task.domains, task.max_length, task.labels]).encode())
     for texts in own_texts(task):
         digest.update(json.dumps([texts.text, texts.pair, texts.label.tolist()]).encode())
     for flipped in task.flipped.values():

@@ -125,6 +125,13 @@ CONFIGS: dict[str, Callable[[Preparation], Preparation]] = {
 }
 
 
+def test_a_task_file_is_the_same_by_whatever_path(cache: Path, task: Task, config: Preparation) -> None:
+    assert task.id.endswith(".toml")
+    before = prepared_folders(cache)
+    prepare(replace(task, id=f"elsewhere/{Path(task.id).name}"), config, CPU)
+    assert prepared_folders(cache) == before
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_another_task_gets_another_folder(cache: Path, task: Task, config: Preparation, name: str) -> None:
     folder = prepare(TASKS[name](task), config, CPU).folder
