@@ -30,8 +30,6 @@ from l2a_gym.progress import progress_bar
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
-ALL_ANCHORS = {"anchor_share": 0.35}
-"""What suits it besides where all labels of the target serve: a larger share of each update's loss."""
 DEV_EVERY = 20
 """Steps from one pass over dev to the next in the exported student's schedule, which no reward comes from."""
 
@@ -54,8 +52,7 @@ def final_student(
         selector: plays its deterministic actions.
         seed: of the episode; None: that of the run's exported student.
         teacher: whose logits teach; None: the teacher that is best on ``select``.
-        distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL` and, with all
-            anchors, :data:`ALL_ANCHORS`.
+        distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
@@ -66,8 +63,7 @@ def final_student(
         UserError: the student's loss became infinite.
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
-    final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"])}
-    final |= {**(ALL_ANCHORS if anchors == "all" else {}), **distillation}
+    final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     steps = run.export_steps or steps_for(len(adapter.task.labels))
     long = {"steps": steps, "dev_every": DEV_EVERY, "distillation": final}
     view = adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long})
