@@ -36,7 +36,8 @@ class RuleAction(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArg
         env: ``L2A-Distill-v0`` with ``action="weights"``, or ``L2A-Toy-v0``.
         columns: names of the columns that the rule looks at.
         prior: the fixed rule whose weights are p; empty: 1/2 for all. Those that look at the cross-fitted teacher or at
-            confident learning need ``features=["*", "cross_fitted_label", "plausible"]`` of the environment.
+            confident learning need ``features=["*", "label_share", "cross_fitted_label", "plausible"]`` of the
+            environment.
 
     Raises:
         ValueError: the environment does not show a column, or there is no such rule.

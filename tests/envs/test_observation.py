@@ -136,6 +136,16 @@ def test_ranges_hold_over_episodes(small: dict[str, Any], mode: str, size: int) 
     assert [name for name, moves in zip(env.columns, varied, strict=True) if not moves] == []
 
 
+def test_label_share_is_how_frequent_a_label_is_in_train_and_dev(small: dict[str, Any]) -> None:
+    env = DistillAugEnv(**small, features=["label", "label_share"])
+    seen = env.reset(seed=0)[0]["candidates"]
+    prepared = env.world.prepared
+    known = [*prepared.labels(prepared.rows["train"]).tolist(), *prepared.labels(prepared.rows["dev"]).tolist()]
+    positive = sum(known) / len(known)
+    assert positive != 0.5
+    np.testing.assert_allclose(seen[:, 2], np.where(seen[:, 1] == 1, positive, 1 - positive), rtol=1e-6)
+
+
 def test_switched_features_are_the_columns_of_the_whole(small: dict[str, Any]) -> None:
     whole = DistillAugEnv(**small, features=EVERY)
     some = DistillAugEnv(**small, features=["agreement", "domain", "length"])
