@@ -77,6 +77,10 @@ class TaskAdapter(ABC):
         """The same task with other arguments of the environment; what is open stays open."""
         return self
 
+    def at_once(self, most: int) -> Sequence[TaskAdapter]:
+        """Itself and others of the same task, at most so many, whose environments may be used at the same time."""
+        return [self]
+
     def selector(self, name: str, **hyperparameters: Any) -> Selector:
         """An untrained selector for this task.
 
@@ -140,7 +144,7 @@ class DistillAdapter(TaskAdapter):
             task, _, pool = made  # a folder's name may have an @ in it, before a slash
         self.opened = opened(task)
         self.checkpoint = settings.get("checkpoint", EMBEDDED)
-        settings = {"pool": pool, **settings, "task": self.opened}
+        self.settings = settings = {"pool": pool, **settings, "task": self.opened}
 
         def make_env(**options: Any) -> MakeEnv:
             return MakeEnv("l2a_gym:L2A-Distill-v0", **settings | options)
@@ -152,6 +156,11 @@ class DistillAdapter(TaskAdapter):
     def with_settings(self, settings: Mapping[str, Any]) -> DistillAdapter:
         """The same texts under other arguments."""
         return DistillAdapter(self.opened, settings)
+
+    def at_once(self, most: int) -> Sequence[TaskAdapter]:
+        """One for each thread of the processor; a GPU is busy with one."""
+        more = min(most, torch.get_num_threads()) - 1 if self.device.type == "cpu" else 0
+        return [self, *(self.with_settings(self.settings) for _ in range(more))]
 
     @property
     def task(self) -> Task:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 
+import torch
 from l2a_agents.selector import Selector
 
 from l2a_gym.experiment.adapter import TaskAdapter
@@ -15,6 +18,9 @@ from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 from l2a_gym.experiment.training import Snapshots
 from l2a_gym.progress import progress_bar
+
+AT_ONCE = 4
+"""Rows, at most, that are made at the same time: each needs an environment of its own."""
 
 
 def compare(
@@ -34,13 +40,25 @@ def compare(
         A row each; the last is the selector's.
     """
     names = [NONE, UNIFORM, *RULES, *([ORACLE] if adapter.has_noise() else [])]
-    rows = []
-    for name in progress_bar([*(each for each in names if each != run.algo), run.algo], desc="comparing", leave=False):
-        start = time.perf_counter()
-        job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
-        if name == run.algo:
+    order = [*(each for each in names if each != run.algo), run.algo]
+    adapter.classifiers()  # alone, as their speed is measured
+    free: SimpleQueue[TaskAdapter] = SimpleQueue()
+    for each in (adapters := adapter.at_once(AT_ONCE)):
+        free.put(each)
+
+    def score(name: str) -> Row:
+        own, start = free.get(), time.perf_counter()
+        try:
+            job = Job(run.task, name, run.seed, run.budget, len(seeds), run.environment)
+            if name != run.algo:
+                return row_of(job, own, own.selector(name), seeds, start)
             kept = Snapshots(run.folder / "snapshots", selector, run.budget).kept() if curve else {}
-            rows.append(row_of(replace(job, hyper=run.selector), adapter, selector, seeds, start, spent, kept))
-        else:
-            rows.append(row_of(job, adapter, adapter.selector(name), seeds, start))
-    return rows
+            return row_of(replace(job, hyper=run.selector), own, selector, seeds, start, spent, kept)
+        finally:
+            free.put(own)
+
+    pool = ThreadPoolExecutor(len(adapters), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        return [*progress_bar(pool.map(score, order), desc="comparing", total=len(order), leave=False)]
+    finally:
+        pool.shutdown(cancel_futures=True)
