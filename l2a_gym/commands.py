@@ -70,7 +70,7 @@ def train(
 
     from l2a_gym.experiment import train
 
-    log.info("threads: %d to prepare the task, 1 to train and evaluate", torch.get_num_threads())
+    log.info("threads: %d to prepare the task and to compare, 1 to train", torch.get_num_threads())
     if seeds:
         train.train_seeds(run, seeds)
     else:
