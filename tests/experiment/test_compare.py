@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from l2a_agents.selector import Action, Fixed, Observation, Spaces
 
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.compare import compare
@@ -16,7 +18,7 @@ from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 
 
 @pytest.fixture
-def threads() -> Any:
+def threads() -> Iterator[Callable[[int], None]]:
     """Sets how many threads torch has until the test ends."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
@@ -24,7 +26,7 @@ def threads() -> Any:
 
 
 def test_rows_made_at_the_same_time_are_those_made_in_turn(
-    small: dict[str, Any], adapter: DistillAdapter, threads: Any
+    small: dict[str, Any], adapter: DistillAdapter, threads: Callable[[int], None]
 ) -> None:
     run, selector = Run(algo="similarity", **small, budget=1), adapter.selector("similarity")
     found: list[list[Row]] = []
@@ -37,13 +39,14 @@ def test_rows_made_at_the_same_time_are_those_made_in_turn(
     assert found[1] == found[0]
 
 
-def test_a_rule_that_fails_ends_the_comparison(
-    small: dict[str, Any], adapter: DistillAdapter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Broken(type(adapter.selector("similarity"))):  # type: ignore[misc]
-        def act(self, observation: Any, deterministic: bool = True) -> Any:
-            raise ZeroDivisionError("no weights")
+class Broken(Fixed):
+    """Has no weights."""
 
-    run = Run(algo="similarity", **small, budget=1)
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        raise ZeroDivisionError("no weights")
+
+
+def test_a_selector_that_fails_ends_the_comparison(small: dict[str, Any], adapter: DistillAdapter) -> None:
+    run, selector = Run(algo="similarity", **small, budget=1), Broken(Spaces.from_env(adapter.env()))
     with pytest.raises(ZeroDivisionError, match="no weights"):
-        compare(run, adapter, Broken(adapter.selector("similarity").spaces), [1])
+        compare(run, adapter, selector, [1])

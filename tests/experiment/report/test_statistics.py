@@ -34,9 +34,8 @@ def test_the_bootstraps_interval_is_that_of_rliable(scores: NDArray[np.float64],
     )
     low, high = intervals["ours"][:, 0]
     assert found.value == pytest.approx(scores.mean())
-    assert (found.low, found.high) == pytest.approx(
-        (low, high), abs=0.1 * (high - low)
-    )  # the library draws anew each time
+    # The library draws anew each time.
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.1 * (high - low))
 
 
 def test_the_bootstrap_draws_within_each_task(rng: np.random.Generator) -> None:
