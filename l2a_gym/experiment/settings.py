@@ -188,8 +188,8 @@ class Benchmark:
     """Compare selectors on a suite of tasks at equal budgets; the same command again goes on where it was.
 
     Attributes:
-        suite: smoke, core, questions or full: tasks, budget, seeds and selectors, all but the tasks as the suite has
-            them unless given here.
+        suite: smoke, core, questions, questions-800 or full: tasks, budget, seeds and selectors, all but the tasks as
+            the suite has them unless given here.
         tasks: in the place of the suite's; the path of a task file is one as well, and <task>@generated has a pool
             with generated texts.
         selectors: registered names, my_module:MySelector, or <name>@shuffled and <name>@frozen for controls.

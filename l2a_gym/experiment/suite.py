@@ -46,6 +46,22 @@ class Suite:
 
 
 TARGETS = ("nyt", "tweets", "amazon", "movie")
+
+
+def _questions(*targets: str) -> Suite:
+    """Six questions, posed to each of the targets."""
+    return Suite(
+        tasks=tuple(
+            f"hutto/{target}{question}"
+            for target in targets
+            for question in ("", "-noise40", "-asym60", "-inverted", "-shift", "-mixed")
+        ),
+        selectors=("without", "oracle", "influence", "metagradient", "pgpe", "ppo", "metagradient@shuffled"),
+        budget=1000,
+        seeds=tuple(range(6)),
+    )
+
+
 SUITES = {
     "smoke": Suite(
         tasks=(TOY, "hutto/nyt-16"),
@@ -60,16 +76,8 @@ SUITES = {
         budget=2000,
         seeds=tuple(range(6)),
     ),
-    "questions": Suite(
-        tasks=tuple(
-            f"hutto/{target}{question}"
-            for target in ("nyt-16", "amazon-64")
-            for question in ("", "-noise40", "-asym60", "-inverted", "-shift", "-mixed")
-        ),
-        selectors=("without", "oracle", "influence", "metagradient", "pgpe", "ppo", "metagradient@shuffled"),
-        budget=1000,
-        seeds=tuple(range(6)),
-    ),
+    "questions": _questions("nyt-64all", "amazon-64all"),
+    "questions-800": _questions("nyt-16", "amazon-64"),
     "full": Suite(
         tasks=(
             *(
@@ -88,7 +96,8 @@ SUITES = {
     ),
 }
 """``smoke``: everything works, in minutes. ``core``: the four domains, clean and with 40 % of the source labels
-flipped. ``questions``: six troubles of the sources, where few shots make a weak teacher and where more make a good one.
+flipped. ``questions``: six troubles of the sources where 64 labels of the target are all that there is, so that nobody
+can judge labels well; ``questions-800``: the same questions where some 800 labels make good judges.
 ``full``: all numbers of shots, pairs of texts, and pools with generated texts."""
 
 

@@ -31,7 +31,7 @@ DOMAINS = {
 }
 LABELS = ("negative", "positive")
 SHOTS = (16, 64, 256)
-BUDGETS = (128,)
+BUDGETS = (64, 128)
 """Labels in all of the ids that end in ``all``."""
 MAX_LENGTH = 48
 CLEAR = 0.5

@@ -15,8 +15,9 @@ from l2a_gym.tasks.registry import FAMILIES, make_task, outline, task_ids
 
 def test_ids_are_targets_by_sizes_by_questions() -> None:
     ids = hutto.ids()
-    assert len(ids) == len(set(ids)) == 4 * (3 + 1) * 7
-    assert {"hutto/nyt-64", "hutto/nyt-64-noise40", "hutto/movie-256", "hutto/nyt-128all-crowd"} <= set(ids)
+    assert len(ids) == len(set(ids)) == 4 * (3 + 2) * 7
+    some = ("nyt-64", "nyt-64-noise40", "movie-256", "nyt-128all-crowd", "amazon-64all-shift")
+    assert {f"hutto/{each}" for each in some} <= set(ids)
 
 
 def test_the_ids_of_every_family_are_listed_under_its_name() -> None:
@@ -33,8 +34,9 @@ def test_every_id_builds_what_it_says(task_id: str) -> None:
     task, plan = make_task(task_id), outline(task_id)
     assert (plan.domains, plan.budget) == (task.domains, task.budget)
     target, size, *question = task_id.split("/")[1].split("-")
-    assert (task.id, task.target, len(task.train)) == (task_id, target, 64 if size == "128all" else int(size))
-    assert task.labels_used == (128 if size == "128all" else int(size) + 512 + 256)
+    labels = int(size.removesuffix("all"))
+    shots, used = (labels // 2, labels) if size.endswith("all") else (labels, labels + 512 + 256)
+    assert (task.id, task.target, len(task.train), task.labels_used) == (task_id, target, shots, used)
     assert bool(task.flipped) == bool(question)
     assert set(task.train.label.tolist()) == {0, 1}
 
