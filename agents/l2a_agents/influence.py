@@ -1,22 +1,20 @@
 """Rules by the influence of single candidates; read from top to bottom.
 
-**Prior.** Before any training the weights p are those of a fixed rule: by default they rise with the cross-fitted
-teacher's probability of the given label.
+**Prior.** Before any training the weights are those of a fixed rule.
 
 **Credit.** Episodes under uniform weights give a credit for each candidate of each step: what more weight for it would
 be worth on dev. Here it is the column ``agreement``, the cosine of its and dev's gradient at the student's last layer;
 ``metagradient`` takes the exact derivative.
 
 **Arms.** Fixed rules are ordered by how well their weights align with credit. Regression of credit on the columns
-(``credit.py``) gives a direction beta of length 1. Moves from the prior along it are further arms: with standardised
-columns z of a candidate,
+(``credit.py``) gives a direction beta of length 1. Moves along it from the weights p of the rule that aligns best are
+further arms: with standardised columns z of a candidate,
 
     w = clip(p + length * beta . z / 2, -1, 1)
 
-**Race.** Sequential halving over as many arms as the budget can try, by episodes from new seeds, proposes one.
-
-**Duel.** The winner acts if it beats the prior by more than two standard errors from new seeds. Otherwise the prior
-acts. So credit proposes, rewards decide, and without evidence a short training stays where it began.
+**Race.** Sequential halving by episodes from new seeds over the prior and the likeliest arms: few, so that each is
+tried several times, and so that an arm that credit speaks against can't win by chance. So credit proposes, and rewards
+decide.
 """
 
 from __future__ import annotations
@@ -39,8 +37,8 @@ from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
 
 LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
-DUELS, ERRORS = 3, 2
-"""Seeds of the duel, and the standard errors by which they have to agree."""
+TRIES, LEAST = 4, 3
+"""Episodes an arm, on average, and the fewest arms whatever the budget."""
 UNIFORM = "uniform"
 GROUPS = ("domain", "label")
 """One-hot features whose columns the regression looks at too, where they are shown."""
@@ -50,7 +48,7 @@ GROUPS = ("domain", "label")
 class Config(RuleConfig):
     """Hyper-parameters of learners from credit."""
 
-    prior: str = PRIOR  # the fixed rule that acts unless rewards speak for another one; empty: 1/2 for all
+    prior: str = PRIOR  # the fixed rule that acts before any training, and races; empty: 1/2 for all
     credits: int = 3  # episodes with credit, at most
     share: float = 0.45  # of the budget that these may take
     ridge: float = 0.01  # of the regression on standardised columns
@@ -84,8 +82,7 @@ class Influence(StaticRule):
         self.where = positions(spaces, self.columns)
         rules = {name: rule.act for name, rule in weighing_rules(spaces).items()}
         self.rules = {self.config.prior: self.prior} | rules
-        self.start = Choice(self.config.prior, np.zeros(len(self.columns)))
-        self._choose(self.start)
+        self._choose(Choice(self.config.prior, np.zeros(len(self.columns))))
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The weights of the rule and the direction away from it."""
@@ -99,23 +96,20 @@ class Influence(StaticRule):
         """
         player, seeds = Player(make_env()), fresh_seeds(np.random.SeedSequence(seed))
         self.check(player.env)
-        start, episodes = Choice(self.rule, self.theta), list(self._credited(player, seeds, budget))
+        began, episodes = Choice(self.rule, self.theta), list(self._credited(player, seeds, budget))
+        likely = self._likely(episodes)
+        self._choose(likely[0])
         log(player.spent, {"reward": float(np.mean([each.gain for each in episodes]))})
-        duel = player.length * 2 * DUELS
-        arms = self._arms(episodes, start, (budget - player.spent - duel) // (2 * player.length))
-        actors = {name: partial(self._weights, choice) for name, choice in arms.items()}
+        number = max(LEAST, (budget - player.spent) // (TRIES * player.length))
+        arms = dict(islice({each.name: each for each in (began, *likely)}.items(), number))
 
         def told(_: int, means: dict[str, float]) -> None:
             self._choose(arms[max(means, key=lambda name: means[name])])
             figures = {f"gain/{name}": mean for name, mean in means.items()} | named(self.theta, self.columns)
             log(player.spent, figures | {"reward": max(means.values())})
 
-        races = {name: partial(player.gain, actor) for name, actor in actors.items()}
-        winner = halve(races, budget - player.spent - duel, seeds, told)
-        pairs = [[player.gain(each, seed)[0] for each in (actors[winner], self.prior)] for seed in islice(seeds, DUELS)]
-        ahead = np.subtract(*np.transpose(pairs))
-        self._choose(arms[winner] if ahead.mean() > ERRORS * ahead.std(ddof=1) / np.sqrt(len(ahead)) else self.start)
-        log(player.spent, {"reward": float(ahead.mean())} | named(self.theta, self.columns))
+        races = {name: partial(player.gain, partial(self._weights, arm)) for name, arm in arms.items()}
+        self._choose(arms[halve(races, budget - player.spent, seeds, told)])
         player.env.close()
 
     def check(self, env: gym.Env[Any, Any]) -> None:
@@ -143,15 +137,14 @@ class Influence(StaticRule):
             if player.spent * (number + 1) / number > self.config.share * budget:
                 return
 
-    def _arms(self, episodes: Sequence[Credited], start: Choice, number: int) -> dict[str, Choice]:
-        """So many choices by name: what acted before, then directions and rules in turn, the likeliest first."""
-        worth = {name: alignment(act, episodes) for name, act in self.rules.items() if name != self.start.rule}
-        rules = [self.start._replace(rule=name) for name in sorted(worth, key=lambda name: -worth[name])]
+    def _likely(self, episodes: Sequence[Credited]) -> list[Choice]:
+        """Rules and directions, the likeliest first: three rules, then a direction, and so on."""
+        worth = {name: alignment(act, episodes) for name, act in self.rules.items()}
+        rules = [Choice(name, np.zeros(len(self.columns))) for name in sorted(worth, key=lambda name: -worth[name])]
         beta = direction(episodes, self.where, self.config.ridge)
-        directed = [self.start._replace(theta=length * beta) for length in LENGTHS if beta.any()]
-        turns = [each for pair in zip_longest(directed, rules) for each in pair if each]
-        order = [start, *turns] if start.name != self.start.name else turns
-        return {each.name: each for each in order[: max(1, number)]}
+        directed = [rules[0]._replace(theta=length * beta) for length in LENGTHS if beta.any()]
+        turns = zip_longest(rules[::3], rules[1::3], rules[2::3], directed)
+        return [each for turn in turns for each in turn if each]
 
 
 class Player:

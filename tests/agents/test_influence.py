@@ -78,10 +78,8 @@ def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> None:
-    """A rule may win a duel by chance, about one in four; the others stay at the prior. None knows the texts."""
-    rules = [trained(f"{name}@shuffled", shown, seed) for seed in range(8)]
-    assert sum(each.rule == PRIOR and not each.theta.any() for each in rules) >= 3
-    assert np.mean([share(each) for each in rules]) < 0.1
+    """An arm wins by chance; none knows the texts."""
+    assert np.mean([share(trained(f"{name}@shuffled", shown, seed)) for seed in range(8)]) < 0.1
 
 
 def test_it_acts_by_rule_and_direction_and_keeps_both(shown: Spaces, tmp_path: Path) -> None:
