@@ -29,6 +29,12 @@ Begin = Callable[..., tuple[BaseProcess, Connection]]
 
 GOOD = ["good", "great", "fine", "lovely", "warm", "bright", "clever"]
 BAD = ["bad", "poor", "dull", "awful", "cold", "grim", "stupid"]
+SHOTS = {
+    "task": "shots = 16",
+    "unlabelled": "shots = 16\nunlabelled = 'more.csv'",
+    "budget": "labels_total = 64",
+}
+"""Task file -> what it says of the target."""
 THINGS = ["film", "book", "song", "phone", "meal", "game", "story", "town", "camera", "room"]
 
 
@@ -100,8 +106,9 @@ def tiny(common: Path, small: dict[str, Any]) -> dict[str, Any]:
     folder = common / "tiny"
     with FileLock(common / "tiny.lock"):
         if not folder.exists():
-            _write_texts(folder, films=80, books=40, songs=30)
-            _write_task(folder / "task.toml", "shots = 16", "steps = 1\ncandidates = 8\nupdates = 1")
+            _write_more(folder, _write_texts(folder, films=80, books=40, songs=30))
+            for name in ("task", "unlabelled"):
+                _write_task(folder / f"{name}.toml", SHOTS[name], "steps = 1\ncandidates = 8\nupdates = 1")
     return {**small, "task": str(folder / "task.toml")}
 
 
@@ -118,15 +125,8 @@ def budgeted(small: dict[str, Any]) -> dict[str, Any]:
 
 
 def _small_task(folder: Path) -> None:
-    rng = _write_texts(folder, films=160, books=80, songs=60)
-    more = [text.replace("the", "a", 1) for text, _ in reviews(rng, 60)]
-    (folder / "more.csv").write_text("\n".join(["text", *more]), encoding="utf-8")
-    first = {
-        "task": "shots = 16",
-        "unlabelled": "shots = 16\nunlabelled = 'more.csv'",
-        "budget": "labels_total = 64",
-    }
-    for name, keys in first.items():
+    _write_more(folder, _write_texts(folder, films=160, books=80, songs=60))
+    for name, keys in SHOTS.items():
         _write_task(folder / f"{name}.toml", keys, "steps = 4\ncandidates = 24\nupdates = 2")
     _random_checkpoint(folder / "teacher")
 
@@ -138,6 +138,12 @@ def _write_texts(folder: Path, **sizes: int) -> np.random.Generator:
         lines = ["text,label", *(f"{text},{label}" for text, label in reviews(rng, n))]
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return rng
+
+
+def _write_more(folder: Path, rng: np.random.Generator) -> None:
+    """Texts without labels."""
+    more = [text.replace("the", "a", 1) for text, _ in reviews(rng, 60)]
+    (folder / "more.csv").write_text("\n".join(["text", *more]), encoding="utf-8")
 
 
 def _write_task(file: Path, keys: str, budget: str) -> None:

@@ -22,7 +22,7 @@ from l2a_gym.experiment.run import load_run
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.train import evaluate_run, train
 
-EPISODE = 1 + 4 * (2 + 1)
+EPISODE = 1 + (1 + 1)
 POOL = {
     "copies": {"swap": 4, "mlm-target": 4, "mlm-source": 0.2},
     "labels": "teacher",
@@ -31,12 +31,14 @@ POOL = {
 
 
 @pytest.fixture(scope="module")
-def run(small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two rounds on a task with texts without labels."""
+    task = {**tiny, "task": str(Path(tiny["task"]).with_name("unlabelled.toml"))}
     folder = tmp_path_factory.mktemp("rounds")
     (folder / "pool.json").write_text(json.dumps(POOL))
     settings = {"budget": 8 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 6, "rounds": 2}
     pool = str(folder / "pool.json")
-    return Run(algo="pgpe", **small, **settings, general_updates=20, pool=pool, out=folder / "whole")
+    return Run(algo="pgpe", **task, **settings, general_updates=20, pool=pool, out=folder / "whole")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +73,9 @@ def test_the_second_rounds_pool_is_what_the_first_rounds_selector_prefers(run: R
     preferred = pool.preferred()
     assert preferred is not None
     prepared = DistillAdapter(last.task, last.environment).prepared
-    sources = int((np.array(prepared.pool()["operator"]) == 0).sum())
-    assert len(preferred) == sources + 16
+    operator = np.array(prepared.manifest()["operators"])[np.array(prepared.pool()["operator"])]
+    assert (operator == "unlabelled").sum() == 60
+    assert len(preferred) == (operator == "source").sum() + 16
     assert (preferred > 0).all()
     assert preferred.std() > 0
     assert list(pool.copies) == list(POOL["copies"])  # type: ignore[call-overload]
@@ -105,31 +108,16 @@ class Unlabelled(Fixed):
         return observation["candidates"][:, self.spaces.column("operator=unlabelled")]
 
 
-def test_weight_of_texts_without_labels_renews_nothing(unlabelled: dict[str, Any], tmp_path: Path) -> None:
+def test_weight_of_texts_without_labels_renews_nothing(run: Run, tmp_path: Path) -> None:
     """They are no texts to start from, so that nothing that is made is preferred."""
-    run = Run(algo="uniform", **unlabelled, general_updates=20, out=tmp_path)
-    adapter = DistillAdapter(run.task, run.environment)
-    renew_pool(run, adapter, Unlabelled(Spaces.from_env(adapter.env())), tmp_path)
+    part = replace(run, algo="uniform", pool="lexical", out=tmp_path)
+    adapter = DistillAdapter(part.task, part.environment)
+    renew_pool(part, adapter, Unlabelled(Spaces.from_env(adapter.env())), tmp_path)
     pool = PoolConfig.from_setting(str(tmp_path / "pool.json"))
     assert pool.copies == PoolConfig().copies
     preferred = pool.preferred()
     assert preferred is not None
     assert preferred.tolist() == [1] * (adapter.prepared.pool()["operator"].count(0) + 16)
-
-
-def test_rounds_keep_texts_without_labels(unlabelled: dict[str, Any], tmp_path: Path) -> None:
-    settings = {"budget": 8 * EPISODE, "num_envs": 1, "students": 1, "export_steps": 6, "rounds": 2}
-    run = Run(algo="pgpe", **unlabelled, **settings, general_updates=20, out=tmp_path / "run")
-    summary = train(run)
-    last = rounds_of(run)[-1]
-    prepared = DistillAdapter(last.task, last.environment).prepared
-    operator = np.array(prepared.manifest()["operators"])[np.array(prepared.pool()["operator"])]
-    assert (operator == "unlabelled").sum() == 60
-    preferred = PoolConfig.from_setting(last.pool).preferred()
-    assert preferred is not None
-    assert len(preferred) == (operator == "source").sum() + 16
-    assert preferred.std() > 0
-    assert summary["spent"] == read_rows(run.folder / "rows.jsonl")[-1].spent >= 8 * EPISODE
 
 
 def test_the_evaluation_is_on_the_last_pool(run: Run, summary: dict[str, Any]) -> None:
