@@ -41,7 +41,7 @@ SELECTORS = {
     "cma-es": "l2a_agents.evolution:CMAES",
     "bayes": "l2a_agents.bayes:Bayes",
     "pgpe": "l2a_agents.pgpe:PGPE",
-    "l2a": "l2a_agents.metagradient:Metagradient",
+    "l2a": "l2a_agents.influence:Influence",
     "reinforce": "l2a_agents.reinforce:Reinforce",
     "dvrl": "l2a_agents.dvrl:DVRL",
     "influence": "l2a_agents.influence:Influence",

@@ -171,7 +171,7 @@ def check_names(benchmark: Benchmark) -> None:
         adapter_of(task, benchmark.environment)
     for name in axes_of(benchmark)["selectors"]:
         if name.partition("@")[0] in METHOD:
-            raise UserError(f"{name!r} is a method with texts and a student of its own: its selector is metagradient")
+            raise UserError(f"{name!r} is a method with texts and a student of its own: its selector is influence")
         check_options(load_class(name))
 
 

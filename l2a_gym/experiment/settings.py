@@ -64,7 +64,7 @@ class Run:
         selector: values of the selector's own hyper-parameters, laid over their defaults.
     """
 
-    algo: str = "metagradient"
+    algo: str = "influence"
     task: str = "hutto/nyt-64-noise40"
     budget: int = 2000
     seed: int = 0

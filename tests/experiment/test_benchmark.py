@@ -122,7 +122,7 @@ def test_rows_that_other_settings_made_are_refused(benchmark: Benchmark, toy_row
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"selectors": ("l2a",)}, r"'l2a' is a method with .*: its selector is metagradient"),
+        ({"selectors": ("l2a",)}, r"'l2a' is a method with .*: its selector is influence"),
         ({"tasks": ("hutto/nyt-63",)}, r"unknown task 'hutto/nyt-63': did you mean 'hutto/nyt-64'"),
         ({"tasks": ("hutto/nyt-64@lexicl",)}, r"unknown pool 'lexicl': did you mean 'lexical'"),
         ({"selectors": ("pp",)}, r"unknown selector 'pp': did you mean 'ppo'"),
