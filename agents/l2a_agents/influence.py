@@ -12,34 +12,43 @@ further arms: with standardised columns z of a candidate,
 
     w = clip(p + length * beta . z / 2, -1, 1)
 
-**Race.** Sequential halving by episodes from new seeds over the prior and the likeliest arms: few, so that each is
-tried several times, and so that an arm that credit speaks against can't win by chance. So credit proposes, and rewards
-decide.
+**Race.** Sequential halving by episodes from new seeds over the prior and the likeliest arms, as many as can be tried
+twice. Those that credit speaks against are left out first.
+
+**Mixture.** Arms act together. With w_k the weights by arm k, divided by their mean, and g_k its mean gain in the race,
+
+    w = sum_k a_k w_k,   a_k = exp(g_k / scale) / sum_j exp(g_j / scale)
+
+divided by the largest (exponential weights: Freund & Schapire, 1997). A few dozen dev texts can't tell apart arms that
+are close, and the mean of several judges is seldom far from the best one. So credit proposes, and rewards decide.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice, zip_longest
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from l2a_agents.credit import Credited, Floats, alignment, direction
 from l2a_agents.halving import halve
-from l2a_agents.prior import JUDGES, PRIOR, SHOWN, weighing_rules
+from l2a_agents.prior import JUDGES, PRIOR, SHOWN, prior_of, weighing_rules
 from l2a_agents.rollout import Actor, Transition, fresh_seeds, late_gain, rollout
-from l2a_agents.rule import RuleConfig, StaticRule, apply_rule, named, positions
-from l2a_agents.selector import Action, Log, MakeEnv, Observation, Spaces, spent
+from l2a_agents.rule import RuleConfig, apply_rule, positions, rule_columns
+from l2a_agents.selector import Action, Configured, Log, MakeEnv, Observation, Spaces, spent
 
 LENGTHS = (1.0, 2.0, 4.0)
 """Lengths of the direction that become arms, the likeliest first: credit holds for small moves."""
-TRIES, LEAST = 4, 3
+TRIES, LEAST = 2, 3
 """Episodes an arm, on average, and the fewest arms whatever the budget."""
 UNIFORM = "uniform"
+TINY = 1e-9
 GROUPS = ("domain", "label")
 """One-hot features whose columns the regression looks at too, where they are shown."""
 
@@ -52,6 +61,7 @@ class Config(RuleConfig):
     credits: int = 3  # episodes with credit, at most
     share: float = 0.45  # of the budget that these may take
     ridge: float = 0.01  # of the regression on standardised columns
+    scale: float = 0.02  # a gain larger by so much makes an arm's share e times as large
 
 
 class Choice(NamedTuple):
@@ -67,26 +77,36 @@ class Choice(NamedTuple):
         return f"{self.rule}+{length:g}" if length > 0 else self.rule
 
 
-class Influence(StaticRule):
-    """The best of fixed rules and of rules in the direction of credit."""
+class Influence(Configured):
+    """Fixed rules and rules in the direction of credit, by what they gain.
+
+    Attributes:
+        columns: names of the columns that directions are about.
+        arms: what acts, the leader first.
+        shares: of the arms, (A,), with the sum 1.
+    """
 
     config: Config
     config_class = Config
     env_options: Mapping[str, Any] = SHOWN
-    file, kept = "influence.json", ("rule",)
+    file: ClassVar[str] = "influence.json"
 
     def __init__(self, spaces: Spaces, config: Any = None) -> None:
         super().__init__(spaces, config)
         groups = [name for name in spaces.columns if "=" in name and name.partition("=")[0] in GROUPS]
-        self.columns = tuple(dict.fromkeys((*self.columns, *JUDGES, *groups)))
+        self.columns = tuple(dict.fromkeys((*rule_columns(spaces, self.config.groups), *JUDGES, *groups)))
         self.where = positions(spaces, self.columns)
         rules = {name: rule.act for name, rule in weighing_rules(spaces).items()}
-        self.rules = {self.config.prior: self.prior} | rules
-        self._choose(Choice(self.config.prior, np.zeros(len(self.columns))))
+        self.rules = {self.config.prior: prior_of(spaces, self.config.prior)} | rules
+        self._mix([(Choice(self.config.prior, np.zeros(len(self.columns))), 0.0)])
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """The weights of the rule and the direction away from it."""
-        return self._weights(Choice(self.rule, self.theta), observation)
+        """The mixture of the arms' weights."""
+        if len(self.arms) == 1:
+            return self._weights(self.arms[0], observation)
+        weights = np.maximum([self._weights(arm, observation) for arm in self.arms], 0)
+        mixed = self.shares @ (weights / np.maximum(weights.mean(1, keepdims=True), TINY))
+        return (mixed / max(mixed.max(), TINY)).astype(np.float32)
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn in one environment, whatever ``num_envs``, until the budget is spent.
@@ -96,21 +116,41 @@ class Influence(StaticRule):
         """
         player, seeds = Player(make_env()), fresh_seeds(np.random.SeedSequence(seed))
         self.check(player.env)
-        began, episodes = Choice(self.rule, self.theta), list(self._credited(player, seeds, budget))
+        began, episodes = self.arms[0], list(self._credited(player, seeds, budget))
         likely = self._likely(episodes)
-        self._choose(likely[0])
+        self._mix([(likely[0], 0.0)])
         log(player.spent, {"reward": float(np.mean([each.gain for each in episodes]))})
         number = max(LEAST, (budget - player.spent) // (TRIES * player.length))
         arms = dict(islice({each.name: each for each in (began, *likely)}.items(), number))
 
+        gains: dict[str, float] = {}
+
         def told(_: int, means: dict[str, float]) -> None:
-            self._choose(arms[max(means, key=lambda name: means[name])])
-            figures = {f"gain/{name}": mean for name, mean in means.items()} | named(self.theta, self.columns)
+            gains.update(means)
+            self._mix([(arms[name], gain) for name, gain in gains.items()])
+            figures = {f"gain/{name}": mean for name, mean in means.items()}
+            figures |= {f"share/{arm.name}": share for arm, share in zip(self.arms, self.shares.tolist(), strict=True)}
             log(player.spent, figures | {"reward": max(means.values())})
 
-        races = {name: partial(player.gain, partial(self._weights, arm)) for name, arm in arms.items()}
-        self._choose(arms[halve(races, budget - player.spent, seeds, told)])
+        halve(
+            {name: partial(player.gain, partial(self._weights, arm)) for name, arm in arms.items()},
+            budget - player.spent,
+            seeds,
+            told,
+        )
         player.env.close()
+
+    def save(self, folder: Path) -> None:
+        """Write the file, hyper-parameters among them."""
+        arms = [{"rule": arm.rule, "theta": arm.theta.tolist()} for arm in self.arms]
+        state = {"config": asdict(self.config), "columns": self.columns, "arms": arms, "shares": self.shares.tolist()}
+        (folder / self.file).write_text(json.dumps(state, indent=1), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read the file."""
+        state = json.loads((folder / self.file).read_text(encoding="utf-8"))
+        self.arms = [Choice(arm["rule"], np.array(arm["theta"])) for arm in state["arms"]]
+        self.shares = np.array(state["shares"])
 
     def check(self, env: gym.Env[Any, Any]) -> None:
         """Find an environment that has not what the credit is made of."""
@@ -120,8 +160,12 @@ class Influence(StaticRule):
         column = self.spaces.column("agreement")
         return np.stack([step.observation["candidates"][:, column] for step in steps])
 
-    def _choose(self, choice: Choice) -> None:
-        self.rule, self.theta = choice
+    def _mix(self, gains: Sequence[tuple[Choice, float]]) -> None:
+        """Act by arms, each by its gain."""
+        order = sorted(gains, key=lambda each: -each[1])
+        self.arms = [arm for arm, _ in order]
+        odds = np.exp((np.array([gain for _, gain in order]) - order[0][1]) / self.config.scale)
+        self.shares = odds / odds.sum()
 
     def _weights(self, choice: Choice, observation: Observation) -> Action:
         return apply_rule(choice.theta, observation, self.where, self.rules[choice.rule](observation))

@@ -71,7 +71,7 @@ def test_it_spends_its_budget(shown: Spaces, name: str, budget: int) -> None:
 def test_the_exact_derivative_knows_the_columns_that_count(shown: Spaces) -> None:
     """The toy's usefulness is 0.7 of one column and 0.3 of another."""
     learner = trained("metagradient", shown, 0, budget=3000, noise=0.0)
-    theta = dict(zip(learner.columns, learner.theta, strict=True))
+    theta = dict(zip(learner.columns, learner.arms[0].theta, strict=True))
     assert sorted(theta, key=lambda name: -abs(theta[name]))[:2] == ["all_data_label", "domain_log_odds"]
     assert theta["all_data_label"] > theta["domain_log_odds"] > 0
 
@@ -82,26 +82,39 @@ def test_shuffled_credit_and_rewards_teach_little(shown: Spaces, name: str) -> N
     assert np.mean([share(trained(f"{name}@shuffled", shown, seed)) for seed in range(8)]) < 0.1
 
 
-def test_it_acts_by_rule_and_direction_and_keeps_both(shown: Spaces, tmp_path: Path) -> None:
+def test_it_acts_by_rules_and_directions_and_keeps_them(shown: Spaces, tmp_path: Path) -> None:
     observation = ToyEnv(**OPTIONS).reset(seed=0)[0]
     learner = cast(Influence, make_selector("influence", shown))
     assert np.array_equal(learner.act(observation), prior_of(shown, PRIOR)(observation))  # before any training
-    learner.rule = "all-data-agrees"
+    nothing = np.zeros(len(learner.columns))
+    learner.arms = [Choice("all-data-agrees", nothing)]
     agrees = observation["candidates"][:, shown.column("all_data_label")] > 0.5
     assert ((learner.act(observation) > 0) == agrees).all()
-    learner.theta[learner.columns.index("label=positive")] = BOUND
+    learner.arms = [Choice("all-data-agrees", BOUND * (np.array(learner.columns) == "label=positive"))]
     positive = observation["candidates"][:, shown.column("label=positive")] == 1
     assert ((learner.act(observation) > 0) == positive).all()
+    learner.arms, learner.shares = [*learner.arms, Choice("all-data-agrees", nothing)], np.array([0.75, 0.25])
+    mixed = 0.75 * positive / positive.mean() + 0.25 * agrees / agrees.mean()
+    np.testing.assert_allclose(learner.act(observation), mixed / mixed.max(), rtol=1e-6)
     learner.save(tmp_path)
     other = cast(Influence, make_selector("influence", shown))
     other.load(tmp_path)
-    assert other.rule == learner.rule
     assert (other.act(observation) == learner.act(observation)).all()
+
+
+def test_shares_follow_from_the_gains_in_the_race(shown: Spaces) -> None:
+    learner, logs = cast(Influence, make_selector("influence", shown, scale=0.05)), list[dict[str, float]]()
+    learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 0, lambda _, values: logs.append(dict(values)))
+    gains = {name.removeprefix("gain/"): gain for each in logs for name, gain in each.items() if "gain/" in name}
+    odds = np.exp([gains[arm.name] / 0.05 for arm in learner.arms])
+    np.testing.assert_allclose(learner.shares, odds / odds.sum())
+    assert len(learner.arms) == len(gains) > 3
+    assert (np.diff(learner.shares) <= 0).all()
 
 
 def test_training_that_goes_on_races_what_it_had_found(shown: Spaces) -> None:
     learner = trained("influence", shown, 0)
-    found, raced = Choice(learner.rule, learner.theta).name, set[str]()
+    found, raced = learner.arms[0].name, set[str]()
     assert found != PRIOR
     learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 1, lambda _, values: raced.update(map(str, values)))
     assert f"gain/{found}" in raced
