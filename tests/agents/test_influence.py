@@ -17,7 +17,7 @@ from l2a_agents.selector import MakeEnv, Spaces, Wrappers, spent
 
 from l2a_gym.envs.toy import ToyEnv
 
-BUDGET = 500
+BUDGET = 1000
 EPISODE = 21
 NAMES = ("influence", "metagradient")
 OPTIONS = dict(Influence.env_options)
@@ -44,7 +44,7 @@ def share(selector: Influence) -> float:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_comes_near_the_optimum(shown: Spaces, name: str) -> None:
-    assert min(share(trained(name, shown, seed)) for seed in range(3)) > 0.95
+    assert min(share(trained(name, shown, seed)) for seed in range(3)) > 0.9
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -118,7 +118,7 @@ def test_training_that_goes_on_races_what_it_had_found(shown: Spaces) -> None:
     assert found != PRIOR
     learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 1, lambda _, values: raced.update(map(str, values)))
     assert f"gain/{found}" in raced
-    assert share(learner) > 0.95
+    assert share(learner) > 0.9
 
 
 def test_metagradient_names_the_method_that_an_environment_lacks(shown: Spaces) -> None:
