@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -50,6 +51,22 @@ class RandomHalf(Fixed):
         return action
 
 
+class LeavesOut(Fixed):
+    """Every candidate with weight 1 but those of one source."""
+
+    def act(self, observation: Observation, deterministic: bool = True) -> Action:
+        """Ones, and zeros for the source."""
+        return 1 - observation["candidates"][..., self.spaces.column(f"domain={self.source(observation)}")]
+
+    @abstractmethod
+    def source(self, observation: Observation) -> str:
+        """The source that is left out."""
+
+    def _most(self, column: str, observation: Observation, sign: int = 1) -> str:
+        values = sign * observation["domains"][1:, self.spaces.domain_columns.index(column)]
+        return self.spaces.domains[1 + values.argmax()]
+
+
 @dataclass(frozen=True)
 class OneDomain:
     """The hyper-parameter of :class:`Without`."""
@@ -57,8 +74,8 @@ class OneDomain:
     domain: str = ""  # the source to leave out; empty: the one that is farthest from the target
 
 
-class Without(Configured, Fixed):
-    """Every candidate with weight 1 but those of one source.
+class Without(Configured, LeavesOut):
+    """All but the source that is named, or else the farthest from the target.
 
     Raises:
         ValueError: there is no such source.
@@ -73,11 +90,22 @@ class Without(Configured, Fixed):
         if self.config.domain not in ("", *sources):
             raise ValueError(f"domain = {self.config.domain!r}: valid are {', '.join(sources)}")
 
-    def act(self, observation: Observation, deterministic: bool = True) -> Action:
-        """Ones, and zeros for the source."""
-        domain = self.config.domain or self._farthest(observation)
-        return 1 - observation["candidates"][..., self.spaces.column(f"domain={domain}")]
+    def source(self, observation: Observation) -> str:
+        """The source that is named, or else the farthest."""
+        return self.config.domain or self._most("distance", observation)
 
-    def _farthest(self, observation: Observation) -> str:
-        distance = observation["domains"][1:, self.spaces.domain_columns.index("distance")]
-        return self.spaces.domains[1 + distance.argmax()]
+
+class WithoutLargest(LeavesOut):
+    """All but the source with the most candidates in the pool."""
+
+    def source(self, observation: Observation) -> str:
+        """The largest source."""
+        return self._most("size", observation)
+
+
+class WithoutSmallest(LeavesOut):
+    """All but the source with the fewest candidates in the pool."""
+
+    def source(self, observation: Observation) -> str:
+        """The smallest source."""
+        return self._most("size", observation, -1)

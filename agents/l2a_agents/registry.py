@@ -14,6 +14,8 @@ SELECTORS = {
     "uniform": "l2a_agents.fixed:Uniform",
     "random-half": "l2a_agents.fixed:RandomHalf",
     "without": "l2a_agents.fixed:Without",
+    "without-largest": "l2a_agents.fixed:WithoutLargest",
+    "without-smallest": "l2a_agents.fixed:WithoutSmallest",
     "trust-teacher": "l2a_agents.fixed:TrustTeacher",
     "few-shot-agrees": "l2a_agents.cleaning:FewShotAgrees",
     "all-data-agrees": "l2a_agents.cleaning:AllDataAgrees",

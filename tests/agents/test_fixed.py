@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from l2a_agents.fixed import Nothing, OneDomain, RandomHalf, TrustTeacher, Uniform, Without
+from l2a_agents.fixed import (
+    Nothing,
+    OneDomain,
+    RandomHalf,
+    TrustTeacher,
+    Uniform,
+    Without,
+    WithoutLargest,
+    WithoutSmallest,
+)
 from l2a_agents.selector import MakeEnv, Spaces
 
 
@@ -28,8 +37,17 @@ def test_trusting_the_teacher_weighs_all_alike_and_takes_no_label(spaces: Spaces
 
 
 def test_one_source_is_left_out(spaces: Spaces, observation: dict[str, Any]) -> None:
-    for config, source in ((OneDomain("near"), "near"), (None, "far")):  # far is at the largest distance
-        action = Without(spaces, config).act(observation)
+    domains = observation["domains"].copy()
+    domains[1:, spaces.domain_columns.index("size")] = 0.3, 0.5
+    observation = observation | {"domains": domains}
+    cases = (
+        (Without(spaces, OneDomain("near")), "near"),
+        (Without(spaces), "far"),  # which is at the largest distance
+        (WithoutLargest(spaces), "far"),
+        (WithoutSmallest(spaces), "near"),
+    )
+    for selector, source in cases:
+        action = selector.act(observation)
         assert action.dtype == np.float32
         assert np.array_equal(action, observation["candidates"][:, spaces.column(f"domain={source}")] == 0)
         assert 0 < action.sum() < 32
@@ -70,6 +88,6 @@ def test_training_spends_nothing(spaces: Spaces) -> None:
 
     make_env = NoEnv("none")
     logged: list[int] = []
-    for kind in (Uniform, TrustTeacher, Without, Nothing, RandomHalf):
+    for kind in (Uniform, TrustTeacher, Without, WithoutLargest, WithoutSmallest, Nothing, RandomHalf):
         kind(spaces).train(make_env, 1000, 0, lambda spent, _: logged.append(spent))
     assert logged == []
