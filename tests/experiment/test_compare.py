@@ -17,6 +17,11 @@ from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.suite import NONE, ORACLE, RULES, UNIFORM
 
 
+@pytest.fixture(scope="module")
+def adapter(tiny: dict[str, Any]) -> DistillAdapter:
+    return DistillAdapter(tiny["task"], {name: value for name, value in tiny.items() if name != "task"})
+
+
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     """Sets how many threads torch has until the test ends."""
@@ -26,9 +31,9 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 def test_rows_made_at_the_same_time_are_those_made_in_turn(
-    small: dict[str, Any], adapter: DistillAdapter, threads: Callable[[int], None]
+    tiny: dict[str, Any], adapter: DistillAdapter, threads: Callable[[int], None]
 ) -> None:
-    run, selector = Run(algo="similarity", **small, budget=1), adapter.selector("similarity")
+    run, selector = Run(algo="similarity", **tiny, budget=1), adapter.selector("similarity")
     found: list[list[Row]] = []
     for number in (1, 3):
         threads(number)
@@ -46,7 +51,7 @@ class Broken(Fixed):
         raise ZeroDivisionError("no weights")
 
 
-def test_a_selector_that_fails_ends_the_comparison(small: dict[str, Any], adapter: DistillAdapter) -> None:
-    run, selector = Run(algo="similarity", **small, budget=1), Broken(Spaces.from_env(adapter.env()))
+def test_a_selector_that_fails_ends_the_comparison(tiny: dict[str, Any], adapter: DistillAdapter) -> None:
+    run, selector = Run(algo="similarity", **tiny, budget=1), Broken(Spaces.from_env(adapter.env()))
     with pytest.raises(ZeroDivisionError, match="no weights"):
         compare(run, adapter, selector, [1])

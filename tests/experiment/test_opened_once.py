@@ -19,9 +19,14 @@ from l2a_gym.preparation import open_task
 from l2a_gym.preparation.store import Prepared
 
 
+@pytest.fixture(scope="module")
+def prepared(tiny: dict[str, Any]) -> Prepared:
+    return DistillAugEnv(**tiny).world.prepared
+
+
 @pytest.mark.parametrize("export_student", ["tiny", "ratio"])
 def test_a_run_opens_its_task_once(
-    small: dict[str, Any], prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export_student: Any
+    tiny: dict[str, Any], prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export_student: Any
 ) -> None:
     calls: Counter[str] = Counter()
 
@@ -49,7 +54,7 @@ def test_a_run_opens_its_task_once(
 
     monkeypatch.setattr(cache, "_sha256", hash_and_count)
     settings = {"budget": 26, "students": 1, "export_steps": 2, "export_student": export_student}
-    train(Run(algo="pgpe", **small, **settings, out=tmp_path / "run"))
+    train(Run(algo="pgpe", **tiny, **settings, out=tmp_path / "run"))
     other = export_student != "tiny"
     assert calls["l2a_gym.preparation.open_task.make_task"] == 1
     assert calls["l2a_gym.preparation.open_task.prepare"] == 1 + other
