@@ -20,7 +20,7 @@ from l2a_agents.selector import spent
 
 
 class Metagradient(Influence):
-    """The best of fixed rules and of rules in the direction of the exact derivative."""
+    """Fixed rules and rules in the direction of the exact derivative, by what they gain."""
 
     file = "metagradient.json"
 

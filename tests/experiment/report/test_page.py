@@ -144,7 +144,7 @@ def test_rows_without_classifiers_show_no_table_of_them(rows: list[Row], tmp_pat
         assert "Teachers and references" not in file.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("suite", ["core", "questions"])
+@pytest.mark.parametrize("suite", ["core", "questions", "questions-800"])
 def test_the_published_report_is_that_of_its_rows(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SCRIPT.parents[1])
     folder = Path("docs/benchmark", suite)
