@@ -66,7 +66,7 @@ class Run:
 
     algo: str = "influence"
     task: str = "hutto/nyt-64-noise40"
-    budget: int = 2000
+    budget: int = 1000
     seed: int = 0
     num_envs: int = 1
     device: str = "auto"
