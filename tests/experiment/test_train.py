@@ -103,7 +103,9 @@ def test_a_run_and_jobs_of_a_benchmark_give_the_same_rows(run: Run, summary: dic
     """The same selector, task, seed, budget and settings: whichever door is used."""
     rows = read_rows(run.folder / "rows.jsonl")
     assert [row.selector for row in rows] == ROWS
-    assert timeless(rows) == timeless([attempt(job_of(run, name)) for name in ROWS])
+    some = ("none", "uniform", "cross-fitted-balanced", "doubt", "trust-teacher", "pgpe")
+    jobs = timeless([attempt(job_of(run, name)) for name in some])
+    assert jobs == timeless([row for row in rows if row.selector in some])
     learnt = rows[-1]
     assert [point.spent for point in learnt.curve] == SPENT
     assert learnt.spent == summary["spent"] == SPENT[-1]
@@ -189,10 +191,13 @@ def test_an_edited_card_stays(run: Run, summary: dict[str, Any]) -> None:
 
 
 def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluation = evaluate_run(run.folder, 3)
-    assert [len(evaluation["test_accuracy"][name]["per_seed"]) for name in ("none", "selector")] == [3, 3]
-    for name in ("none", "uniform", "selector"):
-        assert evaluation["test_accuracy"][name]["per_seed"][:2] != summary["test_accuracy"][name]["per_seed"]
+    evaluation = evaluate_run(run.folder, 1)
+    fresh, first = (
+        [each["test_accuracy"][name]["per_seed"] for name in ("none", "uniform", "selector")]
+        for each in (evaluation, summary)
+    )
+    assert [len(scores) for scores in fresh] == [1, 1, 1]
+    assert fresh != [scores[:1] for scores in first]
     assert json.loads((run.folder / "evaluation.json").read_text()) == evaluation
     assert evaluation["teachers"] == summary["teachers"]
     assert "selector (pgpe)" in capsys.readouterr().out
