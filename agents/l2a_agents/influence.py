@@ -12,15 +12,17 @@ further arms: with standardised columns z of a candidate,
 
     w = clip(p + length * beta . z / 2, -1, 1)
 
-**Race.** Sequential halving by episodes from new seeds over the prior and the likeliest arms, as many as can be tried
-twice. Those that credit speaks against are left out first.
+**Race.** Sequential halving by episodes from new seeds over the prior and the likeliest arms, as many as would play two
+episodes each if all played alike. Those that credit speaks against are left out first.
 
 **Mixture.** Arms act together. With w_k the weights by arm k, divided by their mean, and g_k its mean gain in the race,
 
     w = sum_k a_k w_k,   a_k = exp(g_k / scale) / sum_j exp(g_j / scale)
 
-divided by the largest (exponential weights: Freund & Schapire, 1997). A few dozen dev texts can't tell apart arms that
-are close, and the mean of several judges is seldom far from the best one. So credit proposes, and rewards decide.
+divided by the largest (exponential weights: Freund & Schapire, 1997). Students differ from seed to seed more than arms
+do, so gains are compared on the same seeds: when those that are left have played on, the gains of the others move by as
+much as theirs do on average. A few dozen dev texts can't tell apart arms that are close, and the mean of several judges is
+seldom far from the best one. So credit proposes, and rewards decide.
 """
 
 from __future__ import annotations
@@ -84,6 +86,7 @@ class Influence(Configured):
         columns: names of the columns that directions are about.
         arms: what acts, the leader first.
         shares: of the arms, (A,), with the sum 1.
+        length: units of an episode; 0 before any training.
     """
 
     config: Config
@@ -99,6 +102,7 @@ class Influence(Configured):
         rules = {name: rule.act for name, rule in weighing_rules(spaces).items()}
         self.rules = {self.config.prior: prior_of(spaces, self.config.prior)} | rules
         self._mix([(Choice(self.config.prior, np.zeros(len(self.columns))), 0.0)])
+        self.length = 0
 
     def act(self, observation: Observation, deterministic: bool = True) -> Action:
         """The mixture of the arms' weights."""
@@ -111,26 +115,34 @@ class Influence(Configured):
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
         """Learn in one environment, whatever ``num_envs``, until the budget is spent.
 
+        A selector that has learnt before races its first arms again, beside new ones. Where the budget does not suffice
+        for a race, it stays as it is.
+
         Raises:
             ValueError: the environment does not have what the credit is made of.
         """
+        if budget < (1 + LEAST) * self.length:
+            return
         player, seeds = Player(make_env()), fresh_seeds(np.random.SeedSequence(seed))
         self.check(player.env)
-        began, episodes = self.arms[0], list(self._credited(player, seeds, budget))
+        began, episodes = self.arms[:LEAST], list(self._credited(player, seeds, budget))
         likely = self._likely(episodes)
         self._mix([(likely[0], 0.0)])
-        log(player.spent, {"reward": float(np.mean([each.gain for each in episodes]))})
+        log(player.spent, {"gain": float(np.mean([each.gain for each in episodes]))})
         number = max(LEAST, (budget - player.spent) // (TRIES * player.length))
-        arms = dict(islice({each.name: each for each in (began, *likely)}.items(), number))
+        named: dict[str, Choice] = {}
+        for each in (*began, *likely):
+            named.setdefault(each.name, each)
+        arms = dict(islice(named.items(), number))
 
         gains: dict[str, float] = {}
 
         def told(_: int, means: dict[str, float]) -> None:
-            gains.update(means)
+            gains.update(_moved(gains, means) | means)
             self._mix([(arms[name], gain) for name, gain in gains.items()])
             figures = {f"gain/{name}": mean for name, mean in means.items()}
             figures |= {f"share/{arm.name}": share for arm, share in zip(self.arms, self.shares.tolist(), strict=True)}
-            log(player.spent, figures | {"reward": max(means.values())})
+            log(player.spent, figures | {"gain": max(means.values())})
 
         halve(
             {name: partial(player.gain, partial(self._weights, arm)) for name, arm in arms.items()},
@@ -138,19 +150,21 @@ class Influence(Configured):
             seeds,
             told,
         )
+        self.length = player.length
         player.env.close()
 
     def save(self, folder: Path) -> None:
         """Write the file, hyper-parameters among them."""
         arms = [{"rule": arm.rule, "theta": arm.theta.tolist()} for arm in self.arms]
-        state = {"config": asdict(self.config), "columns": self.columns, "arms": arms, "shares": self.shares.tolist()}
+        state = {"config": asdict(self.config), "columns": self.columns, "length": self.length}
+        state |= {"arms": arms, "shares": self.shares.tolist()}
         (folder / self.file).write_text(json.dumps(state, indent=1), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Read the file."""
         state = json.loads((folder / self.file).read_text(encoding="utf-8"))
         self.arms = [Choice(arm["rule"], np.array(arm["theta"])) for arm in state["arms"]]
-        self.shares = np.array(state["shares"])
+        self.shares, self.length = np.array(state["shares"]), state["length"]
 
     def check(self, env: gym.Env[Any, Any]) -> None:
         """Find an environment that has not what the credit is made of."""
@@ -164,7 +178,7 @@ class Influence(Configured):
         """Act by arms, each by its gain."""
         order = sorted(gains, key=lambda each: -each[1])
         self.arms = [arm for arm, _ in order]
-        odds = np.exp((np.array([gain for _, gain in order]) - order[0][1]) / self.config.scale)
+        odds = np.exp((np.array([gain for _, gain in order]) - order[0][1]) / max(self.config.scale, TINY))
         self.shares = odds / odds.sum()
 
     def _weights(self, choice: Choice, observation: Observation) -> Action:
@@ -189,6 +203,15 @@ class Influence(Configured):
         directed = [rules[0]._replace(theta=length * beta) for length in LENGTHS if beta.any()]
         turns = zip_longest(rules[::3], rules[1::3], rules[2::3], directed)
         return [each for turn in turns for each in turn if each]
+
+
+def _moved(gains: Mapping[str, float], means: Mapping[str, float]) -> dict[str, float]:
+    """Gains as they would be on further seeds, from which only the arms of ``means`` have played.
+
+    Differences stay those on the seeds that all have played from.
+    """
+    change = np.mean([mean - gains.get(name, mean) for name, mean in means.items()])
+    return {name: gain + float(change) for name, gain in gains.items()}
 
 
 class Player:

@@ -14,7 +14,7 @@ COLUMNS = ("text", "pair", "label", "domain", "weight", "origin")
 
 
 def select(settings: Selection) -> None:
-    """Write the source texts that have a weight, in the order of their files; train the selector if it is not yet.
+    """Write the source texts of enough weight, in the order of their files; train the selector if it is not yet.
 
     Raises:
         UserError: a setting that is not valid, or a run folder that holds another run or files of the user's.
@@ -23,6 +23,9 @@ def select(settings: Selection) -> None:
         assert isinstance(adapter, DistillAdapter)  # the settings refuse the toy
         table = write_candidates(run, adapter, selector, sources)
     texts = table[table["operator"] == SOURCE]
-    kept = texts[texts["kept"]]
-    write_frame(settings.out, kept[[name for name in COLUMNS if name in table]])
-    print(f"{printable(settings.out)}: {len(kept):,} of {len(texts):,} source texts, weighted by {printable(run.algo)}")
+    trusted = texts[texts["kept"] & (texts["weight"] >= settings.least)]
+    write_frame(settings.out, trusted[[name for name in COLUMNS if name in table]])
+    print(
+        f"{printable(settings.out)}: {len(trusted):,} of {len(texts):,} source texts, to which {printable(run.algo)} "
+        f"gives a weight of {settings.least:g} or more"
+    )

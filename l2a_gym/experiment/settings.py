@@ -115,11 +115,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Selection(Run):
-    """Train a selector and write the source texts that it keeps, with their weights.
+    """Train a selector and write the source texts that it trusts, with their weights.
 
     Attributes:
         task: a task id or the path of a task file.
         out: the file to write, which must not be there: .parquet, .csv or .jsonl.
+        least: the smallest weight that is written; the largest is 1. With 0, all that the selector keeps at all.
     """
 
     task: Annotated[str, Positional] = Run.task
@@ -128,9 +129,12 @@ class Selection(Run):
     onnx: Annotated[bool, Suppress] = False
     candidates: Annotated[Literal["parquet", "csv"], Suppress] = "parquet"
     out: Path = Path("clean.parquet")
+    least: float = 0.25
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.least <= 1:
+            raise UserError(f"least = {self.least}: valid are numbers from 0 to 1")
         if self.task == TOY:
             raise UserError("the toy's candidates are no texts: name another task")
         if self.out.suffix not in WRITERS:

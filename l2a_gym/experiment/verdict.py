@@ -21,7 +21,8 @@ def verdict(algo: str, rows: Sequence[Row]) -> dict[str, Any]:
     """The selector against uniform weights and the best fixed rule on dev, by the same final students.
 
     The best fixed rule is the one with the highest mean return of these very students, which favours it. Intervals are
-    of paired differences, by Student's t over students.
+    of paired differences, by Student's t over students: they know nothing of other trainings or other texts. What the
+    selector was trained for is dev, so test is said as well.
 
     Args:
         algo: name of the run's selector, which was trained.
@@ -29,13 +30,15 @@ def verdict(algo: str, rows: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         ``rule``, the name of the best fixed rule; ``against``: uniform and that rule -> ``points`` of dev accuracy that
-        the selector is ahead, with ``low`` and ``high``, which are null for a single student; and ``sentence``,
-        which may be several.
+        the selector is ahead, with ``low`` and ``high``, which are null for a single student; ``test``: uniform -> the
+        same of test accuracy, empty on the toy; and ``sentence``, which may be several.
     """
     named = {row.selector: row for row in rows}
-    rule = best_rule_of(algo, rows)
-    against = {name: _ahead(named[algo], named[name]) for name in dict.fromkeys((UNIFORM, rule))}
-    return {"rule": rule, "against": against, "sentence": _sentence(algo, rule, against)}
+    rule, own, uniform = best_rule_of(algo, rows), named[algo], named[UNIFORM]
+    against = {name: _ahead(_on_dev(own), _on_dev(named[name])) for name in dict.fromkeys((UNIFORM, rule))}
+    real = all(each.metrics for each in own.students)
+    test = {UNIFORM: _ahead(_on_test(own), _on_test(uniform))} if real else {}
+    return {"rule": rule, "against": against, "test": test, "sentence": _sentence(algo, rule, against, test)}
 
 
 def best_rule_of(algo: str, rows: Sequence[Row]) -> str:
@@ -44,10 +47,9 @@ def best_rule_of(algo: str, rows: Sequence[Row]) -> str:
     return max(rules, key=lambda row: row.episode_return).selector
 
 
-def _ahead(row: Row, other: Row) -> dict[str, float | None]:
-    """Mean of paired differences in dev accuracy, in points, with its interval."""
-    own, others = (np.array([_dev_accuracy(each, i) for i in range(len(each.students))]) for each in (row, other))
-    differences = 100 * (own - others)
+def _ahead(own: Sequence[float], others: Sequence[float]) -> dict[str, float | None]:
+    """Mean of paired differences of accuracies, in points, with its interval."""
+    differences = 100 * np.subtract(own, others)
     mean, number = float(differences.mean()), len(differences)
     if number < 2:
         return {"points": mean, "low": None, "high": None}
@@ -55,12 +57,19 @@ def _ahead(row: Row, other: Row) -> dict[str, float | None]:
     return {"points": mean, "low": mean - half, "high": mean + half}
 
 
-def _dev_accuracy(row: Row, student: int) -> float:
-    """Of a final student; a made-up one has its score alone."""
-    return row.students[student].metrics.get("dev_accuracy", row.students[student].score)
+def _on_dev(row: Row) -> list[float]:
+    """Dev accuracies of the final students; a made-up one has its score alone."""
+    return [each.metrics.get("dev_accuracy", each.score) for each in row.students]
 
 
-def _sentence(algo: str, rule: str, against: Mapping[str, Mapping[str, float | None]]) -> str:
+def _on_test(row: Row) -> list[float]:
+    return [each.score for each in row.students]
+
+
+Found = Mapping[str, Mapping[str, float | None]]
+
+
+def _sentence(algo: str, rule: str, against: Found, test: Found) -> str:
     """What was gained over uniform weights, then over the best rule, and what to do where that is not shown."""
     uniform, best = against[UNIFORM], against[rule]
     points, level = float(uniform["points"] or 0), f"{LEVEL:.0%}".replace("%", " %")
@@ -68,6 +77,7 @@ def _sentence(algo: str, rule: str, against: Mapping[str, Mapping[str, float | N
     first = (
         f"{CHOOSING[_state(uniform)]}: {printable(algo)}'s students are right on {abs(points):.1f} points {than} "
         f"({UNIFORM}{_interval(uniform, f'; {level} interval ')})."
+        + "".join(f" On test: {each['points']:+.1f} points{_interval(each, ' (')}." for each in test.values())
     )
     fixed = f"the best fixed rule ({rule})"
     state, margin = _state(best), f"{best['points']:+.1f} points{_interval(best, ' (')}"

@@ -105,11 +105,47 @@ def test_it_acts_by_rules_and_directions_and_keeps_them(shown: Spaces, tmp_path:
 def test_shares_follow_from_the_gains_in_the_race(shown: Spaces) -> None:
     learner, logs = cast(Influence, make_selector("influence", shown, scale=0.05)), list[dict[str, float]]()
     learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 0, lambda _, values: logs.append(dict(values)))
-    gains = {name.removeprefix("gain/"): gain for each in logs for name, gain in each.items() if "gain/" in name}
+    gains: dict[str, float] = {}
+    for told in logs:
+        means = {name.removeprefix("gain/"): gain for name, gain in told.items() if "gain/" in name}
+        moved = np.mean([gain - gains[name] for name, gain in means.items()]) if gains else 0.0
+        gains = {name: gain + moved for name, gain in gains.items()} | means
     odds = np.exp([gains[arm.name] / 0.05 for arm in learner.arms])
     np.testing.assert_allclose(learner.shares, odds / odds.sum())
     assert len(learner.arms) == len(gains) > 3
     assert (np.diff(learner.shares) <= 0).all()
+
+
+def test_a_seed_that_is_kind_to_all_changes_no_share(shown: Spaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second seed adds 1 to every gain; arms that were dropped after the first keep their distance."""
+    learner, made = cast(Influence, make_selector("influence", shown)), []
+
+    def race(arms: Any, budget: int, seeds: Any, told: Any) -> None:
+        made.extend(arms)
+        told(0, dict(zip(arms, [0.01, 0.02, 0.03], strict=False)))
+        told(0, {made[1]: 0.52, made[2]: 0.53})
+
+    monkeypatch.setattr("l2a_agents.influence.halve", race)
+    learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), 6 * EPISODE, 0, lambda *_: None)
+    odds = np.exp([0.01 / 0.02, 0, -0.01 / 0.02])
+    assert [arm.name for arm in learner.arms] == made[2::-1]
+    np.testing.assert_allclose(learner.shares, np.exp([0.5, 0, -0.5]) / odds.sum())
+
+
+def test_without_a_scale_the_leader_acts_alone(shown: Spaces) -> None:
+    learner = cast(Influence, make_selector("influence", shown, scale=0.0))
+    learner.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), BUDGET, 0, lambda *_: None)
+    assert learner.shares.tolist() == [1.0] + [0.0] * (len(learner.arms) - 1)
+
+
+def test_what_is_left_of_a_budget_undoes_nothing(shown: Spaces, tmp_path: Path) -> None:
+    learner = trained("influence", shown, 0)
+    learner.save(tmp_path)
+    other = cast(Influence, make_selector("influence", shown))
+    other.load(tmp_path)
+    other.train(MakeEnv("l2a_gym:L2A-Toy-v0", **OPTIONS), 3 * EPISODE, 1, lambda *_: None)
+    assert [arm.name for arm in other.arms] == [arm.name for arm in learner.arms]
+    assert other.shares.tolist() == learner.shares.tolist()
 
 
 def test_training_that_goes_on_races_what_it_had_found(shown: Spaces) -> None:

@@ -173,7 +173,8 @@ def test_clean_sources_train_a_classifier(
     }
     clean = read[suffix](Path(f"new/clean{suffix}"))
     assert list(clean) == ["text", "label", "domain", "weight", "origin"]
-    assert out.splitlines()[-1] == f"new/clean{suffix}: {len(clean)} of 140 source texts, weighted by oracle"
+    said = f"{len(clean)} of 140 source texts, to which oracle gives a weight of 0.25 or more"
+    assert out.splitlines()[-1] == f"new/clean{suffix}: {said}"
     assert len(clean) == 140 - 32 - 24
     places = [place.rsplit(" ", 2) for place in clean["origin"]]
     assert [(domain, int(number)) for domain, (_, _, number) in zip(clean["domain"], places, strict=True)] == sorted(
@@ -192,6 +193,21 @@ def test_clean_sources_train_a_classifier(
     )
 
 
+def test_texts_of_little_weight_are_left_out(
+    l2a: Callable[..., Any], tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {
+        **{"checkpoint": tiny["checkpoint"], "device": "cpu", "algo": "cross-fitted-weight", "students": "1"},
+        "general-updates": "0",
+    }
+    for least in ("0", "0.5"):
+        assert l2a("select", tiny["task"], **options, least=least, out=f"{least}.csv")[0] is None
+    every, heavy = (pd.read_csv(f"{least}.csv") for least in ("0", "0.5"))
+    assert 0 < every["weight"].min() < 0.5
+    pd.testing.assert_frame_equal(heavy, every[every["weight"] >= 0.5].reset_index(drop=True))
+
+
 def test_what_cannot_be_written_is_refused_at_once(
     l2a: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +224,7 @@ def test_what_cannot_be_written_is_refused_at_once(
             "--out",
             "clean.cvs",
         ): "unknown suffix of clean.cvs '.cvs': did you mean '.csv'? valid are .parquet, .csv, .jsonl",
+        ("hutto/nyt-16", "--least", "25"): "least = 25.0: valid are numbers from 0 to 1",
         ("toy",): "the toy's candidates are no texts: name another task",
     }.items():
         assert l2a("select", *words) == (2, "", f"error: {message}\n")

@@ -14,6 +14,8 @@ APART = 0.01
 """A smaller difference between domains is not worth a word."""
 NAMED = 7
 """At most so many classes or domains are named."""
+NEARLY_ALL = 0.95
+"""Where so many of all texts are kept, it says nothing that all of a domain are."""
 GROUPS = {"label": ("class", "classes"), "domain": ("domain", "domains")}
 """Columns of groups that may be kept or dropped whole -> what one and several are called."""
 
@@ -68,10 +70,12 @@ def whole_groups(table: pd.DataFrame) -> str:
 
 def _whole(table: pd.DataFrame, column: str) -> str:
     rate = table.groupby(column)["kept"].mean()
-    all_of, none_of = (_names(column, [*rate.index[rate == share]]) for share in (1, 0))
+    whole = rate.index[(rate == 1) & (table["kept"].mean() < NEARLY_ALL)]
+    none = rate.index[rate == 0]
+    all_of, none_of = _names(column, [*whole]), _names(column, [*none])
     if rate.nunique() == 1 or not (all_of or none_of):
         return ""
-    others = table["kept"][table[column].isin(rate.index[(rate > 0) & (rate < 1)])]
+    others = table["kept"][~table[column].isin([*whole, *none])]
     parts = [
         *([f"every text of {all_of}"] if all_of else []),
         *([f"none of {none_of}"] if none_of else []),

@@ -109,7 +109,12 @@ def _properties(table: pd.DataFrame, heavy: pd.Series) -> Iterator[Preference]:
             measured = _measured(table[column] == value, heavy)
             if measured and (measured[-1] > 0 or len(values) > 2):
                 words = OPERATORS.get(value, name.format(printable(value)))
-                yield Preference(f"share of {words}", "prefers" if measured[-1] > 0 else "passes", words, *measured)
+                yield Preference(f"share of {words}", _kind(value, measured[-1]), words, *measured)
+
+
+def _kind(value: str, difference: float) -> Literal["prefers", "passes", "shown"]:
+    """Texts of the data are the bulk of what is kept, so a smaller share of them does not pass them over."""
+    return "prefers" if difference > 0 else "shown" if value == SOURCE else "passes"
 
 
 def _measured(values: pd.Series, heavy: pd.Series) -> tuple[float, float, float] | None:

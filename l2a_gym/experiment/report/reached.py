@@ -27,8 +27,19 @@ def reached(summary: Mapping[str, Any]) -> str:
         f"The exported student is right on {accuracy} of the {texts:,} test texts, with the standard error.{beside} "
         f"Unlike the short students that measure the selector, it takes {exported['updates']:,} updates in place of "
         f"{summary['updates']:,}, and learns from all labels of the target and from the {exported['teacher']} teacher, "
-        "the best on select."
+        f"the best on select.{_both(exported)}"
     )
+
+
+def _both(exported: Mapping[str, Any]) -> str:
+    """What choosing is worth on the exported student's schedule."""
+    reached = [
+        f"{per_cent(each['test_accuracy'], 1)} with weights by {printable(name)}"
+        for name, each in exported.get("long", {}).items()
+    ]
+    if len(reached) < 2:
+        return ""
+    return f" With the shots in place of all labels, such students reach {' and '.join(reached)}."
 
 
 def facts(summary: Mapping[str, Any]) -> dict[str, str]:
