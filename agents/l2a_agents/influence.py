@@ -21,8 +21,8 @@ episodes each if all played alike. Those that credit speaks against are left out
 
 divided by the largest (exponential weights: Freund & Schapire, 1997). Students differ from seed to seed more than arms
 do, so gains are compared on the same seeds: when those that are left have played on, the gains of the others move by as
-much as theirs do on average. A few dozen dev texts can't tell apart arms that are close, and the mean of several judges is
-seldom far from the best one. So credit proposes, and rewards decide.
+much as theirs do on average. A few dozen dev texts can't tell apart arms that are close, and the mean of several judges
+is seldom far from the best one. So credit proposes, and rewards decide.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The credit of candidate i in step t is c_ti = -d(last dev nll) / d(weight of i in step t), by reverse mode through all
 of the student's updates (Ren et al., 2018; Engstrom et al., 2025), which the environment's ``metagradient`` computes. A
-derivative that is not finite, because the student diverged, says nothing.
+student that diverged says nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class Metagradient(Influence):
 
     def credit(self, player: Player, steps: Sequence[Transition], seed: int) -> Floats:
         """-d(last dev nll) / d(weight), (T, N)."""
+        actions = np.stack([step.action for step in steps])
+        if len(steps) < self.spaces.steps:
+            return np.zeros(actions.shape)
         player.env.reset(seed=seed)
-        gradient, info = player.env.get_wrapper_attr("metagradient")(np.stack([step.action for step in steps]))
+        gradient, info = player.env.get_wrapper_attr("metagradient")(actions)
         player.spent += int(spent(info))
         return np.nan_to_num(-np.asarray(gradient, dtype=np.float64), posinf=0, neginf=0)

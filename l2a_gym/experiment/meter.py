@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -47,11 +48,21 @@ class MeteredEnv(gym.Wrapper[Any, Any, Any, Any]):
         self._count(result[4])
         return result
 
-    def metagradient(self, *args: Any, **kwargs: Any) -> Any:
-        """The environment's own, counted."""
-        gradient, info = self.env.get_wrapper_attr("metagradient")(*args, **kwargs)
-        self._count(info)
-        return gradient, info
+    @property
+    def metagradient(self) -> Callable[..., Any]:
+        """The environment's own, counted; one that has none has none here.
+
+        Raises:
+            AttributeError: it has none.
+        """
+        own = self.env.get_wrapper_attr("metagradient")
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            gradient, info = own(*args, **kwargs)
+            self._count(info)
+            return gradient, info
+
+        return counted
 
     def save_state(self) -> tuple[Any, int]:
         """A copy of this moment."""

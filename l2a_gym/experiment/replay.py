@@ -40,7 +40,8 @@ class Finding:
         mismatches: what does not hold; none where the row is confirmed.
         largest_difference: of a number from the row's.
         note: what else a reader should know.
-        comparable: whether other numbers refute the row; they don't where the prepared files are others.
+        comparable: whether this refutes the row; it does not where the prepared files are others, or where its settings
+            can't be used here.
     """
 
     row: Row
@@ -90,7 +91,8 @@ def replay_row(row: Row, tolerance: float) -> Finding:
         adapter = adapter_of(row.task, row.settings)
         env = adapter.env(**{name: value for name, value in row.options.items() if name != "features"})
     except UserError as error:
-        return Finding(row, (f"its settings {dict(row.settings)} are not an environment's: {error}",), np.inf)
+        cant = f"its settings {dict(row.settings)} can't be used here: {error}"
+        return Finding(row, (cant,), np.inf, comparable=False)  # such as those of a GPU, which are no forgery
     seeds = Job(*row.key, row.budget, len(row.students), row.settings).seeds
     again = adapter.classifiers() if row.classifiers else {}
     absent = [name for name in row.classifiers if name not in again]
@@ -109,9 +111,8 @@ def replay_row(row: Row, tolerance: float) -> Finding:
         except (ValueError, gym.error.Error) as error:
             mismatches.append(f"student {number} can't be played: {error}")
             continue
-        for name in ("score", "episode_return"):
-            said[f"student {number}'s {name}"] = getattr(student, name)
-            found[f"student {number}'s {name}"] = getattr(played[-1].student, name)
+        said |= _numbers_of(student, number)
+        found |= {name: each for name, each in _numbers_of(played[-1].student, number).items() if name in said}
     if len(played) == len(row.students):
         found["curve's end"] = mean_return(played)
         for table, shares in (("domains", row.domain_share), ("operators", row.operator_share)):
@@ -134,6 +135,12 @@ def replay_row(row: Row, tolerance: float) -> Finding:
     if not same_files:
         notes.append(_other_files(row, adapter))
     return Finding(row, tuple(mismatches), max(apart.values()), "; ".join(notes), comparable)
+
+
+def _numbers_of(student: Student, number: int) -> dict[str, float]:
+    """What a row says of its student of that number, by name; older rows have fewer metrics."""
+    own = {"score": student.score, "episode_return": student.episode_return, **student.metrics}
+    return {f"student {number}'s {name}": value for name, value in own.items()}
 
 
 def _other_files(row: Row, adapter: TaskAdapter) -> str:

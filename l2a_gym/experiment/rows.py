@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from l2a_gym.errors import UserError
 from l2a_gym.experiment.json_lines import checked, read_lines
 
 LEVELS, TRUST_LEVELS = 255, 127
@@ -236,7 +237,12 @@ def rounded(action: NDArray[np.float32], candidates: int) -> NDArray[np.float32]
     Args:
         action: (N,), or (2N,) with trust.
         candidates: N.
+
+    Raises:
+        UserError: it holds a value that is not finite, which no byte stands for.
     """
+    if not np.isfinite(action).all():
+        raise UserError("the selector's action holds values that are not finite: valid are numbers in [-1, 1]")
     return _played(_levels(action, candidates), candidates)
 
 

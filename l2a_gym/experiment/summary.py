@@ -67,9 +67,9 @@ def _of_task(adapter: DistillAdapter) -> dict[str, Any]:
 
 def _labels(adapter: DistillAdapter, row: Row) -> int:
     """How many labels of the target stand behind a row's students and selector."""
-    if "cross_fitted_label" in row.options.get("features", ()):
-        return adapter.teachers["cross-fitted"].labels
-    return len(adapter.task.train) + len(adapter.task.dev)
+    judge = ["cross-fitted"] if "cross_fitted_label" in row.options.get("features", ()) else []
+    read = [adapter.teachers[name].labels for name in (row.settings.get("teacher", Run.teacher), *judge)]
+    return max(len(adapter.task.train) + len(adapter.task.dev), *read)
 
 
 def _accuracy(row: Row, student: int, split: str) -> float:

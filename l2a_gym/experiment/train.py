@@ -186,7 +186,8 @@ def evaluate_run(folder: Path, students: int) -> dict[str, Any]:
     with locked(folder):
         last, adapter = last_of(run)
         selector = load_selector(last, adapter)
-        rows = compare(last, adapter, selector, episode_seeds(EVALUATION, students, run.seed))
+        spent = read_rows(folder / "rows.jsonl")[-1].spent
+        rows = compare(last, adapter, selector, episode_seeds(EVALUATION, students, run.seed), spent)
         summary = summarise(adapter, run.algo, rows)
         write_text(folder / "evaluation.json", json.dumps(summary, indent=1))
     print(table(run, summary))

@@ -8,7 +8,8 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import pytest
-from l2a_agents.influence import Choice, Influence
+from l2a_agents.influence import Choice, Influence, Player
+from l2a_agents.metagradient import Metagradient
 from l2a_agents.prior import PRIOR, prior_of
 from l2a_agents.registry import make_selector, selector_class
 from l2a_agents.rollout import rollout
@@ -170,6 +171,13 @@ def test_metagradient_names_the_method_that_an_environment_lacks(shown: Spaces) 
         ValueError, match=r"^metagradient needs an environment with the method metagradient\(\); <Bare> has"
     ):
         selector.train(make_env, BUDGET, 0, lambda *_: None)
+
+
+def test_an_episode_that_ended_early_has_no_derivative(shown: Spaces) -> None:
+    learner, player = cast(Metagradient, make_selector("metagradient", shown)), Player(ToyEnv(**OPTIONS))
+    steps = player.play(learner.act, 0)[:5]
+    assert not learner.credit(player, steps, 0).any()
+    assert player.spent == EPISODE
 
 
 def test_both_see_the_columns_that_they_ask_for() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from l2a_agents.selector import MakeEnv, spent
 
-from l2a_gym.experiment.meter import Meter
+from l2a_gym.experiment.meter import Meter, MeteredEnv
 
 TOY = MakeEnv("l2a_gym:L2A-Toy-v0")
 ONES = np.ones(32, dtype=np.float32)
@@ -49,6 +50,18 @@ def test_what_was_spent_before_going_back_stays_counted() -> None:
         env.step(ONES)
         env.step(ONES)
     assert meter.spent == 1 + 3 * 4
+
+
+def test_metagradients_are_counted_where_there_are_any() -> None:
+    class Bare(gym.Env[Any, Any]):
+        pass
+
+    meter = Meter()
+    assert not MeteredEnv(Bare(), meter).has_wrapper_attr("metagradient")
+    env = meter.around(TOY)()
+    env.reset(seed=0)
+    _, info = env.get_wrapper_attr("metagradient")(np.ones((10, 32), dtype=np.float32))
+    assert meter.spent == spent(info) > 10
 
 
 def test_going_back_beneath_the_meter_is_refused() -> None:

@@ -103,7 +103,7 @@ def other_actions(student: Student, change: slice) -> str:
         (lambda row: forged(row, actions="AAAA"), "student 2 can't be played"),
         (lambda row: forged(row, seed=row.students[0].seed), "student 2 has the seed"),
         (lambda row: replace(row, seed=row.seed + 1), "student 1 has the seed"),
-        (lambda row: replace(row, settings={**row.settings, "stepps": 60}), "are not an environment's: "),
+        (lambda row: forged(row, metrics={**row.students[1].metrics, "dev_accuracy": 0.99}), "dev_accuracy is"),
         (lambda row: replace(row, reference_score=row.reference_score - 0.01), "reference score is"),
         (lambda row: replace(row, curve=(replace(row.curve[-1], episode_return=9.0),)), "curve's end is"),
         (lambda row: replace(row, domain_share={**row.domain_share, "films": [0.9] * 4}), "share of domains is"),
@@ -135,6 +135,14 @@ def test_a_tolerance_forgives_as_much_and_says_how_much(small_rows: list[Row]) -
     finding = next(replay([row], tolerance=1e-4))
     assert finding.verdict is CONFIRMED
     assert finding.largest_difference == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "cuda:9"), ("stepps", 60)])
+def test_settings_that_cant_be_used_here_refute_nothing(small_rows: list[Row], name: str, value: Any) -> None:
+    row = small_rows[0]
+    (finding,) = replay([replace(row, settings={**row.settings, name: value})])
+    assert finding.verdict is Verdict.NOT_COMPARABLE
+    assert "can't be used here: " in str(finding)
 
 
 def test_other_numbers_from_other_prepared_files_refute_nothing(small_rows: list[Row]) -> None:

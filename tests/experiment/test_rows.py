@@ -36,6 +36,12 @@ def test_actions_are_rounded_to_levels_and_none_is_below_zero() -> None:
     assert rounded(rounded(action, 8), 8).tolist() == rounded(action, 8).tolist()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_no_level_stands_for_is_refused(value: float) -> None:
+    with pytest.raises(UserError, match="the selector's action holds values that are not finite"):
+        rounded(np.array([0.5, value], dtype=np.float32), 2)
+
+
 def test_trust_is_rounded_to_levels_on_both_sides_of_zero() -> None:
     action = np.array([-1, 0.5, -3, -0.002, 0, 0.2, 1], dtype=np.float32)
     found = rounded(action, 2)

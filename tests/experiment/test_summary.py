@@ -44,6 +44,13 @@ def test_means_are_over_the_students(adapter: DistillAdapter, rows: list[Row]) -
     assert summary["updates"] == 4 * 2
 
 
+def test_labels_count_what_the_students_teacher_has_read(adapter: DistillAdapter, rows: list[Row]) -> None:
+    taught = [replace(row, settings={"teacher": "mean"}) for row in rows]
+    assert summarise(adapter, "similarity", taught)["labels"]["uniform"] == adapter.task.labels_used
+    own = len(adapter.task.train) + len(adapter.task.dev)
+    assert summarise(adapter, "similarity", rows)["labels"]["uniform"] == own < adapter.task.labels_used
+
+
 def test_a_baseline_that_is_trained_stands_in_both_lines(adapter: DistillAdapter, rows: list[Row]) -> None:
     accuracies = summarise(adapter, "uniform", rows)["test_accuracy"]
     assert accuracies["selector"] == accuracies["uniform"]

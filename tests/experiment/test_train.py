@@ -200,7 +200,10 @@ def test_evaluation_is_on_fresh_students(run: Run, summary: dict[str, Any], caps
     assert fresh != [scores[:1] for scores in first]
     assert json.loads((run.folder / "evaluation.json").read_text()) == evaluation
     assert evaluation["teachers"] == summary["teachers"]
-    assert "selector (pgpe)" in capsys.readouterr().out
+    assert evaluation["verdict"]["against"]["uniform"]["low"] is None  # a single student
+    out = capsys.readouterr().out
+    assert "selector (pgpe)" in out
+    assert evaluation["verdict"]["sentence"] in out
 
 
 # The toy, from end to end

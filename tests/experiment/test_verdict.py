@@ -54,22 +54,22 @@ def test_the_best_rule_is_the_one_that_gained_most_on_dev_and_never_none_or_the_
         (
             *([0.60, 0.61, 0.62], [0.65, 0.66, 0.67]),
             "Choosing texts helped: ppo's students are right on 20.0 points more of the dev texts than students that "
-            "learn from all texts alike (uniform; 95 % interval +20.0 to +20.0). On test: +10.0 points (+10.0 to +10.0). They are ahead of the best fixed rule "
-            "(trust-teacher): +15.0 points (+15.0 to +15.0).",
+            "learn from all texts alike (uniform; 95 % interval +20.0 to +20.0). On test: +10.0 points (+10.0 to "
+            "+10.0). They are ahead of the best fixed rule (trust-teacher): +15.0 points (+15.0 to +15.0).",
         ),
         (
             *([0.60, 0.61, 0.62], [0.75, 0.84, 0.81]),
             "Choosing texts helped: ppo's students are right on 20.0 points more of the dev texts than students that "
-            "learn from all texts alike (uniform; 95 % interval +20.0 to +20.0). On test: +10.0 points (+10.0 to +10.0). That they are ahead of the best fixed "
-            "rule (trust-teacher) is not shown: +1.0 points (-8.9 to +10.9). More --students would narrow this; or use "
-            "the rule: --algo trust-teacher.",
+            "learn from all texts alike (uniform; 95 % interval +20.0 to +20.0). On test: +10.0 points (+10.0 to "
+            "+10.0). That they are ahead of the best fixed rule (trust-teacher) is not shown: +1.0 points (-8.9 to "
+            "+10.9). More --students would narrow this; or use the rule: --algo trust-teacher.",
         ),
         (
             *([0.81, 0.82, 0.83], [0.90, 0.91, 0.92]),
-            "Choosing texts did harm: ppo's students are right on 1.0 points fewer of the dev texts than students that "
-            "learn from all texts alike (uniform; 95 % interval -1.0 to -1.0). On test: -0.5 points (-0.5 to -0.5). They are behind the best fixed rule "
-            "(trust-teacher): -10.0 points (-10.0 to -10.0). Use the rule, --algo trust-teacher, or try a larger "
-            "--budget.",
+            "Choosing texts did harm: ppo's students are right on 1.0 points fewer of the dev texts than students "
+            "that learn from all texts alike (uniform; 95 % interval -1.0 to -1.0). On test: -0.5 points (-0.5 to "
+            "-0.5). They are behind the best fixed rule (trust-teacher): -10.0 points (-10.0 to -10.0). Use the rule, "
+            "--algo trust-teacher, or try a larger --budget.",
         ),
     ],
 )

@@ -31,13 +31,17 @@ class Text:
     Attributes:
         text: its beginning; of a pair both sides.
         place: where it stands in the data, or what made it of which text.
-        weight: its mean weight, in [0, 1].
+        weight: its mean weight, in [0, 1]; of a text that was not shown, that of one moment.
+        shown: whether a final student was shown it.
+        given: whether it is a text of the sources as it is.
         wrong: whether its label is known to be wrong.
     """
 
     text: str
     place: str
     weight: float
+    shown: bool
+    given: bool
     wrong: bool
 
 
@@ -205,6 +209,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "text": shortened(printable(" ".join(text.split())), LENGTH),
         "place": printable(row["place"]),
         "weight": row["weight"],
+        "shown": row["times_shown"] > 0,
+        "given": row["operator"] == SOURCE,
         "wrong": bool(row.get("wrong", False)),
     }
 

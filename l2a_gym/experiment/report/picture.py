@@ -50,6 +50,8 @@ def picture(report: RunReport) -> str:
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         _curve(left, report)
         _texts(right, report.chosen.groups)
+        if report.chosen.wrong:
+            figure.supxlabel(report.chosen.wrong, fontsize=10)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": report.title})
     return text.getvalue()
@@ -63,19 +65,21 @@ def _curve(axes: Any, report: RunReport) -> None:
         axes.axhline(value, linestyle="--", linewidth=1, color=PLAIN, zorder=0)
         note = axes.annotate(name, (0, value), (3, 3), textcoords="offset points", color=PLAIN, fontsize=9)
         note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
-    axes.set(xlim=(0, end), xlabel="student updates and dev passes", title=f"what {report.algo} gains on dev")
+    axes.set(xlim=(0, end), xlabel="updates and dev passes in training", ylabel=report.gain)
+    axes.set_title(f"what {report.algo} gains on dev")
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _texts(axes: Any, groups: Sequence[Group]) -> None:
-    """The two ends under each other: texts with their weights, and a word where a label is known to be wrong."""
+    """The two ends under each other: texts with their weights as bars, and where a label is known to be wrong."""
     row = 0.0
-    for title, shown in zip(("trusted most", "trusted least"), ends(groups), strict=True):
+    titles = ("trusted most, of each domain and class (bar: weight)", "trusted least")
+    for title, shown in zip(titles, ends(groups), strict=True):
         axes.text(0, row, title, fontsize=12)
         for group, text in shown:
             row += 1
             axes.barh(row + 0.06, text.weight, height=0.92, color=WRONG if text.wrong else RIGHT, alpha=0.2)
-            known = ", a wrong label" if text.wrong else ""
+            known = ", a label known to be wrong" if text.wrong else ""
             axes.text(0.01, row - 0.1, shortened(text.text, LENGTH), va="center", fontsize=10)
             source = f"{text.weight:.2f}   {group.domain}, {group.label}{known}"
             axes.text(0.01, row + 0.29, source, va="center", fontsize=8.5, color=WRONG if text.wrong else PLAIN)
@@ -85,10 +89,17 @@ def _texts(axes: Any, groups: Sequence[Group]) -> None:
 
 
 def ends(groups: Sequence[Group]) -> tuple[list[tuple[Group, Text]], list[tuple[Group, Text]]]:
-    """The heaviest text of each group, the heaviest first, and the lightest ones, the lightest first."""
-    heavy = [(each, each.highest[0]) for each in groups if each.highest]
-    light = [(each, each.lowest[0]) for each in groups if each.lowest]
+    """The heaviest text of each group, the heaviest first, and the lightest ones, the lightest first.
+
+    Source texts that students were shown.
+    """
+    heavy = [(each, text) for each in groups for text in list(filter(_real, each.highest))[:1]]
+    light = [(each, text) for each in groups for text in list(filter(_real, each.lowest))[:1]]
     return sorted(heavy, key=lambda shown: -_weight(shown))[:TEXTS], sorted(light, key=_weight)[:TEXTS]
+
+
+def _real(text: Text) -> bool:
+    return text.shown and text.given
 
 
 def _weight(shown: tuple[Group, Text]) -> float:

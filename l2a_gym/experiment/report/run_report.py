@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ GAINS = {
 """Metric of the reward -> what a return is."""
 
 
+CHOOSES = ("seed", "budget", "students", "num_envs", "teacher", "student", "metric", "pool", "rounds")
+"""Settings on which a choice depends, besides the selector's."""
+
+
 @dataclass(frozen=True)
 class RunReport:
     """A run for people.
@@ -47,7 +51,7 @@ class RunReport:
         lines: of the table of classifiers.
         warnings: of the data report.
         folder: of the run.
-        selecting: the command that writes the texts that a selector like this keeps.
+        selecting: the command that writes the texts that the selector trusts.
     """
 
     title: str
@@ -103,8 +107,16 @@ def run_report(run: Run, summary: Mapping[str, Any], rows: Sequence[Row], table:
         lines=lines(run, summary),
         warnings=[printable(each) for each in summary.get("warnings", [])],
         folder=printable(run.folder),
-        selecting=printable(f"l2a select {run.task} --algo {run.algo}"),
+        selecting=printable(" ".join(["l2a select", run.task, f"--algo {run.algo}", *_given(run)])),
     )
+
+
+def _given(run: Run) -> Iterator[str]:
+    """Options of the command line by which ``l2a select`` finds the same choice; those that are usual are left out."""
+    for name in CHOOSES:
+        value = getattr(run, name)
+        if value != getattr(Run(algo=run.algo), name):
+            yield f"--{name.replace('_', '-')} {value}"
 
 
 def _levels(run: Run, rows: Sequence[Row]) -> dict[str, float]:

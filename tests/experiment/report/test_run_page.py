@@ -227,7 +227,7 @@ def test_the_picture_is_well_formed_and_runs_nothing(report: RunReport) -> None:
     assert root.tag.endswith("svg")
     assert {each.tag.rpartition("}")[2] for each in root.iter()}.isdisjoint({"script", "image", "foreignObject"})
     drawn = "".join(root.itertext())
-    for name in ("uniform", "all-data-agrees, the best fixed rule", "2,000", "trusted least"):
+    for name in ("uniform", "all-data-agrees, the best fixed rule", "2,500", "trusted least"):
         assert name in drawn
 
 
