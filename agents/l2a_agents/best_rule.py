@@ -31,21 +31,25 @@ class BestRule(Fixed):
 
     Attributes:
         name: of the rule that acts; ``uniform`` before any training.
+        round: units that an episode of every rule takes; 0 before any training.
     """
 
     env_options: Mapping[str, Any] = SHOWN
 
     def __init__(self, spaces: Spaces) -> None:
         super().__init__(spaces)
-        self.rules = rules_of(spaces)
+        self.rules, self.round = rules_of(spaces), 0
         self._choose("uniform")
 
     def train(self, make_env: MakeEnv, budget: int, seed: int, log: Log, num_envs: int = 1) -> None:
-        """Halve the rules until the budget is spent."""
+        """Halve the rules until the budget is spent; one that has learnt before needs enough for all, or it stays."""
+        if budget < self.round:
+            return
         usual, seeds = make_env(), fresh_seeds(np.random.SeedSequence(seed))
         envs = {name: make_env(**own) if (own := _learning(rule)) else usual for name, rule in self.rules.items()}
 
         def told(total: int, means: dict[str, float]) -> None:
+            self.round = self.round or total
             self._choose(max(means, key=lambda name: means[name]))
             log(total, {f"gain/{name}": mean for name, mean in means.items()} | {"gain": means[self.name]})
 
@@ -60,12 +64,15 @@ class BestRule(Fixed):
         return self.rules[self.name].act(observation)
 
     def save(self, folder: Path) -> None:
-        """Write the rule's name."""
-        (folder / "best-rule.json").write_text(json.dumps({"rule": self.name}), encoding="utf-8")
+        """Write the rule's name, and what a round takes."""
+        state = {"rule": self.name, "round": self.round}
+        (folder / "best-rule.json").write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Read it."""
-        self._choose(json.loads((folder / "best-rule.json").read_text(encoding="utf-8"))["rule"])
+        """Read them."""
+        state = json.loads((folder / "best-rule.json").read_text(encoding="utf-8"))
+        self.round = state["round"]
+        self._choose(state["rule"])
 
     def _choose(self, name: str) -> None:
         """Act by a rule, whose students may learn in a way of their own."""

@@ -56,6 +56,17 @@ def test_a_small_budget_tries_every_rule_once(toy: MakeEnv) -> None:
     assert len([name for name in values if name.startswith("gain/")]) == RULES
 
 
+def test_what_is_left_of_a_budget_undoes_nothing(toy: MakeEnv, tmp_path: Path) -> None:
+    selector, _ = trained(toy, 40 * EPISODE)
+    selector.save(tmp_path)
+    other, logged = BestRule(Spaces.from_env(toy())), list[int]()
+    other.load(tmp_path)
+    other.train(toy, RULES * EPISODE - 1, 1, lambda spent, _: logged.append(spent))
+    assert (other.name, logged) == ("all-data-agrees", [])
+    other.train(toy, RULES * EPISODE, 1, lambda spent, _: logged.append(spent))
+    assert logged == [RULES * EPISODE]
+
+
 def test_ties_go_to_uniform() -> None:
     class Nowhere(gym.Wrapper[Any, Any, Any, Any]):
         def step(self, action: Any) -> Any:
@@ -72,14 +83,14 @@ def test_it_acts_by_its_rule_and_asks_for_how_its_students_learn(toy: MakeEnv, t
     selector = BestRule(Spaces.from_env(env))
     assert selector.env_options == BestRule.env_options
     assert selector.act(observation).tolist() == [1] * 32
-    (tmp_path / "best-rule.json").write_text('{"rule": "trust-teacher"}', encoding="utf-8")
+    (tmp_path / "best-rule.json").write_text('{"rule": "trust-teacher", "round": 0}', encoding="utf-8")
     selector.load(tmp_path)
     assert selector.env_options == {**BestRule.env_options, "distillation": {"alpha": 1.0, "temperature": 1.0}}
-    (tmp_path / "best-rule.json").write_text('{"rule": "doubt"}', encoding="utf-8")
+    (tmp_path / "best-rule.json").write_text('{"rule": "doubt", "round": 0}', encoding="utf-8")
     selector.load(tmp_path)
     assert selector.env_options == {**BestRule.env_options, "action": "trust"}
     assert selector.act(observation).shape == (64,)
-    (tmp_path / "best-rule.json").write_text('{"rule": "without-far"}', encoding="utf-8")
+    (tmp_path / "best-rule.json").write_text('{"rule": "without-far", "round": 0}', encoding="utf-8")
     selector.load(tmp_path)
     far = observation["candidates"][:, selector.spaces.column("domain=far")]
     assert 0 < far.sum() < 32
