@@ -20,6 +20,7 @@ from l2a_gym.experiment.report.run_page import render, write_run_page
 from l2a_gym.experiment.report.run_report import RunReport, run_report
 from l2a_gym.experiment.rows import Checkpoint, Row
 from l2a_gym.experiment.settings import Run
+from l2a_gym.experiment.suite import UNIFORM
 from l2a_gym.experiment.train import train
 from l2a_gym.experiment.verdict import verdict
 
@@ -83,11 +84,21 @@ def report(make_rows: Callable[..., list[Row]]) -> RunReport:
             "exported": {
                 **{**figures, "parameters": 3_000_000, "labels": 832, "updates": 300, "teacher": "mean"},
                 "formats": {"onnx/model.onnx": file},
+                "long": {n: figures | {"test_accuracy": level} for n, level in ((LONG, 0.761), (UNIFORM, 0.759))},
             },
             "verdict": verdict(LONG, rows),
         },
     }
     return run_report(run, summary, rows, made_up_table())
+
+
+def test_the_command_that_makes_the_same_choice_has_what_differs(make_rows: Callable[..., list[Row]]) -> None:
+    rows = [row for name in (UNIFORM, "pgpe") for row in make_rows(name, {"toy": [0.5]})]
+    usual, summary = Run(algo="pgpe", task="toy"), {"spent": 7, "test_accuracy": {}}
+    changed = replace(usual, seed=3, budget=77, metric="accuracy")
+    assert run_report(usual, summary, rows, None).selecting == "l2a select toy --algo pgpe"
+    said = "l2a select toy --algo pgpe --seed 3 --budget 77 --metric accuracy"
+    assert run_report(changed, summary, rows, None).selecting == said
 
 
 @pytest.fixture
@@ -123,7 +134,8 @@ def test_the_page_has_all_parts_and_shows_texts_as_they_are(page: Any) -> None:
     assert page.locator(".kind").all_inner_texts() == [
         *("teachers", "references", "students under fixed rules", "this run"),
     ]
-    assert page.locator("tr.own th").all_inner_texts() == [f"selector ({LONG})", "exported student"]
+    own = [f"selector ({LONG})", f"long schedule, {LONG}", "long schedule, uniform", "exported student"]
+    assert page.locator("tr.own th").all_inner_texts() == own
 
 
 def test_the_student_stands_beside_the_best_of_the_others(report: RunReport) -> None:
@@ -132,7 +144,8 @@ def test_the_student_stands_beside_the_best_of_the_others(report: RunReport) -> 
         "81.0 ± 1.0 % for the teacher that is best on dev (mean; 7.6 times its size), 79.0 ± 1.1 % for the reference "
         "that is best on dev (frozen vectors, cleaned sources + shots; 7.6 times its size), 50.0 ± 1.3 % for TF-IDF "
         "(20 % of its size). Unlike the short students that measure the selector, it takes 300 updates in place of 30, "
-        "and learns from all labels of the target and from the mean teacher, the best on select."
+        "and learns from all labels of the target and from the mean teacher, the best on select. With the shots in "
+        f"place of all labels, such students reach 76.1 % with weights by {LONG} and 75.9 % with weights by uniform."
     )
     assert report.facts["labels of the target read: 64 shots, 512 dev, 256 select"] == "832"
 
