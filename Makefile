@@ -1,5 +1,5 @@
 # make train: install, train a selector on the embedded default, print the table, export the student
-# make test: install, run the tests, three at a time: some only wait
+# make test: install, run the tests
 # make checks: lint, types, and links of the docs
 # make docs: the docs as a site, in site/
 
@@ -12,7 +12,7 @@ train: .venv/installed
 	$(BIN)/python scripts/train_agent.py
 
 test: .venv/developing
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 checks: docs
 	$(BIN)/ruff format --check .

@@ -97,7 +97,10 @@ def small(common: Path) -> dict[str, Any]:
     with FileLock(common / "small.lock"):
         if not folder.exists():
             _small_task(folder)
-    return {"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"}
+    return {
+        **{"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"},
+        "general_updates": 200,
+    }
 
 
 @pytest.fixture(scope="session")

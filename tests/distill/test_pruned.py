@@ -139,7 +139,7 @@ def test_a_teacher_of_another_kind_is_refused() -> None:
 
 
 def test_it_learns_in_the_environment_and_leaves_it_as_a_folder(small: dict[str, Any], tmp_path: Path) -> None:
-    env = DistillAugEnv(**small, student="pruned", general_updates=20)
+    env = DistillAugEnv(**small, student="pruned")
     assert env.batch.students.distillers[0].config.learning_rate == pytest.approx(
         0.6 * DistillAugEnv(**small).setup.distillation.learning_rate
     )

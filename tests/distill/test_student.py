@@ -235,7 +235,7 @@ def assert_same(one: BertForSequenceClassification, two: BertForSequenceClassifi
 
 def test_the_environments_student_can_start_without_it(small: dict[str, Any]) -> None:
     """With 0 updates it starts from the principal components alone; with others from somewhere else, each its own."""
-    prepared = {n: DistillAugEnv(**small, general_updates=n).world.prepared for n in (0, 2, 1200)}
+    prepared = {n: DistillAugEnv(**small | {"general_updates": n}).world.prepared for n in (0, 2, 1200)}
     bare = prepared[0].student()
     teacher = load_teacher(small["checkpoint"], 2, 0)
     table = embedding_table(teacher)[torch.from_numpy(prepared[0].array("tokens/kept").copy())]
@@ -243,7 +243,7 @@ def test_the_environments_student_can_start_without_it(small: dict[str, Any]) ->
     key = "bert.pooler.dense.weight"
     starts = [each.student().state_dict()[key] for each in prepared.values()]
     assert not any(torch.equal(one, two) for i, one in enumerate(starts) for two in starts[:i])
-    default = DistillAugEnv(**small).world.prepared
+    default = DistillAugEnv(small["task"], checkpoint=small["checkpoint"], device="cpu").world.prepared
     assert default.folder == prepared[1200].folder
 
 
@@ -253,4 +253,4 @@ def test_updates_of_general_distillation_start_from_zero(small: dict[str, Any], 
     with pytest.raises(UserError, match=message):
         GeneralDistillation(updates=updates)
     with pytest.raises(UserError, match=message):
-        DistillAugEnv(**small, general_updates=updates)
+        DistillAugEnv(**small | {"general_updates": updates})

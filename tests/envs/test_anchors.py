@@ -15,7 +15,7 @@ from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 
 SPLITS = {"shots": ["train"], "all": ["train", "dev", "select"]}
-MANY: dict[str, Any] = {"general_updates": 20, "distillation": {"anchors": 120}}
+MANY: dict[str, Any] = {"distillation": {"anchors": 120}}
 """Arguments of environments that draw many anchors at a time."""
 
 

@@ -12,7 +12,7 @@ from l2a_gym.tasks.registry import make_task
 
 
 def test_an_episode_reads_the_texts_of_the_budget_alone(budgeted: dict[str, Any]) -> None:
-    env, task = DistillAugEnv(**budgeted, general_updates=20), make_task(budgeted["task"])
+    env, task = DistillAugEnv(**budgeted), make_task(budgeted["task"])
     observation, first = env.reset(seed=0)
     rewards = []
     for action in np.random.default_rng(0).uniform(-1, 1, (env.steps, env.candidates)).astype(np.float32):

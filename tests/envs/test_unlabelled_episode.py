@@ -16,7 +16,7 @@ OPERATORS = ("source", "swap", "delete", "insert", "replace", "unlabelled")
 @pytest.fixture(scope="module")
 def env(unlabelled: dict[str, Any]) -> DistillAugEnv:
     """Shows all features that there are."""
-    return DistillAugEnv(**unlabelled, general_updates=20, features=list(FEATURES))
+    return DistillAugEnv(**unlabelled, features=list(FEATURES))
 
 
 def shown(env: DistillAugEnv) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_the_table_of_operators_has_a_row_for_them(env: DistillAugEnv) -> None:
 
 
 def test_a_mixture_can_draw_them_alone(unlabelled: dict[str, Any]) -> None:
-    env = DistillAugEnv(**unlabelled, general_updates=20, action="mixture")
+    env = DistillAugEnv(**unlabelled, action="mixture")
     env.reset(seed=0)
     action = np.full(3 * 6, -1, dtype=np.float32)
     action[OPERATORS.index("unlabelled")] = 1  # of the target, the first domain

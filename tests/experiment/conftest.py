@@ -74,7 +74,7 @@ def toy_job() -> Job:
 
 @pytest.fixture(scope="session")
 def small_job(small: dict[str, Any]) -> Job:
-    settings = {"device": "cpu", "checkpoint": small["checkpoint"]}
+    settings = {name: value for name, value in small.items() if name != "task"}
     return Job(small["task"], "pgpe", seed=0, budget=60, students=2, settings=settings)
 
 

@@ -397,7 +397,17 @@ def test_a_runs_folder_is_no_ablations_and_the_other_way_round(plan: Ablation, r
 def test_the_command_line(
     plan: Ablation, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ("task", "checkpoint", "device", "algo", "budget", "num_envs", "students", "export_steps")
+    names = (
+        "task",
+        "checkpoint",
+        "device",
+        "algo",
+        "budget",
+        "num_envs",
+        "students",
+        "export_steps",
+        "general_updates",
+    )
     flags = [part for name in names for part in (f"--{name.replace('_', '-')}", str(getattr(plan, name)))]
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "argv", ["ablate.py", *flags, "--out", str(plan.folder), "--variants", "few-shot teacher"])

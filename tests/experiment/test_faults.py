@@ -60,7 +60,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def test_a_run_that_is_killed_ends_with_the_same_command(do: Do, whole: Path, tmp_path: Path) -> None:
-    assert do("train", out=tmp_path / "run", every=29, copies=tmp_path / "killed")["error"] == ""
+    assert do("train", out=tmp_path / "run", every=43, copies=tmp_path / "killed")["error"] == ""
     expected, wrong = result(whole), {}
     assert result(tmp_path / "run") == expected
     killed = list((tmp_path / "killed").iterdir())

@@ -38,7 +38,7 @@ def run(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "pool.json").write_text(json.dumps(POOL))
     settings = {"budget": 8 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 6, "rounds": 2}
     pool = str(folder / "pool.json")
-    return Run(algo="pgpe", **task, **settings, general_updates=20, pool=pool, out=folder / "whole")
+    return Run(algo="pgpe", **task, **settings, pool=pool, out=folder / "whole")
 
 
 @pytest.fixture(scope="module")
