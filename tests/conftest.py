@@ -178,8 +178,8 @@ def l2a(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     for name, value in cli.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
-    def call(*words: str, **options: str) -> tuple[int | None, str, str]:
-        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    def call(*words: str, **options: object) -> tuple[int | None, str, str]:
+        flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
         monkeypatch.setattr(sys, "argv", ["l2a", *words, *flags])
         code: Any = None
         try:

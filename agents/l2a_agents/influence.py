@@ -126,7 +126,7 @@ class Influence(Configured):
         player, seeds = Player(make_env()), fresh_seeds(np.random.SeedSequence(seed))
         self.check(player.env)
         began, episodes = self.arms[:LEAST], list(self._credited(player, seeds, budget))
-        likely = self._likely(episodes)
+        self.length, likely = player.length, self._likely(episodes)
         self._mix([(likely[0], 0.0)])
         log(player.spent, {"gain": float(np.mean([each.gain for each in episodes]))})
         number = max(LEAST, (budget - player.spent) // (TRIES * player.length))
@@ -150,7 +150,6 @@ class Influence(Configured):
             seeds,
             told,
         )
-        self.length = player.length
         player.env.close()
 
     def save(self, folder: Path) -> None:
