@@ -98,7 +98,9 @@ def small(common: Path) -> dict[str, Any]:
         if not folder.exists():
             _small_task(folder)
     return {
-        **{"task": str(folder / "task.toml"), "checkpoint": str(folder / "teacher"), "device": "cpu"},
+        "task": str(folder / "task.toml"),
+        "checkpoint": str(folder / "teacher"),
+        "device": "cpu",
         "general_updates": 200,
     }
 

@@ -155,6 +155,10 @@ class Row:
         """Mean score of the final students."""
         return float(np.mean([student.score for student in self.students]))
 
+    def accuracies(self, split: str) -> list[float]:
+        """Those of the final students on ``dev`` or ``test``; a made-up student has its score on both."""
+        return [each.metrics.get(f"{split}_accuracy", each.score) for each in self.students]
+
     @property
     def episode_return(self) -> float:
         """Their mean return."""

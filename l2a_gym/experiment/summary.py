@@ -35,10 +35,7 @@ def summarise(adapter: TaskAdapter, algo: str, rows: Sequence[Row]) -> dict[str,
     named = {row.selector: row for row in rows}
     shown = {name: named.get(name) for name in (NONE, UNIFORM, *RULES, ORACLE)} | {"selector": named[algo]}
     summary: dict[str, Any] = {
-        f"{split}_accuracy": {
-            name: row and _mean([_accuracy(row, i, split) for i in range(len(row.students))])
-            for name, row in shown.items()
-        }
+        f"{split}_accuracy": {name: row and _mean(row.accuracies(split)) for name, row in shown.items()}
         for split in SPLITS
     }
     env = adapter.env()
@@ -70,11 +67,6 @@ def _labels(adapter: DistillAdapter, row: Row) -> int:
     judge = ["cross-fitted"] if "cross_fitted_label" in row.options.get("features", ()) else []
     read = [adapter.teachers[name].labels for name in (row.settings.get("teacher", Run.teacher), *judge)]
     return max(len(adapter.task.train) + len(adapter.task.dev), *read)
-
-
-def _accuracy(row: Row, student: int, split: str) -> float:
-    """Of a final student; a made-up one has the same on both splits."""
-    return row.students[student].metrics.get(f"{split}_accuracy", row.students[student].score)
 
 
 def _mean(values: list[float]) -> dict[str, Any]:

@@ -35,9 +35,9 @@ def verdict(algo: str, rows: Sequence[Row]) -> dict[str, Any]:
     """
     named = {row.selector: row for row in rows}
     rule, own, uniform = best_rule_of(algo, rows), named[algo], named[UNIFORM]
-    against = {name: _ahead(_on_dev(own), _on_dev(named[name])) for name in dict.fromkeys((UNIFORM, rule))}
+    against = {name: _ahead(own, named[name], "dev") for name in dict.fromkeys((UNIFORM, rule))}
     real = all(each.metrics for each in own.students)
-    test = {UNIFORM: _ahead(_on_test(own), _on_test(uniform))} if real else {}
+    test = {UNIFORM: _ahead(own, uniform, "test")} if real else {}
     return {"rule": rule, "against": against, "test": test, "sentence": _sentence(algo, rule, against, test)}
 
 
@@ -47,23 +47,14 @@ def best_rule_of(algo: str, rows: Sequence[Row]) -> str:
     return max(rules, key=lambda row: row.episode_return).selector
 
 
-def _ahead(own: Sequence[float], others: Sequence[float]) -> dict[str, float | None]:
-    """Mean of paired differences of accuracies, in points, with its interval."""
-    differences = 100 * np.subtract(own, others)
+def _ahead(row: Row, other: Row, split: str) -> dict[str, float | None]:
+    """Mean of paired differences in accuracy, in points, with its interval."""
+    differences = 100 * np.subtract(row.accuracies(split), other.accuracies(split))
     mean, number = float(differences.mean()), len(differences)
     if number < 2:
         return {"points": mean, "low": None, "high": None}
     half = float(stats.t.ppf((1 + LEVEL) / 2, number - 1) * differences.std(ddof=1) / sqrt(number))
     return {"points": mean, "low": mean - half, "high": mean + half}
-
-
-def _on_dev(row: Row) -> list[float]:
-    """Dev accuracies of the final students; a made-up one has its score alone."""
-    return [each.metrics.get("dev_accuracy", each.score) for each in row.students]
-
-
-def _on_test(row: Row) -> list[float]:
-    return [each.score for each in row.students]
 
 
 Found = Mapping[str, Mapping[str, float | None]]

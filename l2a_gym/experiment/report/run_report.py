@@ -15,7 +15,7 @@ from l2a_gym.experiment.report.chosen import Chosen, chosen
 from l2a_gym.experiment.report.reached import facts, reached
 from l2a_gym.experiment.rows import Row, read_rows
 from l2a_gym.experiment.run import load_run
-from l2a_gym.experiment.settings import Run, task_slug
+from l2a_gym.experiment.settings import SHAPING, Run, task_slug
 from l2a_gym.experiment.suite import ORACLE, TOY, UNIFORM
 from l2a_gym.experiment.summary import Line, lines
 from l2a_gym.experiment.verdict import best_rule_of
@@ -27,10 +27,6 @@ GAINS = {
     "macro_f1": "how far macro F1 on dev rises",
 }
 """Metric of the reward -> what a return is."""
-
-
-CHOOSES = ("seed", "budget", "students", "num_envs", "teacher", "student", "metric", "pool", "rounds")
-"""Settings on which a choice depends, besides the selector's."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +103,17 @@ def run_report(run: Run, summary: Mapping[str, Any], rows: Sequence[Row], table:
         lines=lines(run, summary),
         warnings=[printable(each) for each in summary.get("warnings", [])],
         folder=printable(run.folder),
-        selecting=printable(" ".join(["l2a select", run.task, f"--algo {run.algo}", *_given(run)])),
+        selecting=printable(" ".join(["l2a select", run.task, f"--algo {run.algo}", *_options(run)])),
     )
 
 
-def _given(run: Run) -> Iterator[str]:
-    """Options of the command line by which ``l2a select`` finds the same choice; those that are usual are left out."""
-    for name in CHOOSES:
-        value = getattr(run, name)
-        if value != getattr(Run(algo=run.algo), name):
-            yield f"--{name.replace('_', '-')} {value}"
+def _options(run: Run) -> Iterator[str]:
+    """Those of the command line by which ``l2a select`` finds the same choice, without what is usual."""
+    usual = Run(algo=run.algo, task=run.task, selector=run.selector)
+    for name in (*SHAPING, "budget", "students", "num_envs"):
+        if getattr(run, name) != getattr(usual, name):
+            yield f"--{name.replace('_', '-')} {getattr(run, name)}"
+    yield from (f"--selector.{name} {value}" for name, value in run.selector.items())
 
 
 def _levels(run: Run, rows: Sequence[Row]) -> dict[str, float]:

@@ -95,9 +95,9 @@ def report(make_rows: Callable[..., list[Row]]) -> RunReport:
 def test_the_command_that_makes_the_same_choice_has_what_differs(make_rows: Callable[..., list[Row]]) -> None:
     rows = [row for name in (UNIFORM, "pgpe") for row in make_rows(name, {"toy": [0.5]})]
     usual, summary = Run(algo="pgpe", task="toy"), {"spent": 7, "test_accuracy": {}}
-    changed = replace(usual, seed=3, budget=77, metric="accuracy")
+    changed = replace(usual, seed=3, budget=77, metric="accuracy", selector={"sigma": 0.5})
     assert run_report(usual, summary, rows, None).selecting == "l2a select toy --algo pgpe"
-    said = "l2a select toy --algo pgpe --seed 3 --budget 77 --metric accuracy"
+    said = "l2a select toy --algo pgpe --seed 3 --metric accuracy --budget 77 --selector.sigma 0.5"
     assert run_report(changed, summary, rows, None).selecting == said
 
 
