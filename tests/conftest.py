@@ -114,7 +114,7 @@ def tiny(common: Path, small: dict[str, Any]) -> dict[str, Any]:
             _write_more(folder, _write_texts(folder, films=80, books=40, songs=30))
             for name in ("task", "unlabelled"):
                 _write_task(folder / f"{name}.toml", SHOTS[name], "steps = 1\ncandidates = 8\nupdates = 1")
-    return {**small, "task": str(folder / "task.toml")}
+    return {**small, "task": str(folder / "task.toml"), "general_updates": 20}
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"baseline": "uniform"}, {"action": "mixture"}, {"action": "trust"}, {"dev_every": 3}], ids=str
+    "options", [{}, {"action": "mixture", "dev_every": 3}, {"action": "trust", "baseline": "uniform"}], ids=str
 )
 def test_each_environment_gives_what_it_gives_alone(small: dict[str, Any], options: dict[str, Any]) -> None:
     """Against gymnasium's own vector of single environments, everything that two episodes give."""
