@@ -291,11 +291,6 @@ class BatchedStudents:
         for name, each in self._learning().items():
             each[i] = state[name]
 
-    def average(self, states: Sequence[dict[str, Any]], i: int) -> None:
-        """See :meth:`Distiller.average`."""
-        for name, each in zip(("table", "rest"), self.parameters, strict=True):
-            each[i] = torch.stack([state[name] for state in states]).mean(0)
-
     def _learning(self) -> dict[str, Tensor]:
         moments = {
             f"{kind}{i}": getattr(each, kind) for i, each in enumerate(self.moments) for kind in ("first", "second")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -167,14 +166,6 @@ class Distiller:
         self._ahead = None
         self.student.load_state_dict(state["student"])
         self.optimizer.load_state_dict(deepcopy(state["optimizer"]))
-
-    def average(self, states: Sequence[dict[str, Any]]) -> None:
-        """Take the mean of the weights of some :meth:`state`; the optimizer stays as it is."""
-        self._ahead = None
-        weights = [state["student"] for state in states]
-        self.student.load_state_dict(
-            {name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]}
-        )
 
 
 def new_head(shape: torch.Size, config: PreTrainedConfig, generator: torch.Generator) -> Tensor:

@@ -88,9 +88,6 @@ class Students(Protocol):
     def restore(self, state: dict[str, Any], i: int) -> None:
         """Student i back to a state."""
 
-    def average(self, states: Sequence[dict[str, Any]], i: int) -> None:
-        """Student i with the mean of the weights of some states."""
-
 
 class ThreadedStudents:
     """E distillers that work at the same time, each in a thread.
@@ -157,10 +154,6 @@ class ThreadedStudents:
     def restore(self, state: dict[str, Any], i: int) -> None:
         """See :meth:`Distiller.restore`."""
         self.distillers[i].restore(state)
-
-    def average(self, states: Sequence[dict[str, Any]], i: int) -> None:
-        """See :meth:`Distiller.average`."""
-        self.distillers[i].average(states)
 
     def _tensor(self, array: Integers) -> Tensor:
         return torch.from_numpy(array).to(self.device)

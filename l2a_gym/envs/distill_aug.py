@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
 from typing import Any
@@ -203,18 +202,6 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         self.batch.gradients = state.gradient
         self._sub_environment.episode, self._sub_environment.random = deepcopy(state.episode), self.np_random
         self.np_random.bit_generator.state = deepcopy(state.random)
-
-    def average(self, states: Sequence[State]) -> None:
-        """Give the student the mean of the weights that it had at some moments, of one episode or of several.
-
-        Students of one environment begin with the same weights, but for their classifiers' small random ones, and so
-        can be averaged (Wortsman et al., 2022). All else stays as it is: optimizer, random stream and counters.
-
-        Raises:
-            ResetNeeded: before the first reset.
-        """
-        self._sub_environment.begun()
-        self.batch.students.average([state.student for state in states], 0)
 
     def fork(self) -> DistillAugEnv:
         """A second environment at the same moment, with a student of its own and the same prepared texts."""

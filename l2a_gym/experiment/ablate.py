@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from l2a_gym.cache import locked, write_text
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.ablation_table import OTHERS, VariantStudent, as_csv, effects, markdown
@@ -73,7 +71,7 @@ def check_same_ablation(plan: Ablation) -> None:
     earlier, now = read_settings(plan.folder), settings(plan)
     if earlier and "variants" not in earlier:
         raise UserError(f"{plan.folder} holds a run and no ablation: give another folder with --out")
-    for name in (*SHAPING, "budget", "export_student", "export_steps", "averaged"):
+    for name in (*SHAPING, "budget", "export_student", "export_steps"):
         if earlier and earlier.get(name) != now[name]:
             found = f"{name} = {earlier.get(name)!r}"
             raise UserError(f"{plan.folder} holds an ablation with {found}: give another folder with --out")
@@ -99,14 +97,13 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def train_students(plan: Ablation, adapter: DistillAdapter) -> list[VariantStudent]:
     """The final students of all variants that are to run, on the same seeds; those in ``rows.jsonl`` are taken."""
     file, variants = plan.folder / "rows.jsonl", plan.chosen()
-    episodes = np.reshape(episode_seeds(ABLATION, plan.students * plan.averaged, plan.seed), (plan.students, -1))
-    seeds = {first: [first, *others] for first, *others in episodes.tolist()}
+    seeds = episode_seeds(ABLATION, plan.students, plan.seed)
     found = {(student.variant, student.seed): student for student in read_students(file)}
     wanted = [(variant.name, seed) for variant in variants for seed in seeds]
     before = sum(key in found for key in wanted)
     with progress_bar(total=len(wanted), initial=before, unit="student", desc="ablating") as bar:
         for variant in variants:
-            missing = [seeds[first] for first in seeds if (variant.name, first) not in found]
+            missing = [seed for seed in seeds if (variant.name, seed) not in found]
             for student in students_of(variant, plan.run_of(variant), adapter, missing):
                 found[student.variant, student.seed] = student
                 write_text(file, "".join(json.dumps(asdict(each)) + "\n" for each in found.values()))
@@ -123,10 +120,8 @@ def read_students(file: Path) -> list[VariantStudent]:
     return students
 
 
-def students_of(
-    variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequence[Sequence[int]]
-) -> Iterator[VariantStudent]:
-    """Train a variant's selector, as far as that was not done before, then its students, from some episodes each.
+def students_of(variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequence[int]) -> Iterator[VariantStudent]:
+    """Train a variant's selector, as far as that was not done before, then its students, one a seed.
 
     The run's own seed decides once whether the selector or uniform weights choose, see
     :func:`~l2a_gym.experiment.final.best_student`.
@@ -142,14 +137,14 @@ def students_of(
         policy = stage(run.folder / "policy.json", sources, lambda: best_student(last, own, selector)[1])["policy"]
     chosen = selector if policy == run.algo else own.selector(policy)
     beside = adapter.classifiers()
-    for episodes in seeds:
+    for seed in seeds:
         start = time.perf_counter()
         _, scores = final_student(
-            last, own, chosen, seeds=episodes, teacher=variant.teacher, distillation=variant.distillation, anchors="all"
+            last, own, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation, anchors="all"
         )
         yield VariantStudent(
             variant=variant.name,
-            seed=episodes[0],
+            seed=seed,
             teacher="none" if variant.distillation.get("alpha") == 0 else scores["teacher"],
             policy=policy,
             parameters=scores["parameters"] / adapter.prepared.manifest()["parameters"]["teacher"],

@@ -30,7 +30,7 @@ class VariantStudent:
 
     Attributes:
         variant: the variant's name.
-        seed: of the first episode that trained it.
+        seed: of the episode that trained it.
         teacher: whose logits taught it; none where only labels did.
         policy: the name of what weighted its candidates.
         parameters: its share of the teacher's parameters.
@@ -100,11 +100,10 @@ def markdown(plan: Ablation, rows: Sequence[Mapping[str, Any]]) -> str:
         cells += [f"{100 * row[name]:+.1f} ± {100 * row[f'{name} half']:.1f}" for name in DIFFERENCES]
         lines.append(f"| {' | '.join(cells)} |")
     note = (
-        f"± is half of a {LEVEL:.0%} t-interval over {plan.students} final students, each with the mean weights of "
-        f"{plan.averaged}, whose seeds are the same for all variants; differences are of test accuracies, to full seed "
-        "by seed. As the exported student does, they learn from all labels of the target but those of test. Each "
-        "selector was trained once, and select said once whether its weights or uniform ones are used: what another "
-        "training would change is not in the intervals."
+        f"± is half of a {LEVEL:.0%} t-interval over {plan.students} final students, whose seeds are the same for all "
+        "variants; differences are of test accuracies, to full seed by seed. As the exported student does, they learn "
+        "from all labels of the target but those of test. Each selector was trained once, and select said once whether "
+        "its weights or uniform ones are used: what another training would change is not in the intervals."
     )
     return "\n".join([*lines, "", note, ""])
 

@@ -94,7 +94,7 @@ A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-
 | target domain, sources | {target}; {", ".join(sources)} |
 | selector | {plain(run.algo)}, seed {run.seed}, budget {run.budget} |
 | weights of the candidates by | {plain(scores["policy"])} |
-| updates of each of the students whose weights are averaged here | {run.averaged} x {scores["updates"]} |
+| student updates | {scores["updates"]} |
 | labels of the target that were read | {scores["labels"]} |
 | dev accuracy | {scores["dev_accuracy"]:.4f} |
 | test accuracy | {scores["test_accuracy"]:.4f} |
@@ -103,8 +103,8 @@ A small student ({size_of(scores["parameters"], manifest)}), distilled with L2A-
 
 The vocabulary is trimmed to pieces of the candidates, train and dev, and to frequent words; others are cut into smaller
 pieces. The test accuracy is that of this folder in a `text-classification` pipeline. The folder has learnt from the
-texts of dev, too, so the dev accuracy is that of a single student that has not. Expect other seeds to differ by about a
-point.
+texts of dev, too, so the dev accuracy is that of a student that has not. Expect other seeds to differ by one or two
+points.
 
 Probabilities are calibrated by temperature scaling (Guo et al., 2017): the logits are divided by the temperature, which
 is part of the classifier's weights here. It minimises the loss on dev of the student that has not learnt from dev.

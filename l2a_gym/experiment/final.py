@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -39,44 +39,41 @@ def final_student(
     adapter: DistillAdapter,
     selector: Selector,
     *,
-    seeds: Sequence[int],
+    seed: int | None = None,
     teacher: str | None = None,
     distillation: Mapping[str, float] = {},
     anchors: str = "shots",
 ) -> tuple[DistillAugEnv, dict[str, Any]]:
-    """Train students of the kind ``run.export_student``, each in a long episode under the selector, and average them.
+    """Train a student of the kind ``run.export_student`` in a long episode under the selector.
 
     Args:
-        run: their kind and steps; without steps they follow from the classes.
+        run: its student and steps; without steps they follow from the classes.
         adapter: of its task.
         selector: plays its deterministic actions.
-        seeds: of the episodes; the final student has the mean of their students' weights.
+        seed: of the episode; None: that of the run's exported student.
         teacher: whose logits teach; None: the teacher that is best on ``select``.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
-        The environment that holds the student, and its teacher, size, accuracies and the updates of each episode, and
-        the temperature that suits dev best.
+        The environment that holds the student, and its teacher, size, accuracies and updates, and the temperature that
+        suits dev best.
 
     Raises:
-        UserError: a student's loss became infinite.
+        UserError: the student's loss became infinite.
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
     final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     steps = run.export_steps or steps_for(len(adapter.task.labels))
     long = {"steps": steps, "dev_every": DEV_EVERY, "distillation": final}
     view = adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long})
-    env, ends = distill(view), []
-    with progress_bar(desc=f"final student ({teacher} teacher)", total=len(seeds) * env.steps, leave=False) as bar:
-        for seed in seeds:
-            for step in rollout(view, selector.act, seed, {"anchors": anchors}):
-                info = step.info
-                bar.update()
-            if info["diverged"]:
-                raise UserError(f"a student's loss is not finite after {info['updates']} updates: nothing to export")
-            ends.append(env.save_state())
-    env.average(ends)
+    env = distill(view)
+    first = episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed
+    played = rollout(view, selector.act, first, {"anchors": anchors})
+    *_, last = progress_bar(played, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
+    info = last.info
+    if info["diverged"]:
+        raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
     dev = adapter.prepared.labelled(adapter.prepared.rows["dev"]).to(env.world.static.device)
     return env, {
         "teacher": teacher,
@@ -105,7 +102,7 @@ def best_student(run: Run, adapter: DistillAdapter, selector: Selector) -> tuple
     """
     found, long = [], {}
     for name, policy in policies(run, adapter, selector).items():
-        env, scores = final_student(run, adapter, policy, seeds=episode_seeds(EXPORT, 1, run.seed))
+        env, scores = final_student(run, adapter, policy)
         metric = score_student(env, "select").value(run.metric)
         long[name] = {key: scores[key] for key in ("dev_accuracy", "test_accuracy", "labels", "parameters")}
         found.append((metric, env, env.save_state(), {**scores, "policy": name, "long": long}))
@@ -123,8 +120,8 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     """Train the best student and write it as a Hugging Face folder.
 
     Who chooses is decided by students that learn from the shots alone. The exported one then learns from all labels of
-    the target, as nothing is left to choose, and is the mean of ``run.averaged`` students. Its temperature is that of
-    the student that decided, which has not learnt from dev; it is part of the folder's weights.
+    the target, as nothing is left to choose. Its temperature is that of the student that decided, which has not learnt
+    from dev; it is part of the folder's weights.
 
     Returns:
         Its teacher, policy and number of updates; its temperature, and the score on dev of the student that this is of;
@@ -136,8 +133,7 @@ def export_student(run: Run, adapter: DistillAdapter, selector: Selector, folder
     """
     check_export(folder)
     _, held_out = best_student(run, adapter, selector)
-    policy, seeds = policies(run, adapter, selector)[held_out["policy"]], episode_seeds(EXPORT, run.averaged, run.seed)
-    env, scores = final_student(run, adapter, policy, seeds=seeds, anchors="all")
+    env, scores = final_student(run, adapter, policies(run, adapter, selector)[held_out["policy"]], anchors="all")
     scores |= {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature", "long")}
     prepared, task = env.world.prepared, adapter.task
 

@@ -58,7 +58,6 @@ class Run:
         export_student: the exported one; by default pruned for l2a, and for the others as student.
         export_steps: steps of the episode that trains it; by default 100 for two classes, and 50 more for each doubling
             of the classes.
-        averaged: students whose weights are averaged in the exported one.
         onnx: add ONNX files to the exported student, in float32 and int8; needs the extra onnx.
         candidates: parquet, or csv for candidates.csv beside candidates.parquet.
         out: the run folder; by default runs/<task>-<algo>-s<seed>.
@@ -81,7 +80,6 @@ class Run:
     students: int = 3
     export_student: Student | None = None
     export_steps: int | None = None
-    averaged: int = 3
     onnx: bool = False
     candidates: Literal["parquet", "csv"] = "parquet"
     out: Path | None = None
@@ -93,7 +91,7 @@ class Run:
                 object.__setattr__(self, name, value)
         if self.export_student is None:
             object.__setattr__(self, "export_student", self.student)
-        for name in ("budget", "num_envs", "rounds", "students", "averaged"):
+        for name in ("budget", "num_envs", "rounds", "students"):
             check_least(name, getattr(self, name))
         if self.export_steps is not None:
             check_least("export_steps", self.export_steps)
@@ -128,7 +126,6 @@ class Selection(Run):
     task: Annotated[str, Positional] = Run.task
     export_student: Annotated[Student | None, Suppress] = None
     export_steps: Annotated[int | None, Suppress] = None
-    averaged: Annotated[int, Suppress] = Run.averaged
     onnx: Annotated[bool, Suppress] = False
     candidates: Annotated[Literal["parquet", "csv"], Suppress] = "parquet"
     out: Path = Path("clean.parquet")

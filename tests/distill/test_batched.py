@@ -139,18 +139,6 @@ def test_one_student_goes_back_while_the_others_stay() -> None:
     assert torch.equal(learn(students, 1)[:, 1], first[:, 1])
 
 
-def test_one_student_has_the_mean_weights_of_two_while_the_others_stay() -> None:
-    students = new_batch()
-    learn(students, 2)
-    states = [students.state(i) for i in range(STUDENTS)]
-    students.average([states[0], states[2]], 1)
-    for name, value in students.state(1).items():
-        mean = (states[0][name] + states[2][name]) / 2 if name in ("table", "rest") else states[1][name]
-        torch.testing.assert_close(value, mean)
-    for i in (0, 2):
-        assert all(torch.equal(students.state(i)[name], each) for name, each in states[i].items())
-
-
 def test_one_student_begins_anew_while_the_others_stay() -> None:
     students, start = new_batch(), new_batch()
     learn(students, 2)

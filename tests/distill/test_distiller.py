@@ -254,23 +254,6 @@ def test_state_works_in_another_distiller(plain: Distiller) -> None:
     assert equal(weights_of(other), weights_of(plain))
 
 
-def test_an_average_is_the_mean_of_the_weights_and_has_no_other_state(plain: Distiller) -> None:
-    states = []
-    for seed in (1, 2, 3):
-        plain.reset(seed)
-        run(plain, 2)
-        states.append(plain.state())
-    plain.forward(ROWS, ANCHORS, 3)  # of weights that are gone then
-    plain.average(states[:2])
-    one, other = (state["student"] for state in states[:2])
-    for name, value in weights_of(plain).items():
-        torch.testing.assert_close(value, (one[name] + other[name]) / 2)
-    averaged = run(plain, 1)
-    plain.restore(states[2])
-    plain.average(states[:2])
-    assert run(plain, 1) == averaged
-
-
 def test_state_is_a_copy(plain: Distiller) -> None:
     run(plain, 1)
     state, then = plain.state(), weights_of(plain)

@@ -40,7 +40,7 @@ def adapter(tiny: dict[str, Any]) -> DistillAdapter:
 
 @pytest.fixture(scope="module")
 def plan(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ablation:
-    settings = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 3, "averaged": 2}
+    settings = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 2, "export_steps": 3}
     return Ablation(**tiny, **settings, out=tmp_path_factory.mktemp("ablation") / "whole")
 
 
@@ -120,7 +120,7 @@ def test_named_variants_run_beside_the_full_method(plan: Ablation) -> None:
 
 def test_every_variant_has_a_student_for_each_seed(plan: Ablation, rows: list[dict[str, Any]]) -> None:
     students = read_students(plan.folder / "rows.jsonl")
-    seeds = episode_seeds(ABLATION, 4, plan.seed)[::2]  # of the first of two that are averaged
+    seeds = episode_seeds(ABLATION, 2, plan.seed)
     assert [(each.variant, each.seed) for each in students] == [(name, seed) for name in NAMES for seed in seeds]
     assert [row["variant"] for row in rows] == NAMES
     assert effects(students, VARIANTS) == rows
@@ -151,25 +151,17 @@ def test_the_full_methods_student_is_the_one_that_a_run_exports(
     policy = exported.pop("policy")
     assert json.loads((plan.folder / "full" / "policy.json").read_text())["policy"] == policy
     selector = selector if policy == run.algo else adapter.selector(policy)
+    seed = episode_seeds(EXPORT, 1, run.seed)[0]
     scores = [
-        final_student(
-            run,
-            adapter,
-            selector,
-            seeds=episode_seeds(EXPORT, number, run.seed),
-            teacher=exported["teacher"],
-            anchors=anchors,
-        )[1]
-        for number, anchors in ((1, "shots"), (2, "all"))
+        final_student(run, adapter, selector, seed=seed, teacher=exported["teacher"], anchors=anchors)[1]
+        for anchors in ("shots", "all")
     ]
     assert scores[0]["dev_accuracy"] == exported["dev_accuracy"]
     assert scores[1]["test_accuracy"] == exported["test_accuracy"]
     assert scores[1]["parameters"] < exported["parameters"]  # an exported student reads texts of any length
     prepared = adapter.prepared
-    students = [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]
-    for student, seeds in zip(students, np.reshape(episode_seeds(ABLATION, 4, 0), (2, 2)).tolist(), strict=True):
-        assert student.seed == seeds[0]
-        _, scores = final_student(run, adapter, selector, seeds=seeds, anchors="all")
+    for student in [each for each in read_students(plan.folder / "rows.jsonl") if each.variant == "full"]:
+        _, scores = final_student(run, adapter, selector, seed=student.seed, anchors="all")
         assert student.test == scores["test_accuracy"]
         assert student.teacher == scores["teacher"] == chosen_teacher(prepared)
         assert student.policy == policy
@@ -197,7 +189,7 @@ def test_hard_labels_need_no_teacher_and_soft_ones_do(
     outputs = []
     for teacher in ("few-shot", "all-data"):
         distillation, selector = variant(name).distillation, adapter.selector("uniform")
-        env, _ = final_student(plan.full, adapter, selector, seeds=[5], teacher=teacher, distillation=distillation)
+        env, _ = final_student(plan.full, adapter, selector, seed=5, teacher=teacher, distillation=distillation)
         tokens = env.world.prepared.tokens(env.world.prepared.rows["dev"])
         outputs.append(env.predict(tokens).numpy())
     assert np.array_equal(*outputs) is not matters
@@ -243,7 +235,7 @@ def test_missing_students_are_trained_and_no_others(
     trained = []
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        trained.append(options["seeds"])
+        trained.append(options["seed"])
         return final_student(*arguments, **options)
 
     monkeypatch.setattr(module, "final_student", counted)
@@ -264,7 +256,7 @@ def test_stopped_in_the_middle_of_a_student_it_goes_on_to_the_same_rows(
     trained = []
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
-        trained.append(options["seeds"])
+        trained.append(options["seed"])
         if len(trained) == 4:
             raise KeyboardInterrupt
         return final_student(*arguments, **options)
@@ -387,9 +379,7 @@ def test_a_wrong_setting_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("algo", "uniform"), ("budget", 9), ("export_steps", 4), ("averaged", 1), ("seed", 1)]
-)
+@pytest.mark.parametrize(("name", "value"), [("algo", "uniform"), ("budget", 9), ("export_steps", 4), ("seed", 1)])
 def test_a_folder_of_another_ablation_is_refused(
     plan: Ablation, rows: list[dict[str, Any]], name: str, value: object
 ) -> None:
@@ -416,7 +406,6 @@ def test_the_command_line(
         "num_envs",
         "students",
         "export_steps",
-        "averaged",
         "general_updates",
     )
     flags = [part for name in names for part in (f"--{name.replace('_', '-')}", str(getattr(plan, name)))]

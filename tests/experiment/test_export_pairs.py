@@ -103,7 +103,7 @@ def test_the_folder_says_what_the_environments_student_says(
     run: Run, adapter: DistillAdapter, prepared: Prepared, tmp_path: Path
 ) -> None:
     """On all pairs of test, the long ones too."""
-    env, _ = final_student(run, adapter, adapter.selector("uniform"), seeds=[0])
+    env, _ = final_student(run, adapter, adapter.selector("uniform"))
     assert isinstance(env.student, PairBert)
     export(env.student, prepared.tokenizer(), tmp_path / "student", lambda _: None, pairs=True)
     tokens, model = prepared.tokens(prepared.rows["test"]), load_student(tmp_path / "student")

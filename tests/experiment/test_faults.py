@@ -16,7 +16,7 @@ from l2a_gym.cache import hashes, sha256_of
 from l2a_gym.experiment.rows import read_rows
 
 EPISODE = 1 + (1 + 1)  # a dev pass, then a step of an update and a dev pass
-SETTINGS = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 1, "export_steps": 1, "averaged": 1}
+SETTINGS = {"algo": "pgpe", "budget": 4 * EPISODE, "num_envs": 1, "students": 1, "export_steps": 1}
 REPORTS = [[2 * EPISODE + 1, 4 * EPISODE + 1 + begun] for begun in (0, 1)]
 """Units at the reports: the next pair has begun with its dev pass, once more where training was stopped between."""
 Do = Callable[..., dict[str, Any]]

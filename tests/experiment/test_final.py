@@ -11,7 +11,6 @@ import pytest
 import torch
 from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
 from torch.nn.functional import cross_entropy
-from torch.nn.utils import parameters_to_vector
 from transformers import AutoTokenizer, pipeline
 
 from l2a_gym.errors import UserError
@@ -19,7 +18,6 @@ from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import FINAL, best_student, final_student, steps_for
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
-from l2a_gym.experiment.seeds import EXPORT, episode_seeds
 from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.preparation.store import Prepared
@@ -46,9 +44,7 @@ def test_the_student_folder_predicts_as_the_final_student(
 ) -> None:
     _, held_out = best_student(run, adapter, load_selector(run, adapter))
     policy = adapter.selector("uniform") if held_out["policy"] == "uniform" else load_selector(run, adapter)
-    env, scores = final_student(
-        run, adapter, policy, seeds=episode_seeds(EXPORT, run.averaged, run.seed), anchors="all"
-    )
+    env, scores = final_student(run, adapter, policy, anchors="all")
     own = ("parameters", "test_accuracy", "texts_per_second", "calibration_error")  # of the folder
     of_the_other = {name: held_out[name] for name in ("policy", "dev_accuracy", "temperature", "long")}
     assert scores | of_the_other | {name: summary["exported"][name] for name in own} == summary["exported"]
@@ -76,7 +72,7 @@ def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(
     select = prepared.labelled(prepared.rows["select"])
 
     def loss(policy: str) -> float:
-        env, _ = final_student(run, adapter, adapter.selector(policy), seeds=episode_seeds(EXPORT, 1, run.seed))
+        env, _ = final_student(run, adapter, adapter.selector(policy))
         return float(cross_entropy(env.predict(select.tokens), select.label))
 
     uniform = loss("uniform")
@@ -88,22 +84,12 @@ def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(
         assert own == {each: scores[each] for each in own}
 
 
-def test_the_final_student_has_the_mean_weights_of_its_episodes_students(run: Run, adapter: DistillAdapter) -> None:
-    def weights(*seeds: int) -> torch.Tensor:
-        env, _ = final_student(run, adapter, adapter.selector("uniform"), seeds=seeds)
-        return parameters_to_vector(env.student.parameters())
-
-    one, other = weights(1), weights(2)
-    assert not torch.equal(one, other)
-    torch.testing.assert_close(weights(1, 2), (one + other) / 2)
-
-
 def test_no_student_is_exported_that_diverged(
     run: Run, adapter: DistillAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FINAL, "learning_rate", 1e30)
-    with pytest.raises(UserError, match=r"^a student's loss is not finite after \d+ updates: nothing to export$"):
-        final_student(run, adapter, adapter.selector("uniform"), seeds=[0])
+    with pytest.raises(UserError, match=r"^the student's loss is not finite after \d+ updates: no student to export$"):
+        final_student(run, adapter, adapter.selector("uniform"))
 
 
 def test_the_students_tokenizer_gives_the_ids_it_was_taught_with(
@@ -149,5 +135,5 @@ def test_a_selectors_own_options_hold_in_training_and_give_way_in_the_final_stud
     train_selector(run, adapter, selector)
     assert selector.spaces.columns == ("kl", "clean")
     assert selector.trained_on == [("kl", "clean"), ("kl", "clean")]
-    env, _ = final_student(run, adapter, selector, seeds=[0])
+    env, _ = final_student(run, adapter, selector)
     assert (env.steps, selector.seen) == (3, {(24, 2)})

@@ -10,7 +10,7 @@ from l2a_gym.errors import UserError
 from l2a_gym.experiment.settings import Ablation, Benchmark, Run
 
 
-@pytest.mark.parametrize("name", ["budget", "num_envs", "rounds", "students", "export_steps", "averaged"])
+@pytest.mark.parametrize("name", ["budget", "num_envs", "rounds", "students", "export_steps"])
 @pytest.mark.parametrize("value", [0, -5])
 def test_counts_start_from_one(name: str, value: int) -> None:
     with pytest.raises(UserError, match=f"^{name} = {value}: valid are whole numbers from 1$"):
