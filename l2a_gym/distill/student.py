@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -37,6 +39,13 @@ class Shape:
     width: int
     heads: int
     inner: int
+
+    def parameters(self, vocabulary: int, classes: int, max_length: int) -> int:
+        """Parameters of a classifier of this shape."""
+        w, inner = self.width, self.inner
+        embeddings = (vocabulary + max_length + 2 + 2) * w  # the types of segments, a norm
+        layer = 4 * (w * w + w) + 2 * w * inner + inner + w + 4 * w
+        return embeddings + self.layers * layer + w * w + w + (w + 1) * classes
 
 
 PRESETS = {"tiny": Shape(2, 128, 4, 512), "tinybert": Shape(4, 312, 12, 1200)}
@@ -124,39 +133,37 @@ def student_config(
     if preset not in student_names():
         raise unknown("student", preset, student_names())
 
-    def config(shape: Shape) -> BertConfig:
-        made = BertConfig(
-            vocab_size=vocabulary,
-            hidden_size=shape.width,
-            num_hidden_layers=shape.layers,
-            num_attention_heads=shape.heads,
-            intermediate_size=shape.inner,
-            max_position_embeddings=max_length,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            pad_token_id=pad,
-        )
-        made.num_labels = classes
-        return made
+    def distance(shape: Shape) -> float:
+        return abs(shape.parameters(vocabulary, classes, max_length) - RATIO * teacher_parameters)
 
-    if preset in PRESETS:
-        return config(PRESETS[preset])
-    widths = range(64, 769, 32)
-    shapes = [
-        Shape(layers, w, w // 32, inner)
-        for layers in (2, 3, 4, 6)
-        for w in widths
-        for inner in range(2 * w, 4 * w + 1, 32)
-    ]
-    return min(map(config, shapes), key=lambda c: abs(count_parameters(c) - RATIO * teacher_parameters))
+    shape = PRESETS[preset] if preset in PRESETS else min(_shapes(), key=distance)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.inner,
+        max_position_embeddings=max_length,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=pad,
+    )
+    config.num_labels = classes
+    return config
+
+
+def _shapes() -> Iterator[Shape]:
+    """What ``ratio`` chooses from."""
+    for layers, width in product((2, 3, 4, 6), range(64, 769, 32)):
+        for inner in range(2 * width, 4 * width + 1, 32):
+            yield Shape(layers, width, width // 32, inner)
 
 
 def count_parameters(config: BertConfig) -> int:
     """Parameters of the classifier with this configuration, without making its weights."""
-    w, inner = config.hidden_size, config.intermediate_size
-    embeddings = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size + 2) * w
-    layer = 4 * (w * w + w) + 2 * w * inner + inner + w + 4 * w
-    return embeddings + config.num_hidden_layers * layer + w * w + w + (w + 1) * len(config.id2label or ())
+    layers, width, heads = config.num_hidden_layers, config.hidden_size, config.num_attention_heads
+    shape = Shape(layers, width, heads, config.intermediate_size)
+    return shape.parameters(config.vocab_size, len(config.id2label or ()), config.max_position_embeddings)
 
 
 def vocabulary_limit(preset: str, teacher: PreTrainedModel, classes: int, max_length: int) -> int | None:

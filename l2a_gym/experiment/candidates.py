@@ -89,7 +89,7 @@ def places(task: Task, prepared: Prepared) -> tuple[NDArray[np.object_], NDArray
     texts = [task.train, *task.sources.values(), task.unlabelled]
     place = [np.array(each.origin or [None] * len(each), dtype=object) for each in texts]
     origin, parent = np.full((2, len(pool)), None, dtype=object)
-    columns = (np.array(pool[name]) for name in ("domain", "operator", "parent"))
+    columns = (np.array(pool[name][:]) for name in ("domain", "operator", "parent"))
     for row, (domain, operator, start) in enumerate(zip(*columns, strict=True)):
         name = operators[operator]
         as_it_is = name in (SOURCE, UNLABELLED)

@@ -33,7 +33,7 @@ from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.errors import UserError, check_least, check_seed
 from l2a_gym.preparation.config import Preparation
 from l2a_gym.preparation.open_task import OpenTask
-from l2a_gym.preparation.store import Prepared
+from l2a_gym.preparation.store import Prepared, read_candidates
 from l2a_gym.progress import progress_bar
 from l2a_gym.tasks.task import Task, Texts
 
@@ -146,14 +146,14 @@ def diagnose(task_id: str, config: Preparation, device: str, texts: int, sweeps:
     task, prepared = opened.task(config.checkpoint), opened.prepared(config, where)
     lm = masked_lm_of(task, config.checkpoint, config.pool.masked_lm, config.seed, where)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(np.flatnonzero(np.array(prepared.pool()["operator"]) == 0))
+    order = rng.permutation(np.flatnonzero(np.array(prepared.pool()["operator"][:]) == 0))
     begin, rest = np.split(order, [min(texts, len(order) // 2)])
     judges = load_judges(task, prepared, config, lm, rest)
     chain = replace(config.pool.chain, burn_in=0, thinning=1, keep=sweeps + 1)
     walks = partial(walk_from, lm=lm, max_length=task.max_length, chain=chain, n=texts, rng=rng)
     samples = [
         *walks(SHOTS, task.train),
-        *walks(SOURCES, _candidates(prepared, begin)),
+        *walks(SOURCES, read_candidates(prepared.folder / "pool").take(begin)),
         *references(task, prepared, texts, rng),
     ]
     return [measure(judges, sample, seed) for sample in progress_bar(samples, desc="measuring", leave=False)]
@@ -206,16 +206,11 @@ def references(task: Task, prepared: Prepared, n: int, rng: np.random.Generator)
     select = rng.permutation(len(task.select))[:n]
     codes = [code for code, name in enumerate(prepared.manifest()["operators"]) if name in LEXICAL]
     pool = prepared.pool()
-    edited = rng.permutation(np.flatnonzero(np.isin(pool["operator"], codes)))[:n]
+    edited = rng.permutation(np.flatnonzero(np.isin(pool["operator"][:], codes)))[:n]
     return [
         Sample(SELECT, 0, task.select.take(select), select, labelled=False),
-        Sample(EDA, 0, _candidates(prepared, edited), np.array(pool["parent"])[edited]),
+        Sample(EDA, 0, read_candidates(prepared.folder / "pool").take(edited), np.array(pool["parent"][:])[edited]),
     ]
-
-
-def _candidates(prepared: Prepared, rows: NDArray[np.int64]) -> Texts:
-    pool = prepared.pool().select(rows)
-    return Texts(tuple(pool["text"]), np.array(pool["label"]), tuple(pool["pair"]) if "pair" in pool.features else None)
 
 
 def measure(judges: Judges, sample: Sample, seed: int) -> Row:

@@ -102,7 +102,7 @@ def renew_pool(run: Run, adapter: TaskAdapter, selector: Selector, folder: Path)
     for seed in renewal_seeds(WATCHED, run.seed):
         deque(rollout(view, act, seed), maxlen=0)
     pool, config = env.world.prepared.pool(), PoolConfig.from_setting(run.pool)
-    operator, domain, parent = (np.array(pool[name]) for name in ("operator", "domain", "parent"))
+    operator, domain, parent = (np.array(pool[name][:]) for name in ("operator", "domain", "parent"))
     names = config.operators(unlabelled=False)
     sources, labelled = operator == 0, operator < len(names)
     made = labelled & (domain == 0)

@@ -93,7 +93,10 @@ class Prepared:
         return Taught(self.tokens(rows), self.labels(rows), self.logits(teacher, rows))
 
     def pool(self) -> Dataset:
-        """The candidates: text, given label, domain, operator, parent, edit_share, and flipped for the oracle."""
+        """The candidates: text, given label, domain, operator, parent, edit_share, and flipped for the oracle.
+
+        Read whole columns by ``[name][:]``: a column is read a hundred times faster as one than value by value.
+        """
         return Dataset.load_from_disk(str(self.folder / "pool"))
 
     def texts(self, rows: NDArray[np.int64]) -> Texts:
@@ -120,8 +123,8 @@ class Prepared:
 def read_candidates(folder: Path) -> Texts:
     """The candidates of the stage ``pool``, with their given labels."""
     pool = Dataset.load_from_disk(str(folder))
-    pair = tuple(pool["pair"]) if "pair" in pool.features else None
-    return Texts(tuple(pool["text"]), np.array(pool["label"]), pair)
+    pair = tuple(pool["pair"][:]) if "pair" in pool.features else None
+    return Texts(tuple(pool["text"][:]), np.array(pool["label"][:]), pair)
 
 
 def read_teacher(folder: Path) -> PreTrainedModel:

@@ -34,12 +34,12 @@ def write_signals(config: Preparation, folder: Path) -> None:
     prepared = Prepared(folder.parent)
     pool = prepared.pool()
     domain, operator, edit_share, flipped = (
-        np.array(pool[name]) for name in ("domain", "operator", "edit_share", "flipped")
+        np.array(pool[name][:]) for name in ("domain", "operator", "edit_share", "flipped")
     )
     vectors = prepared.array("answers/vectors")
     candidates = vectors[prepared.rows["pool"]]
     known = [vectors[prepared.rows[name]] for name in ("train", "dev")]
-    target = np.concatenate([*known, candidates[np.array(pool["label"]) < 0]]).astype(np.float32)
+    target = np.concatenate([*known, candidates[np.array(pool["label"][:]) < 0]]).astype(np.float32)
     save_arrays(folder, **nearness(candidates, target, domain, operator))
     given, logits = (prepared.array(name)[prepared.rows["pool"]] for name in ("tokens/label", "answers/all-data"))
     label, usable = apply_policy(config.pool.labels, given, logits, operator > 0)
