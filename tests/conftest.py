@@ -101,7 +101,7 @@ def small(common: Path) -> dict[str, Any]:
         "task": str(folder / "task.toml"),
         "checkpoint": str(folder / "teacher"),
         "device": "cpu",
-        "general_updates": 200,
+        "general_updates": 100,
     }
 
 

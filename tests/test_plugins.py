@@ -76,7 +76,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def settings(small: dict[str, Any]) -> dict[str, Any]:
-    return {"checkpoint": small["checkpoint"], "device": "cpu", "pool": {"copies": {"crop": 4}}}
+    own = {"device": "cpu", "general_updates": 20, "pool": {"copies": {"crop": 4}}}
+    return {"checkpoint": small["checkpoint"], **own}
 
 
 @pytest.fixture(scope="module")

@@ -147,10 +147,10 @@ NAMED = {
 """What may be the user's own."""
 MENDED: list[dict[str, tuple[Damage, ...]]] = [
     {"selector/progress.json": (shape,), "selector/pgpe.json": (zeroed, missing, swapped), "selector": (swapped,)},
-    {"comparison.json": (truncated, missing, swapped), "rows.jsonl": (empty, missing, swapped)},
+    {"comparison.json": (truncated, missing), "rows.jsonl": (empty, missing, swapped)},
     {"candidates.json": (shape,), "candidates.parquet": (truncated, missing, swapped)},
     {
-        "exported.json": (shape, swapped),
+        "exported.json": (swapped,),
         "student/model.safetensors": (truncated, swapped),
         "student/tokenizer.json": (empty,),
         "student": (missing,),

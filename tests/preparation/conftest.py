@@ -15,5 +15,5 @@ from l2a_gym.preparation.config import Preparation
 def config(small: dict[str, Any]) -> Preparation:
     """How the small tasks are prepared."""
     tuning = FineTuning(updates=6, batch=16, learning_rate=1e-3, looks=3)
-    general = GeneralDistillation(updates=4, batch=16)
+    general = GeneralDistillation(updates=4, batch=16, mixed=500)
     return Preparation(checkpoint=small["checkpoint"], few_shot=tuning, all_data=tuning, general=general)

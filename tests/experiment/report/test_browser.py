@@ -119,8 +119,10 @@ def test_names_are_sorted_from_the_keyboard(page: Any) -> None:
     assert order(page, "#cells", 2)[-1] == ""  # no row on this task
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(320, "light"), (390, "light"), (390, "dark"), (768, "light"), (1280, "light"), (1280, "dark")],
+)
 def test_nothing_is_cut(page: Any, outside: str, width: int, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
