@@ -11,7 +11,7 @@ BIN := .venv/bin
 train: .venv/installed
 	$(BIN)/python scripts/train_agent.py
 
-test: .venv/developing
+test: .venv/installed
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 checks: docs
@@ -19,15 +19,11 @@ checks: docs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-docs: .venv/developing
+docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt -e ".[sb3]"
-	touch $@
-
-.venv/developing: .venv/installed
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
 	touch $@
 
