@@ -27,6 +27,7 @@ from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Names, Outputs, kind_of
 from l2a_gym.distill.graphs import Replay, compiled, new_pool
 from l2a_gym.distill.losses import update_loss
+from l2a_gym.distill.regression import Head
 
 GROUP = 256
 """Students of a pass, of pairs half as many. More fill no GPU better, and CUTLASS' attention takes 65,535 texts."""
@@ -176,6 +177,12 @@ class BatchedStudents:
         size = torch.Size(self.shape.slots["classifier.weight"])
         heads = [new_head(size, self.shape.config, torch.Generator().manual_seed(seed)) for seed in head_seeds]
         self._views()["classifier.weight"][index] = torch.stack(heads).to(self.device)
+
+    def set_head(self, which: Sequence[int], head: Head) -> None:
+        """Some students take this classifier."""
+        index = torch.tensor(which, device=self.device)
+        for name, value in (("weight", head.weight), ("bias", head.bias)):
+            self._views()[f"classifier.{name}"][index] = value.to(self.device)
 
     def _views(self) -> dict[str, Tensor]:
         return self.shape.views(*self.parameters)

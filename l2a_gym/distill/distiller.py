@@ -16,6 +16,7 @@ from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
 from l2a_gym.distill.losses import update_loss
 from l2a_gym.distill.packing import padded_size
+from l2a_gym.distill.regression import Head
 
 
 class Distiller:
@@ -60,6 +61,12 @@ class Distiller:
             weight_decay=self.config.weight_decay,
             fused=True,
         )
+
+    def set_head(self, head: Head) -> None:
+        """Take a classifier that was found otherwise."""
+        self._ahead = None
+        for name, value in (("weight", head.weight), ("bias", head.bias)):
+            self.student.classifier.get_parameter(name).data.copy_(value)
 
     def step(
         self,

@@ -1,10 +1,10 @@
 """The forward pass of E students as one model, without what nobody reads.
 
 It gives what each student's class in ``transformers`` gives, up to rounding. Padding is left out everywhere but between
-queries and keys. The classifier sees the first token alone, so the last layer is computed for that token alone, and its
-two large products change places: a score q · K x is (Kᵀ q) · x, and the sum of a V x is V times the sum of a x, which
-leaves no product of the layer's width squared for each token. (A key's bias adds the same to all of a query's scores,
-and softmax takes it out again.)
+queries and keys. A classifier of texts sees the first token alone, so the last layer is computed for that token alone,
+and its two large products change places: a score q · K x is (Kᵀ q) · x, and the sum of a V x is V times the sum of a x,
+which leaves no product of the layer's width squared for each token. (A key's bias adds the same to all of a query's
+scores, and softmax takes it out again.) A classifier of pairs sees the mean over all tokens of each side.
 
 Axes: E students, n texts of each, T tokens of the longest, M tokens of a student's texts without padding, H wide.
 """
@@ -36,7 +36,8 @@ from l2a_gym.distill.towers import PairAlbert, PairBert
 class Names:
     """What a class of ``transformers`` calls the parts of a student; ``{}`` stands for a layer's number.
 
-    ``sides`` is 2 for students of pairs, whose two sides are texts of their own to them.
+    ``sides`` is 2 for students of pairs, whose two sides are texts of their own to them. They compare vectors that are
+    means over the tokens, as the teachers' are.
     """
 
     embeddings: str
@@ -251,9 +252,11 @@ class Forward:
         """The vectors (E, n, H) of texts (E, n)."""
         layout = Layout.from_lengths(tokens.length, size, tokens.ids.shape[2])
         x = self._embed(tokens, layout)
-        for layer in self.layers[:-1]:
+        *layers, last = self.layers
+        for layer in layers:
             x = layer(x, layout)
-        return torch.tanh(self.pooler(self.layers[-1].first(x, layout)))
+        state = last.first(x, layout) if self.sides == 1 else layout.mean(last(x, layout))
+        return torch.tanh(self.pooler(state))
 
     def _embed(self, tokens: Tokens, layout: Layout) -> Tensor:
         first = tokens.first[..., None].expand_as(tokens.ids)

@@ -81,7 +81,7 @@ class _Logits(torch.nn.Module):
             return logits
         sides = sides_of(input_ids, attention_mask, token_type_ids)
         ids, mask = (torch.cat(each) for each in zip(*sides, strict=True))  # once: only then weights are quantized
-        vectors = self.student.base_model(input_ids=ids, attention_mask=mask).pooler_output.unflatten(0, (2, -1))
+        vectors = self.student.vectors(ids, mask).unflatten(0, (2, -1))
         return self.student.classifier(compared(vectors.transpose(0, 1)))
 
 

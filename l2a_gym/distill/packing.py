@@ -93,6 +93,13 @@ class Layout:
         packed: Tensor = _move(padded.flatten(0, 1), self.place, self.packed, self.mask.flatten())
         return packed.view(*self.real.shape, -1)
 
+    def mean(self, packed: Tensor) -> Tensor:
+        """(E, M, H) to the mean over each text's tokens, (E, n, H)."""
+        seen = self.mask[..., None]
+        precise = torch.promote_types(packed.dtype, torch.float32)
+        total = self.pad(packed).masked_fill(~seen, 0).sum(1, dtype=precise)
+        return (total / seen.sum(1)).to(packed.dtype).unflatten(0, (len(packed), -1))
+
     def attend(self, scores: Tensor) -> Tensor:
         """Scores (E * n, heads, queries, T) to probabilities."""
         return scores.masked_fill(~self.mask[:, None, None], torch.finfo(scores.dtype).min).softmax(-1)

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Outputs
+from l2a_gym.distill.regression import Head
 
 T = TypeVar("T")
 Integers = NDArray[np.int64]
@@ -40,6 +41,9 @@ class Students(Protocol):
 
     def reset(self, which: Sequence[int], head_seeds: Sequence[int]) -> None:
         """Some students back to their start, each with a classifier drawn from its seed."""
+
+    def set_head(self, which: Sequence[int], head: Head) -> None:
+        """Some students take this classifier."""
 
     def step(
         self,
@@ -113,6 +117,11 @@ class ThreadedStudents:
         """See :meth:`Distiller.reset`."""
         for i, seed in zip(which, head_seeds, strict=True):
             self.distillers[i].reset(seed)
+
+    def set_head(self, which: Sequence[int], head: Head) -> None:
+        """See :meth:`Distiller.set_head`."""
+        for i in which:
+            self.distillers[i].set_head(head)
 
     def step(
         self,

@@ -1,5 +1,8 @@
 """Students of pairs: two towers of one encoder, each of which reads a side alone, as the teachers' do.
 
+A side's vector is the mean of its last states, passed through the pooler: it knows the side's words better than the
+state of [CLS] does, and comparing texts is much about which words they share.
+
 ``transformers`` has no such classes: folders have a ``model_type`` that it does not know, and it refuses to load them
 until this module is imported.
 """
@@ -23,12 +26,18 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from l2a_gym.distill.heads import compared, split_sides
+from l2a_gym.distill.heads import compared, mean_state, split_sides
 from l2a_gym.errors import UserError
 
 
 class TwoTowers(PreTrainedModel):
-    """What both classes of students of pairs share: a linear classifier of u, v, |u - v| and u * v."""
+    """What both classes of students of pairs share: a linear classifier of u, v, |u - v| and u * v.
+
+    Attributes:
+        pooler: the name of the encoder's linear map behind the last layer.
+    """
+
+    pooler: str
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
@@ -50,35 +59,39 @@ class TwoTowers(PreTrainedModel):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if token_type_ids is None or not (token_type_ids * mask).any(1).all():
             raise UserError("this student reads pairs of texts: give it text and text_pair")
-        vectors = [
-            self.base_model(input_ids=ids, attention_mask=seen).pooler_output
-            for ids, seen in split_sides(input_ids, mask, token_type_ids)
-        ]
+        vectors = [self.vectors(ids, seen) for ids, seen in split_sides(input_ids, mask, token_type_ids)]
         return SequenceClassifierOutput(logits=self.classifier(compared(torch.stack(vectors, 1))))
+
+    def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The vectors (n, H) of texts that are read alone."""
+        state = mean_state(self.base_model, input_ids=input_ids, attention_mask=attention_mask)
+        return torch.tanh(self.get_submodule(self.pooler)(state))
 
 
 class PairBertConfig(BertConfig):
     """The configuration of :class:`PairBert`."""
 
-    model_type = "l2a-pair-bert"
+    model_type = "l2a-towers-bert"
 
 
 class PairAlbertConfig(AlbertConfig):
     """The configuration of :class:`PairAlbert`."""
 
-    model_type = "l2a-pair-albert"
+    model_type = "l2a-towers-albert"
 
 
 class PairBert(TwoTowers, BertForSequenceClassification):
     """Two towers of a BERT."""
 
     config_class = PairBertConfig
+    pooler = "bert.pooler.dense"
 
 
 class PairAlbert(TwoTowers, AlbertForSequenceClassification):
     """Two towers of an ALBERT."""
 
     config_class = PairAlbertConfig
+    pooler = "albert.pooler"
 
 
 for _kind in (PairBert, PairAlbert):

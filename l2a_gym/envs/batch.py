@@ -14,6 +14,7 @@ from torch import Tensor
 from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.gradients import last_layer_gradient
 from l2a_gym.distill.metagradient import TapedDistiller
+from l2a_gym.distill.regression import Head, fit
 from l2a_gym.distill.students import Students
 from l2a_gym.envs.action import alphas_of, weights_of
 from l2a_gym.envs.episode import Scores, TextEpisode
@@ -23,6 +24,9 @@ from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.sub_environment import SubEnvironment
 from l2a_gym.envs.world import ANCHORS, World
 from l2a_gym.errors import check_choice
+
+HEADS = ("drawn", "fitted")
+"""Where a student's classifier begins: at values drawn from the seed, or at a logistic regression of the anchors."""
 
 
 class Batch:
@@ -54,14 +58,18 @@ class Batch:
 
         Args:
             which: the envs.
-            options: ``anchors`` is one of :data:`~l2a_gym.envs.world.ANCHORS`, by default ``shots``.
+            options: ``anchors`` is one of :data:`~l2a_gym.envs.world.ANCHORS`, by default ``shots``; ``head`` one of
+                :data:`HEADS`, by default ``drawn``.
 
         Raises:
-            UserError: unknown anchors; no episode has begun then.
+            UserError: unknown anchors, or an unknown head; no episode has begun then.
         """
-        anchors = (options or {}).get("anchors", "shots")
+        anchors, head = ((options or {}).get(name, usual) for name, usual in (("anchors", "shots"), ("head", "drawn")))
         check_choice("anchors", anchors, ANCHORS)
+        check_choice("head", head, HEADS)
         self.students.reset(which, [self.envs[i].draw_head() for i in which])
+        if head == "fitted":
+            self.students.set_head(which, self._fitted_head(anchors, which[0]))
         scores, gradients = self._evaluate()
         for i in which:
             self.envs[i].begin(scores[i], anchors)
@@ -165,6 +173,12 @@ class Batch:
         for i in numbers:
             self.students.restore(before[i], i)
         return gains
+
+    def _fitted_head(self, anchors: str, i: int) -> Head:
+        """A classifier of the anchors by the vectors that student ``i`` has of them, which is at its start."""
+        rows = torch.tensor(self.world.anchors(anchors), device=self.students.device)
+        texts = self.world.texts.take(rows)
+        return fit(self.students.outputs(texts.tokens).pooled[i], texts.label, texts.teacher.shape[1], c=1.0)
 
     def _evaluate(self) -> tuple[list[Scores], Tensor]:
         """Each student's scores on dev, and its dev gradient."""

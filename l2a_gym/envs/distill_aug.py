@@ -138,10 +138,11 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
             seed: of the random stream; None lets it go on.
             options: ``anchors`` says which labelled texts of the target join each update of this episode: ``shots``,
                 the default, or ``all`` for those of dev and select as well. That suits a last student: rewards are then
-                of texts that it learns from.
+                of texts that it learns from. ``head`` says where the classifier begins: ``drawn`` from the seed, the
+                default, or ``fitted``, at a logistic regression of these texts on the student's own vectors.
 
         Raises:
-            UserError: unknown anchors.
+            UserError: unknown anchors, or an unknown head.
         """
         super().reset(seed=seed)
         self._sub_environment.random = self.np_random

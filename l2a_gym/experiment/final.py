@@ -69,7 +69,8 @@ def final_student(
     view = adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long})
     env = distill(view)
     first = episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed
-    played = rollout(view, selector.act, first, {"anchors": anchors})
+    head = "drawn" if adapter.task.test.pair is None else "fitted"  # of texts, neither is better
+    played = rollout(view, selector.act, first, {"anchors": anchors, "head": head})
     *_, last = progress_bar(played, desc=f"final student ({teacher} teacher)", total=env.steps, leave=False)
     info = last.info
     if info["diverged"]:

@@ -63,7 +63,7 @@ def stages(task: Task, config: Preparation, device: torch.device) -> dict[str, S
     cross_fitted = [asked, "labels of train, dev and select"]
     answers = [pool, few_shot, all_data, cross_fitted, out_of_fold]
     signals = [answers, "by sources as they are, up to FITTED"]
-    towers = [] if task.train.pair is None else ["two towers"]
+    towers = [] if task.train.pair is None else ["two towers, means of states"]
     student = [tokens, answers, asdict(config.general), "no more mixed texts than candidates", *towers]
     return {
         "pool": Stage(partial(write_pool, task, config, device), _key("pool", pool)),

@@ -100,9 +100,11 @@ def test_outputs_and_gradients_are_those_of_the_class(kind: str, layers: int) ->
 
 
 @KINDS
-def test_the_encoder_is_that_of_the_student_of_texts(kind: str) -> None:
+def test_a_side_is_the_pooled_mean_of_its_states(kind: str) -> None:
     model = student(kind)
-    a, b = (model.base_model(torch.tensor([[CLS, *side, SEP]])).pooler_output for side in SIDES[0])
+    pooler = model.bert.pooler.dense if kind == "bert" else model.albert.pooler
+    states = (model.base_model(torch.tensor([[CLS, *side, SEP]])).last_hidden_state for side in SIDES[0])
+    a, b = (torch.tanh(pooler(state.mean(1))) for state in states)
     expected = model.classifier(torch.cat([a, b, (a - b).abs(), a * b], 1))
     torch.testing.assert_close(model(**pairs(SIDES[:1]).inputs()).logits, expected)
 
@@ -155,7 +157,7 @@ def test_a_folder_is_loaded_by_us_and_by_nobody_else(tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert len(said) == 4
     for kind, sentence in zip(("bert", "bert", "albert", "albert"), said, strict=True):
-        assert f"model type `l2a-pair-{kind}` but Transformers does not recognize" in sentence
+        assert f"model type `l2a-towers-{kind}` but Transformers does not recognize" in sentence
 
 
 def test_single_texts_are_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from transformers import AutoTokenizer, TextClassificationPipeline, pipeline
 
 from l2a_gym.distill.export import export
@@ -111,6 +112,16 @@ def test_the_folder_says_what_the_environments_student_says(
         logits = model(**tokens.inputs()).logits
     torch.testing.assert_close(logits, env.predict(tokens), rtol=0, atol=0.02)  # bf16 where it is fast
     assert torch.equal(logits.argmax(1), env.predict(tokens).argmax(1))
+
+
+def test_the_classifier_begins_at_a_regression_of_all_labelled_pairs(run: Run, adapter: DistillAdapter) -> None:
+    still = {"learning_rate": 0.0}
+    env, _ = final_student(run, adapter, adapter.selector("uniform"), distillation=still, anchors="all")
+    known = env.world.texts.take(torch.tensor(env.world.anchors("all")))
+    vectors = env.batch.students.outputs(known.tokens).pooled[0].double().numpy()
+    fitted = LogisticRegression(max_iter=1000).fit(vectors, known.label.numpy())
+    log_odds = np.diff(env.predict(known.tokens).double().numpy())[:, 0]
+    np.testing.assert_allclose(log_odds, fitted.decision_function(vectors), atol=2e-3)
 
 
 def test_a_pruned_student_is_two_towers_as_well(run: Run) -> None:
