@@ -27,7 +27,6 @@ from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Names, Outputs, kind_of
 from l2a_gym.distill.graphs import Replay, compiled, new_pool
 from l2a_gym.distill.losses import update_loss
-from l2a_gym.distill.regression import Head
 
 GROUP = 256
 """Students of a pass, of pairs half as many. More fill no GPU better, and CUTLASS' attention takes 65,535 texts."""
@@ -141,8 +140,7 @@ class BatchedStudents:
         self.texts, self.config, self.precision = texts, config, precision
         self.template, self.shape = student, Shape.from_student(student)
         self.length, self._dev_length = (self._lengths(each) for each in (texts.tokens, dev))
-        table = student.get_parameter(self.shape.word).detach()
-        self._start = [table.to(self.device), self._flat(student).to(self.device)]
+        self._start = self._tensors(student)
         self.parameters = [each.repeat(number, *[1] * each.ndim) for each in self._start]
         self.learnt = slice(1, 2) if config.frozen_embeddings else slice(0, 2)
         self.moments = [Moments.zeros_like(each) for each in self.parameters[self.learnt]]
@@ -158,13 +156,14 @@ class BatchedStudents:
         self._replay_dev = Replay(partial(self._outputs, dev), self.device, pool)
         self.reset(range(number), [0] * number)
 
-    def _flat(self, student: PreTrainedModel) -> Tensor:
-        values = dict(student.named_parameters())
-        flat = torch.zeros(1, sum(self.shape.sizes))
-        for name, view in self.shape.views(flat, flat).items():
+    def _tensors(self, student: PreTrainedModel) -> list[Tensor]:
+        """A student's word embeddings (V, H), and its others (P,)."""
+        values = {name: each.detach() for name, each in student.named_parameters()}
+        table, rest = values[self.shape.word], torch.zeros(1, sum(self.shape.sizes))
+        for name, view in self.shape.views(table[None], rest).items():
             if name != self.shape.word:
-                view[0] = values[name].detach()
-        return flat[0]
+                view[0] = values[name]
+        return [table.to(self.device), rest[0].to(self.device)]
 
     def reset(self, which: Sequence[int], head_seeds: Sequence[int]) -> None:
         """Some students back to the start, each with a classifier drawn from its seed and a new optimizer."""
@@ -178,11 +177,10 @@ class BatchedStudents:
         heads = [new_head(size, self.shape.config, torch.Generator().manual_seed(seed)) for seed in head_seeds]
         self._views()["classifier.weight"][index] = torch.stack(heads).to(self.device)
 
-    def set_head(self, which: Sequence[int], head: Head) -> None:
-        """Some students take this classifier."""
-        index = torch.tensor(which, device=self.device)
-        for name, value in (("weight", head.weight), ("bias", head.bias)):
-            self._views()[f"classifier.{name}"][index] = value.to(self.device)
+    def load(self, student: PreTrainedModel, i: int) -> None:
+        """Student i takes the weights of another."""
+        for parameter, value in zip(self.parameters, self._tensors(student), strict=True):
+            parameter[i] = value
 
     def _views(self) -> dict[str, Tensor]:
         return self.shape.views(*self.parameters)

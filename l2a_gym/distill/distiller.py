@@ -16,7 +16,6 @@ from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Forward, Outputs, kind_of, parameters_of
 from l2a_gym.distill.losses import update_loss
 from l2a_gym.distill.packing import padded_size
-from l2a_gym.distill.regression import Head
 
 
 class Distiller:
@@ -62,11 +61,10 @@ class Distiller:
             fused=True,
         )
 
-    def set_head(self, head: Head) -> None:
-        """Take a classifier that was found otherwise."""
+    def load(self, student: PreTrainedModel) -> None:
+        """Take the weights of another student; the optimizer stays as it is."""
         self._ahead = None
-        for name, value in (("weight", head.weight), ("bias", head.bias)):
-            self.student.classifier.get_parameter(name).data.copy_(value)
+        self.student.load_state_dict(student.state_dict())
 
     def step(
         self,

@@ -19,7 +19,6 @@ from transformers import PreTrainedModel
 from l2a_gym.distill.distiller import Distiller
 from l2a_gym.distill.encode import Tokens
 from l2a_gym.distill.forward import Outputs
-from l2a_gym.distill.regression import Head
 
 T = TypeVar("T")
 Integers = NDArray[np.int64]
@@ -42,8 +41,8 @@ class Students(Protocol):
     def reset(self, which: Sequence[int], head_seeds: Sequence[int]) -> None:
         """Some students back to their start, each with a classifier drawn from its seed."""
 
-    def set_head(self, which: Sequence[int], head: Head) -> None:
-        """Some students take this classifier."""
+    def load(self, student: PreTrainedModel, i: int) -> None:
+        """Student i takes the weights of another."""
 
     def step(
         self,
@@ -118,10 +117,9 @@ class ThreadedStudents:
         for i, seed in zip(which, head_seeds, strict=True):
             self.distillers[i].reset(seed)
 
-    def set_head(self, which: Sequence[int], head: Head) -> None:
-        """See :meth:`Distiller.set_head`."""
-        for i in which:
-            self.distillers[i].set_head(head)
+    def load(self, student: PreTrainedModel, i: int) -> None:
+        """See :meth:`Distiller.load`."""
+        self.distillers[i].load(student)
 
     def step(
         self,

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from l2a_gym.distill.data import Labelled
 from l2a_gym.distill.gradients import last_layer_gradient
 from l2a_gym.distill.metagradient import TapedDistiller
-from l2a_gym.distill.regression import Head, fit
+from l2a_gym.distill.regression import fit
 from l2a_gym.distill.students import Students
 from l2a_gym.envs.action import alphas_of, weights_of
 from l2a_gym.envs.episode import Scores, TextEpisode
@@ -69,7 +70,9 @@ class Batch:
         check_choice("head", head, HEADS)
         self.students.reset(which, [self.envs[i].draw_head() for i in which])
         if head == "fitted":
-            self.students.set_head(which, self._fitted_head(anchors, which[0]))
+            fitted = self._fitted(anchors, which[0])
+            for i in which:
+                self.students.load(fitted, i)
         scores, gradients = self._evaluate()
         for i in which:
             self.envs[i].begin(scores[i], anchors)
@@ -174,11 +177,13 @@ class Batch:
             self.students.restore(before[i], i)
         return gains
 
-    def _fitted_head(self, anchors: str, i: int) -> Head:
-        """A classifier of the anchors by the vectors that student ``i`` has of them, which is at its start."""
-        rows = torch.tensor(self.world.anchors(anchors), device=self.students.device)
-        texts = self.world.texts.take(rows)
-        return fit(self.students.outputs(texts.tokens).pooled[i], texts.label, texts.teacher.shape[1], c=1.0)
+    def _fitted(self, anchors: str, i: int) -> PreTrainedModel:
+        """A copy of student i, which is at its start, with a regression of the anchors as its classifier."""
+        texts = self.world.texts.take(torch.tensor(self.world.anchors(anchors), device=self.students.device))
+        head = fit(self.students.outputs(texts.tokens).pooled[i], texts.label, texts.teacher.shape[1], c=1.0)
+        student = deepcopy(self.students.student(i))
+        student.get_submodule("classifier").load_state_dict(vars(head))
+        return student
 
     def _evaluate(self) -> tuple[list[Scores], Tensor]:
         """Each student's scores on dev, and its dev gradient."""

@@ -66,6 +66,25 @@ def test_the_student_folder_predicts_as_the_final_student(
     assert accuracy == summary["exported"]["test_accuracy"]
 
 
+def test_the_student_has_the_mean_weights_of_the_second_half_of_its_way(run: Run, adapter: DistillAdapter) -> None:
+    run = replace(run, export_steps=5)
+    given, seed = {"learning_rate": 1e-2, "last_rate": 0.5}, 7
+    env, scores = final_student(run, adapter, adapter.selector("uniform"), seed=seed, distillation=given)
+    weights = {name: each.clone() for name, each in env.student.state_dict().items()}
+    way, rates = [], []
+    env.reset(seed=seed, options={"head": "fitted"})
+    for _ in range(env.steps):
+        rates.append(env.batch.envs[0].rate)
+        env.step(np.ones(env.candidates, dtype=np.float32))
+        way.append({name: each.clone() for name, each in env.student.state_dict().items()})
+    assert rates == pytest.approx([1.0, 0.8, 0.6, 0.5, 0.5])
+    for name, found in weights.items():
+        torch.testing.assert_close(found, torch.stack([each[name] for each in way[2:]]).mean(0), rtol=0, atol=1e-6)
+    assert (weights["classifier.weight"] - way[-1]["classifier.weight"]).abs().max() > 1e-3
+    env, again = final_student(run, adapter, adapter.selector("uniform"), seed=seed, distillation=given)
+    assert again == scores
+
+
 def test_the_policy_that_is_better_on_select_chooses_for_the_exported_student(
     run: Run, adapter: DistillAdapter, prepared: Prepared
 ) -> None:
