@@ -9,7 +9,6 @@ from l2a_gym.errors import UserError
 
 _RANGES = {
     "learning_rate": (0, 1e38),
-    "last_rate": (0, 1),
     "alpha": (0, 1),
     "temperature": (0.01, 100),
     "anchors": (1, 1024),
@@ -25,8 +24,7 @@ class Distillation:
     """How the student learns.
 
     Attributes:
-        learning_rate: of AdamW, at its highest; it falls with the horizon.
-        last_rate: the share of it that it falls to, in [0, 1].
+        learning_rate: of AdamW, at its highest.
         alpha: the soft targets' share of the loss, in [0, 1].
         temperature: T of the soft targets.
         anchors: target shots in each update, drawn with replacement.
@@ -40,7 +38,6 @@ class Distillation:
     """
 
     learning_rate: float = 1.5e-3
-    last_rate: float = 0.0
     alpha: float = 0.25
     temperature: float = 2.0
     anchors: int = 16

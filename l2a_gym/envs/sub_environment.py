@@ -65,8 +65,8 @@ class SubEnvironment:
 
     @property
     def rate(self) -> float:
-        """Factor of the learning rate: it falls with the horizon, usually to zero, so that the last student settles."""
-        return max(1 - self.begun().t / self.setup.steps, self.setup.distillation.last_rate)
+        """Factor of the learning rate: it falls to zero with the horizon, so that the last student has settled."""
+        return 1 - self.begun().t / self.setup.steps
 
     @property
     def due(self) -> bool:
