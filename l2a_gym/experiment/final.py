@@ -88,9 +88,9 @@ def final_student(
 
 
 def head_of(task: Task) -> str:
-    """Where the classifier begins: at a regression where there is more to learn than one direction for single texts.
+    """Where the classifier begins: at a regression for pairs and for more than two classes.
 
-    There, a drawn one is as good with hundreds of labels, and better with a hundred.
+    For single texts of two classes, a drawn one is as good with hundreds of labels, and better with a hundred.
     """
     return "drawn" if len(task.labels) == 2 and task.test.pair is None else "fitted"
 

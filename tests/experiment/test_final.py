@@ -44,7 +44,7 @@ def test_more_classes_are_taught_for_longer(classes: int, steps: int) -> None:
     ("classes", "pair", "head"), [(2, None, "drawn"), (3, None, "fitted"), (2, ("b",) * 3, "fitted")]
 )
 def test_pairs_and_many_classes_begin_at_a_regression(
-    prepared: Prepared, run: Run, classes: int, pair: tuple[str, ...] | None, head: str
+    run: Run, classes: int, pair: tuple[str, ...] | None, head: str
 ) -> None:
     task = make_task(run.task)
     texts = Texts(("a",) * 3, np.arange(3) % classes, pair)
