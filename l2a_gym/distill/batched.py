@@ -159,10 +159,10 @@ class BatchedStudents:
     def _tensors(self, student: PreTrainedModel) -> list[Tensor]:
         """A student's word embeddings (V, H), and its others (P,)."""
         values = {name: each.detach() for name, each in student.named_parameters()}
-        table, rest = values[self.shape.word], torch.zeros(1, sum(self.shape.sizes))
-        for name, view in self.shape.views(table[None], rest).items():
-            if name != self.shape.word:
-                view[0] = values[name]
+        table, rest = values.pop(self.shape.word), torch.zeros(1, sum(self.shape.sizes))
+        views = self.shape.views(table[None], rest)
+        for name, value in values.items():
+            views[name][0] = value
         return [table.to(self.device), rest[0].to(self.device)]
 
     def reset(self, which: Sequence[int], head_seeds: Sequence[int]) -> None:

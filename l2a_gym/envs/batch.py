@@ -65,7 +65,8 @@ class Batch:
         Raises:
             UserError: unknown anchors, or an unknown head; no episode has begun then.
         """
-        anchors, head = ((options or {}).get(name, usual) for name, usual in (("anchors", "shots"), ("head", "drawn")))
+        options = options or {}
+        anchors, head = options.get("anchors", "shots"), options.get("head", "drawn")
         check_choice("anchors", anchors, ANCHORS)
         check_choice("head", head, HEADS)
         self.students.reset(which, [self.envs[i].draw_head() for i in which])

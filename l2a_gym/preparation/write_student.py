@@ -69,7 +69,7 @@ def write_student(task: Task, config: Preparation, device: torch.device, folder:
     shape.id2label = dict(enumerate(task.labels))
     shape.label2id = {label: code for code, label in enumerate(task.labels)}
     student = start_student(shape, teacher, kept, tokens, config.seed)
-    if prepared.tokens(prepared.rows["train"]).pairs:
+    if task.train.pair is not None:
         student = two_towers(student)
     general = replace(config.general, learning_rate=scaled_rate(config.student, config.general.learning_rate))
     distil_generally(student, tokens.to(device), vectors, general, config.seed)
