@@ -52,7 +52,7 @@ def final_student(
         adapter: of its task.
         selector: plays its deterministic actions.
         seed: of the episode; None: that of the run's exported student.
-        teacher: whose logits teach; None: the teacher that is best on ``select``.
+        teacher: whose logits teach; None: the :func:`~l2a_gym.experiment.teachers.chosen_teacher`.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 

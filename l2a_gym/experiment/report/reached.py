@@ -27,7 +27,7 @@ def reached(summary: Mapping[str, Any]) -> str:
         f"The exported student is right on {accuracy} of the {texts:,} test texts, with the standard error.{beside} "
         f"Unlike the short students that measure the selector, it takes {exported['updates']:,} updates in place of "
         f"{summary['updates']:,}, and learns from all labels of the target and from the {exported['teacher']} teacher, "
-        f"the best on select.{_both(exported)}"
+        f"chosen by select.{_both(exported)}"
     )
 
 

@@ -144,7 +144,7 @@ def test_the_student_stands_beside_the_best_of_the_others(report: RunReport) -> 
         "81.0 ± 1.0 % for the teacher that is best on dev (mean; 7.6 times its size), 79.0 ± 1.1 % for the reference "
         "that is best on dev (frozen vectors, cleaned sources + shots; 7.6 times its size), 50.0 ± 1.3 % for TF-IDF "
         "(20 % of its size). Unlike the short students that measure the selector, it takes 300 updates in place of 30, "
-        "and learns from all labels of the target and from the mean teacher, the best on select. With the shots in "
+        "and learns from all labels of the target and from the mean teacher, chosen by select. With the shots in "
         f"place of all labels, such students reach 76.1 % with weights by {LONG} and 75.9 % with weights by uniform."
     )
     assert report.facts["labels of the target read: 64 shots, 512 dev, 256 select"] == "832"
