@@ -17,7 +17,7 @@ class Variant:
     Attributes:
         name: its name in the table.
         run: settings of the run that differ.
-        teacher: whose logits teach the final student; None: the teacher that is better on ``select``.
+        teacher: whose logits teach the final student; None: the chosen one.
         distillation: values of the final student's distillation that differ.
     """
 
