@@ -35,3 +35,12 @@ class Taught(Labelled):
     def take(self, rows: Tensor) -> Taught:
         """The texts at ``rows``, of one axis or more."""
         return Taught(self.tokens.take(rows), self.label[rows], self.teacher[rows])
+
+    @staticmethod
+    def cat(parts: list[Taught]) -> Taught:
+        """All texts of ``parts``, in order; they are padded to one length."""
+        return Taught(
+            Tokens.cat([part.tokens for part in parts]),
+            torch.cat([part.label for part in parts]),
+            torch.cat([part.teacher for part in parts]),
+        )

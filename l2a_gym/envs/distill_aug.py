@@ -77,6 +77,8 @@ class DistillAugEnv(Described, gym.Env[Any, Any]):
         steps: T, in the place of the task's.
         dev_every: steps from one pass over dev to the next, which the last step always has; between them the scores
             stand as they were. Passes are most of a short step's cost.
+        phrases: how many phrases are cut out of each labelled text of the target and answered by the teacher. Where
+            there are some, two of them join each update beside each labelled text.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<i>``.
         engine: how students are kept: ``batched`` as a few tensors for all, on a GPU compiled and replayed as CUDA
             graphs; ``threads`` each on its own. ``auto`` is ``batched`` on a GPU.

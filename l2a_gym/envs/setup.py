@@ -23,6 +23,7 @@ from l2a_gym.envs.viewer import RENDER_MODES
 from l2a_gym.envs.world import World, load_world
 from l2a_gym.errors import UserError, check_least
 from l2a_gym.preparation.config import Preparation
+from l2a_gym.preparation.labelled_phrases import answered_phrases
 from l2a_gym.preparation.open_task import OpenTask, opened
 from l2a_gym.preparation.store import TEACHERS
 
@@ -48,6 +49,7 @@ class Arguments(Checked):
     distillation: Mapping[str, Any] | None = None
     steps: int | None = None
     dev_every: int = 1
+    phrases: int = 0
     device: str = "auto"
     engine: Annotated[str, ENGINES] = "auto"
     precision: Annotated[str, PRECISIONS] = "auto"
@@ -108,7 +110,10 @@ class Setup:
         """
         device = resolve_device(self.arguments.device)
         prepared = self._task.prepared(self._preparation, device)
-        return load_world(prepared, self.arguments.teacher, self._features, self._sizes, device)
+        teacher, copies = self.arguments.teacher, self.arguments.phrases
+        task = self._task.task(self.arguments.checkpoint)
+        phrases = answered_phrases(task, prepared, teacher, copies, device) if copies else None
+        return load_world(prepared, teacher, self._features, self._sizes, device, phrases)
 
     def new_students(self, world: World, number: int) -> Students:
         """A number of students at their start: one batch, or each in a thread of its own."""
@@ -125,6 +130,7 @@ def _check_numbers(arguments: Arguments) -> None:
     for name, number in (("steps", arguments.steps), ("dev_every", arguments.dev_every)):
         if number is not None:
             check_least(name, number)
+    check_least("phrases", arguments.phrases, 0)
     if arguments.baseline and arguments.action == "mixture":
         raise UserError(
             "baseline = 'uniform' needs action = 'weights' or 'trust': a mixture's would repeat the same draw"

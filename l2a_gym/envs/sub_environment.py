@@ -15,6 +15,9 @@ from l2a_gym.envs.episode import DIVERGED, Scores, TextEpisode, begun
 from l2a_gym.envs.setup import Setup
 from l2a_gym.envs.world import World
 
+PHRASES = 2
+"""Phrases that join an update, for each labelled text that does."""
+
 
 class SubEnvironment:
     """The episodes of one of the students that learn side by side.
@@ -121,7 +124,11 @@ class SubEnvironment:
         usable, size = self.world.usable, self.setup.candidates
         rows = self.random.choice(usable, size=size, replace=len(usable) < size)
         anchors = self.setup.updates * self.setup.distillation.anchors
-        return rows, self.random.integers(labelled.start, labelled.stop, size=anchors)
+        drawn = self.random.integers(labelled.start, labelled.stop, size=anchors)
+        if phrases := self.world.phrases_of(labelled):
+            cut = self.random.integers(phrases.start, phrases.stop, size=PHRASES * anchors)
+            drawn = np.concatenate([drawn, cut])
+        return rows, drawn
 
     def _sample(self, action: NDArray[np.float32]) -> NDArray[np.int64]:
         """Candidates drawn from the mixture, with repetition."""

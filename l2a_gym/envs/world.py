@@ -26,9 +26,10 @@ class World:
     Attributes:
         prepared: where it all comes from.
         teacher: which one teaches.
-        texts: the candidates, then all that may be anchors, with the teacher's logits.
+        texts: the candidates, then all that may be anchors, with the teacher's logits: labelled texts, then phrases.
         dev: the target's dev split.
         candidates: n; the anchors' rows begin there.
+        phrases: of each labelled text.
         usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
@@ -45,6 +46,7 @@ class World:
     texts: Taught
     dev: Labelled
     candidates: int
+    phrases: int
     usable: NDArray[np.int64]
     static: Tensor
     domain: Tensor
@@ -59,6 +61,11 @@ class World:
         """Rows of the labelled texts of the target that join each update, by their name in :data:`ANCHORS`."""
         return range(self.candidates, self.prepared.rows[ANCHORS[which]].stop)
 
+    def phrases_of(self, labelled: range) -> range:
+        """Rows of the phrases that were cut out of the first labelled texts, the rows ``labelled``."""
+        start = self.anchors("all").stop
+        return range(start, start + self.phrases * len(labelled))
+
 
 def load_world(
     prepared: Prepared,
@@ -66,10 +73,11 @@ def load_world(
     features: Sequence[str],
     sizes: Mapping[str, int],
     device: torch.device,
+    phrases: Taught | None = None,
 ) -> World:
     """Put a prepared task on a device; the test split stays on disk.
 
-    ``sizes`` has the number of values of each one-hot feature, by its name.
+    ``sizes`` has the number of values of each one-hot feature, by its name; ``phrases`` are those of labelled texts.
     """
     domains, operators = sizes["domain"], sizes["operator"]
     rows = slice(0, prepared.rows[ANCHORS["all"]].stop)
@@ -77,12 +85,15 @@ def load_world(
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
     usable = np.flatnonzero(prepared.array("signals/usable"))
     group = domain * operators + operator
+    labelled = rows.stop - pool.stop
+    texts = prepared.taught(rows, teacher)
     return World(
         prepared=prepared,
         teacher=teacher,
-        texts=prepared.taught(rows, teacher).to(device),
+        texts=(texts if phrases is None else Taught.cat([texts, phrases])).to(device),
         dev=prepared.labelled(prepared.rows["dev"]).to(device),
         candidates=pool.stop,
+        phrases=0 if phrases is None else len(phrases.label) // labelled,
         usable=usable,
         static=_fixed_columns(PoolContext(prepared, teacher, sizes), features).to(device),
         domain=torch.from_numpy(domain).to(device),

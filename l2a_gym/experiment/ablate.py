@@ -140,7 +140,14 @@ def students_of(variant: Variant, run: Run, adapter: DistillAdapter, seeds: Sequ
     for seed in seeds:
         start = time.perf_counter()
         _, scores = final_student(
-            last, own, chosen, seed=seed, teacher=variant.teacher, distillation=variant.distillation, anchors="all"
+            last,
+            own,
+            chosen,
+            seed=seed,
+            teacher=variant.teacher,
+            distillation=variant.distillation,
+            phrases=variant.phrases,
+            anchors="all",
         )
         yield VariantStudent(
             variant=variant.name,

@@ -31,6 +31,10 @@ from l2a_gym.tasks.task import Task
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
+PHRASES = 12
+"""Phrases of each labelled text that teach the exported student."""
+PHRASES_SHARE = 0.6
+"""The share of an update's loss that labelled texts and phrases have together: a third of it is the labelled texts'."""
 DEV_EVERY = 20
 """Steps from one pass over dev to the next in the exported student's schedule, which no reward comes from."""
 
@@ -43,6 +47,7 @@ def final_student(
     seed: int | None = None,
     teacher: str | None = None,
     distillation: Mapping[str, float] = {},
+    phrases: int | None = None,
     anchors: str = "shots",
 ) -> tuple[DistillAugEnv, dict[str, Any]]:
     """Train a student of the kind ``run.export_student`` in a long episode under the selector.
@@ -54,6 +59,7 @@ def final_student(
         seed: of the episode; None: that of the run's exported student.
         teacher: whose logits teach; None: the :func:`~l2a_gym.experiment.teachers.chosen_teacher`.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
+        phrases: of each labelled text; None: as :func:`phrases_of` says.
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
@@ -64,9 +70,11 @@ def final_student(
         UserError: the student's loss became infinite.
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
-    final = {**FINAL, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
+    phrases = phrases_of(adapter.task) if phrases is None else phrases
+    share = {"anchor_share": PHRASES_SHARE} if phrases else {}
+    final = {**FINAL, **share, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     steps = run.export_steps or steps_for(len(adapter.task.labels))
-    long = {"steps": steps, "dev_every": DEV_EVERY, "distillation": final}
+    long = {"steps": steps, "dev_every": DEV_EVERY, "phrases": phrases, "distillation": final}
     view = adapter.env(**{**selector.env_options, "student": kind, "teacher": teacher, **long})
     env = distill(view)
     first = episode_seeds(EXPORT, 1, run.seed)[0] if seed is None else seed
@@ -93,6 +101,11 @@ def head_of(task: Task) -> str:
     For single texts of two classes, a drawn one is as good with hundreds of labels, and better with a hundred.
     """
     return "drawn" if len(task.labels) == 2 and task.test.pair is None else "fitted"
+
+
+def phrases_of(task: Task) -> int:
+    """Phrases of each labelled text: none for pairs, of which a phrase tells little."""
+    return PHRASES if task.test.pair is None else 0
 
 
 def steps_for(classes: int) -> int:

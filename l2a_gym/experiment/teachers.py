@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from l2a_gym.distill.best import Best
-from l2a_gym.distill.checkpoint import load_teacher, load_tokenizer
-from l2a_gym.distill.encode import encode
-from l2a_gym.distill.teacher import predict, sentence_vectors
 from l2a_gym.envs.episode import Scores
 from l2a_gym.envs.reward import score
 from l2a_gym.experiment.figures import Figures, kept, texts_per_second
-from l2a_gym.preparation.regressions import read_head
-from l2a_gym.preparation.store import AVERAGED, FROZEN, MEAN, TEACHERS, TUNED, Prepared, read_teacher
-from l2a_gym.tasks.task import Task, Texts
+from l2a_gym.preparation.ask import OpenTeacher
+from l2a_gym.preparation.store import AVERAGED, MEAN, TEACHERS, Prepared
+from l2a_gym.tasks.task import Task
 
 
 def score_teacher(prepared: Prepared, teacher: str, split: str) -> Scores:
@@ -78,17 +73,5 @@ def _cost(name: str, task: Task, prepared: Prepared, device: torch.device) -> tu
     if name == MEAN:
         sizes, speeds = zip(*(_cost(each, task, prepared, device) for each in AVERAGED), strict=True)
         return sum(sizes), 1 / sum(1 / speed for speed in speeds)
-    checkpoint = prepared.manifest()["config"]["checkpoint"]
-    tokenizer = load_tokenizer(checkpoint)
-    tuned = name in TUNED
-    model = read_teacher(prepared.folder / name) if tuned else load_teacher(checkpoint, 2, 0)
-    torch.nn.Module.to(model, device)
-
-    def ask(texts: Texts) -> Tensor:
-        return (predict if tuned else sentence_vectors)(model, encode(tokenizer, texts, task.max_length).to(device))
-
-    speed = texts_per_second(ask, task.test)
-    if tuned:
-        return model.num_parameters(), speed
-    head, encoder = read_head(prepared.folder / FROZEN[name]), cast(PreTrainedModel, model.base_model)
-    return encoder.num_parameters() + head.weight.numel() + head.bias.numel(), speed
+    opened = OpenTeacher(prepared, name, task.max_length, device)
+    return opened.parameters, texts_per_second(opened, task.test)

@@ -19,12 +19,14 @@ class Variant:
         run: settings of the run that differ.
         teacher: whose logits teach the final student; None: the chosen one.
         distillation: values of the final student's distillation that differ.
+        phrases: of each labelled text; None: as many as the task's exported student has.
     """
 
     name: str
     run: Mapping[str, Any] = field(default_factory=dict)
     teacher: str | None = None
     distillation: Mapping[str, float] = field(default_factory=dict)
+    phrases: int | None = None
 
 
 SOURCES = {"pool": "sources"}
@@ -35,7 +37,8 @@ VARIANTS = (
     Variant("without selector", UNIFORM),
     Variant("without both", {**SOURCES, **UNIFORM}),
     Variant("without general distillation", {"general_updates": 0}),
-    Variant("hard labels only", distillation={"alpha": 0.0}),
+    Variant("without phrases", phrases=0),
+    Variant("hard labels only", distillation={"alpha": 0.0}, phrases=0),  # a phrase has no label but the teacher's
     Variant("soft labels only", distillation={"alpha": 1.0}),
     Variant("few-shot teacher", teacher="few-shot"),
     Variant("all-data teacher", teacher="all-data"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from math import log
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,7 @@ class Prepared:
     def logits(self, teacher: str, rows: slice) -> torch.Tensor:
         """A teacher's logits on some rows, (n, C) float32."""
         if teacher == MEAN:
-            parts = torch.stack([self.logits(name, rows).log_softmax(1) for name in AVERAGED])
-            return parts.logsumexp(0) - log(len(AVERAGED))
+            return mean_of([self.logits(name, rows) for name in AVERAGED])
         return torch.from_numpy(np.array(self.array(f"answers/{teacher}")[rows]))
 
     def labelled(self, rows: slice) -> Labelled:
@@ -118,6 +118,11 @@ class Prepared:
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer of the trimmed vocabulary."""
         return PreTrainedTokenizerFast.from_pretrained(self.folder / "tokens")
+
+
+def mean_of(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The logarithms (n, C) of the mean of several classifiers' probabilities."""
+    return torch.stack([each.log_softmax(1) for each in logits]).logsumexp(0) - log(len(logits))
 
 
 def read_candidates(folder: Path) -> Texts:

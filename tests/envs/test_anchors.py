@@ -95,3 +95,48 @@ def test_an_unknown_choice_is_named(small: dict[str, Any]) -> None:
     env = DistillAugEnv(**small, **MANY)
     with pytest.raises(UserError, match=r"^unknown anchors 'shot': did you mean 'shots'\? valid are shots, all$"):
         env.reset(options={"anchors": "shot"})
+
+
+PHRASES: dict[str, Any] = {"phrases": 3, "distillation": {"anchors": 60}}
+
+
+@pytest.mark.parametrize("kind", ["small", "budgeted"])
+def test_two_phrases_of_the_labelled_texts_join_beside_each_of_them(request: pytest.FixtureRequest, kind: str) -> None:
+    arguments = request.getfixturevalue(kind)
+    env = DistillAugEnv(**arguments, **PHRASES)
+    prepared = env.world.prepared
+    shots, every = (expected(prepared, name) for name in ("shots", "all"))
+    end = max(every) + 1
+    assert len(env.world.texts.label) == end + 3 * len(every)
+    for anchors, labelled in (("shots", shots), ("all", every), ("shots", shots)):
+        rows = drawn(env, anchors)
+        assert {row for row in rows if row < end} == labelled
+        assert {row for row in rows if row >= end} <= set(range(end, end + 3 * len(labelled)))
+        episode = env.save_state().episode
+        assert len(episode.anchors) == 3 * 60 * env.updates
+        assert (episode.anchors >= end).sum() == 2 * 60 * env.updates
+
+
+def test_phrases_teach_something_else_and_none_is_the_default(small: dict[str, Any]) -> None:
+    rewards = []
+    for phrases in ({}, {"phrases": 0}, {"phrases": 3}):
+        env = DistillAugEnv(**small, **phrases)
+        env.reset(seed=0)
+        rewards.append(env.step(np.ones(env.candidates, dtype=np.float32))[1])
+    assert rewards[0] == rewards[1] != rewards[2]
+
+
+@pytest.mark.parametrize("engine", ["threads", "batched"])
+def test_students_side_by_side_learn_from_phrases_too(small: dict[str, Any], engine: str) -> None:
+    one = DistillAugEnv(**small, phrases=3)
+    one.reset(seed=5)
+    reward = one.step(np.ones(one.candidates, dtype=np.float32))[1]
+    envs = DistillAugVectorEnv(num_envs=2, **small, phrases=3, engine=engine)
+    envs.reset(seed=[5, 6])
+    rewards = envs.step(np.ones((2, envs.candidates), dtype=np.float32))[1]
+    assert rewards[0] == pytest.approx(reward, abs=1e-4)
+
+
+def test_fewer_than_no_phrases_are_refused(small: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="phrases = -1"):
+        DistillAugEnv(**small, phrases=-1)

@@ -77,6 +77,7 @@ def test_each_variant_changes_what_its_name_says(plan: Ablation) -> None:
         "hard labels only": {"alpha": 0},
         "soft labels only": {"alpha": 1},
     }
+    assert [name for name in NAMES if variant(name).phrases == 0] == ["without phrases", "hard labels only"]
     assert {name: variant(name).teacher for name in NAMES if variant(name).teacher} == {
         "few-shot teacher": "few-shot",
         "all-data teacher": "all-data",
@@ -97,6 +98,7 @@ def test_variants_share_a_selector_where_nothing_that_it_sees_differs(plan: Abla
     assert {name for name in folders.values() if name != "full"} == OWN
     assert {name for name, folder in folders.items() if folder == "full"} == {
         "full",
+        "without phrases",
         "hard labels only",
         "soft labels only",
         "few-shot teacher",
@@ -188,8 +190,8 @@ def test_hard_labels_need_no_teacher_and_soft_ones_do(
 ) -> None:
     outputs = []
     for teacher in ("few-shot", "all-data"):
-        distillation, selector = variant(name).distillation, adapter.selector("uniform")
-        env, _ = final_student(plan.full, adapter, selector, seed=5, teacher=teacher, distillation=distillation)
+        given: dict[str, Any] = {"distillation": variant(name).distillation, "phrases": variant(name).phrases}
+        env, _ = final_student(plan.full, adapter, adapter.selector("uniform"), seed=5, teacher=teacher, **given)
         tokens = env.world.prepared.tokens(env.world.prepared.rows["dev"])
         outputs.append(env.predict(tokens).numpy())
     assert np.array_equal(*outputs) is not matters

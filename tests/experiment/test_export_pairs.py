@@ -147,9 +147,11 @@ def test_the_cards_onnx_lines_read_pairs(
     test, folder = make_task(run.task).test, run.folder / "student"
     assert test.pair is not None
     asked = [*zip(test.text, test.pair, strict=True), ("film " * 300, "z!" * 300)]
-    expected = [classify({"text": a, "text_pair": b})["label"] for a, b in asked]
+    expected = [classify({"text": a, "text_pair": b}) for a, b in asked]
     said = card_says(folder, asked)
-    assert np.mean([a == b for a, b in zip(said, expected, strict=True)]) >= 0.98
+    clear = [(one, other["label"]) for one, other in zip(said, expected, strict=True) if other["score"] > 0.51]
+    assert len(clear) > 0.9 * len(asked)
+    assert all(one == other for one, other in clear)
     same = {name: each["same_labels"] for name, each in scores["formats"].items()}
     assert same["onnx/model.onnx"] >= 0.995
-    assert same["onnx/model_int8.onnx"] >= 0.98
+    assert same["onnx/model_int8.onnx"] >= 0.95  # of 42 pairs, one or two may stand at a tie

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, pipeline
 
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.final import FINAL, best_student, final_student, head_of, steps_for
+from l2a_gym.experiment.final import FINAL, PHRASES, best_student, final_student, head_of, phrases_of, steps_for
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
 from l2a_gym.experiment.settings import Run
@@ -43,12 +43,13 @@ def test_more_classes_are_taught_for_longer(classes: int, steps: int) -> None:
 @pytest.mark.parametrize(
     ("classes", "pair", "head"), [(2, None, "drawn"), (3, None, "fitted"), (2, ("b",) * 3, "fitted")]
 )
-def test_pairs_and_many_classes_begin_at_a_regression(
+def test_pairs_and_many_classes_begin_at_a_regression_and_pairs_have_no_phrases(
     run: Run, classes: int, pair: tuple[str, ...] | None, head: str
 ) -> None:
     task = make_task(run.task)
     texts = Texts(("a",) * 3, np.arange(3) % classes, pair)
-    assert head_of(replace(task, labels=tuple("xyz"[:classes]), test=texts)) == head
+    changed = replace(task, labels=tuple("xyz"[:classes]), test=texts)
+    assert (head_of(changed), phrases_of(changed)) == (head, 0 if pair else PHRASES)
 
 
 def test_the_student_folder_predicts_as_the_final_student(
@@ -64,7 +65,8 @@ def test_the_student_folder_predicts_as_the_final_student(
     assert scores["teacher"] == chosen_teacher(prepared)
     assert scores["updates"] == 2 * run.export_steps
     taught = prepared.logits(scores["teacher"], slice(0, prepared.rows["select"].stop))
-    torch.testing.assert_close(env.batch.students.distillers[0].texts.teacher, taught)
+    torch.testing.assert_close(env.batch.students.distillers[0].texts.teacher[: len(taught)], taught)
+    assert env.world.phrases == PHRASES
     logits = env.predict(prepared.tokens(prepared.rows["test"])).float()
     expected = (logits / held_out["temperature"]).softmax(1)
     classify = pipeline("text-classification", str(run.folder / "student"), top_k=None, device="cpu")
