@@ -31,8 +31,8 @@ from l2a_gym.tasks.task import Task
 
 FINAL = {"learning_rate": 7e-4, "alpha": 0.9, "temperature": 1.0}
 """How the exported student learns: a long schedule wants a lower rate, and the teacher's own probabilities."""
-PHRASES = 12
-"""Phrases of each labelled text that teach the exported student."""
+PHRASES, MOST_PHRASES = 12, 2**14
+"""Phrases of each labelled text that teach the exported student, and of all, where each has more than one."""
 PHRASES_SHARE = 0.6
 """The share of an update's loss that labelled texts and phrases have together: a third of it is the labelled texts'."""
 DEV_EVERY = 20
@@ -104,8 +104,8 @@ def head_of(task: Task) -> str:
 
 
 def phrases_of(task: Task) -> int:
-    """Phrases of each labelled text: none for pairs, of which a phrase tells little."""
-    return PHRASES if task.test.pair is None else 0
+    """Phrases of each labelled text: none for pairs, of which a phrase tells little; fewer where texts are many."""
+    return max(1, min(PHRASES, MOST_PHRASES // task.labels_used)) if task.test.pair is None else 0
 
 
 def steps_for(classes: int) -> int:

@@ -22,7 +22,7 @@ from l2a_gym.experiment.settings import Run
 from l2a_gym.experiment.teachers import chosen_teacher
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
-from l2a_gym.tasks.task import Texts
+from l2a_gym.tasks.task import NO_TEXTS, Texts
 
 
 @pytest.fixture
@@ -50,6 +50,12 @@ def test_pairs_and_many_classes_begin_at_a_regression_and_pairs_have_no_phrases(
     texts = Texts(("a",) * 3, np.arange(3) % classes, pair)
     changed = replace(task, labels=tuple("xyz"[:classes]), test=texts)
     assert (head_of(changed), phrases_of(changed)) == (head, 0 if pair else PHRASES)
+
+
+@pytest.mark.parametrize(("labelled", "phrases"), [(832, 12), (1365, 12), (1366, 11), (8193, 1), (50_000, 1)])
+def test_many_texts_have_fewer_phrases_each(run: Run, labelled: int, phrases: int) -> None:
+    texts, none = Texts(tuple(map(str, range(labelled))), np.zeros(labelled, dtype=np.int64)), NO_TEXTS
+    assert phrases_of(replace(make_task(run.task), train=texts, dev=none, select=none)) == phrases
 
 
 def test_the_student_folder_predicts_as_the_final_student(
