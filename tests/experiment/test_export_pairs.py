@@ -20,6 +20,7 @@ from l2a_gym.envs.distill_aug import DistillAugEnv
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import export_student, final_student
 from l2a_gym.experiment.settings import Run
+from l2a_gym.preparation.ask import ask
 from l2a_gym.preparation.store import Prepared
 from l2a_gym.tasks.registry import make_task
 
@@ -134,6 +135,23 @@ def test_a_pruned_student_is_two_towers_as_well(run: Run) -> None:
     assert all(
         not torch.equal(start[name], value) for name, value in env.student.state_dict().items() if "query" in name
     )
+
+
+def test_teachers_that_are_asked_anew_answer_pairs_as_they_did(adapter: DistillAdapter, prepared: Prepared) -> None:
+    for name in ("few-shot", "mean"):
+        answer = ask(prepared, name, adapter.task.test, adapter.task.max_length, torch.device("cpu"))
+        torch.testing.assert_close(answer, prepared.logits(name, prepared.rows["test"]), atol=2e-3, rtol=1e-3)
+
+
+def test_phrases_of_pairs_have_two_sides(run: Run) -> None:
+    env = DistillAugEnv(run.task, **run.environment, phrases=2)
+    env.reset(seed=0)
+    cut = env.world.phrases_of(env.world.anchors("all"))
+    tokens = env.world.texts.tokens.take(torch.tensor(cut))
+    assert len(cut) == 2 * len(env.world.anchors("all"))
+    assert (tokens.first < tokens.length).all()
+    assert (tokens.first > 2).all()  # [CLS], a piece at least, [SEP]
+    assert np.isfinite(env.step(np.ones(env.candidates, dtype=np.float32))[1])
 
 
 def test_endless_pairs(classify: TextClassificationPipeline) -> None:
