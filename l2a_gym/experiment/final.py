@@ -83,7 +83,7 @@ def final_student(
     info = last.info
     if info["diverged"]:
         raise UserError(f"the student's loss is not finite after {info['updates']} updates: no student to export")
-    dev = adapter.prepared.labelled(adapter.prepared.rows["dev"]).to(env.world.static.device)
+    dev = env.world.dev
     return env, {
         "teacher": teacher,
         "parameters": env.student.num_parameters(),

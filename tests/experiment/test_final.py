@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from l2a_agents.selector import Action, Fixed, Log, MakeEnv, Observation, Spaces
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, pipeline
 
+from l2a_gym.distill.calibration import temperature
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
 from l2a_gym.experiment.final import FINAL, PHRASES, best_student, final_student, head_of, phrases_of, steps_for
@@ -50,6 +52,20 @@ def test_pairs_and_many_classes_begin_at_a_regression_and_pairs_have_no_phrases(
     texts = Texts(("a",) * 3, np.arange(3) % classes, pair)
     changed = replace(task, labels=tuple("xyz"[:classes]), test=texts)
     assert (head_of(changed), phrases_of(changed)) == (head, 0 if pair else PHRASES)
+
+
+def test_a_student_of_another_kind_is_calibrated_on_its_own_pieces(tiny: dict[str, Any], tmp_path: Path) -> None:
+    """Kinds may have vocabularies of their own; on so small a task, the adapter's is made to differ."""
+    run = Run(algo="uniform", **tiny, export_student="pruned", export_steps=2)
+    adapter = DistillAdapter(run.task, run.environment)
+    other = Prepared(shutil.copytree(adapter.prepared.folder, tmp_path / "other"))
+    ids = np.array(other.array("tokens/ids"))
+    (other.folder / "tokens" / "ids.npy").unlink()
+    np.save(other.folder / "tokens" / "ids.npy", np.where(ids > 4, 9999, ids).astype(ids.dtype))
+    adapter.prepared = other  # a cached property
+    env, scores = final_student(run, adapter, adapter.selector("uniform"))
+    dev = env.world.dev
+    assert scores["temperature"] == temperature(env.predict(dev.tokens).float(), dev.label)
 
 
 @pytest.mark.parametrize(("labelled", "phrases"), [(832, 12), (1365, 12), (1366, 11), (8193, 1), (50_000, 1)])
