@@ -27,7 +27,7 @@ class Distillation:
         learning_rate: of AdamW, at its highest.
         alpha: the soft targets' share of the loss, in [0, 1].
         temperature: T of the soft targets.
-        anchors: target shots in each update, drawn with replacement.
+        anchors: labelled texts of the target in each update, drawn with replacement.
         anchor_share: their share of the update's loss, in [0, 1]; all of it where no candidate is chosen.
         weight_decay: of AdamW.
         clip: largest norm of a gradient.

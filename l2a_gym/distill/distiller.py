@@ -82,7 +82,7 @@ class Distiller:
         Args:
             rows: (N,) candidates.
             weights: (N,) float32, >= 0; zero drops a candidate. Normalised over the candidates of an update.
-            anchors: (updates * config.anchors,) rows of target shots.
+            anchors: (A,) rows of labelled texts of the target, and of their phrases; ``updates`` divides A.
             updates: K, divides N.
             rate: factor of the learning rate.
             alphas: (N,) float32 in [0, 1], the soft targets' share of each candidate's loss; None: config.alpha.
@@ -138,7 +138,7 @@ class Distiller:
 
         Args:
             rows: (N,) candidates.
-            anchors: (updates * config.anchors,) of that step.
+            anchors: (A,) of that step.
             updates: K of that step.
         """
         order = self._by_length(rows)

@@ -58,7 +58,7 @@ class Students(Protocol):
         Args:
             rows: (E, N) candidates of each student.
             weights: (E, N) of these, on the device.
-            anchors: (E, updates * config.anchors).
+            anchors: (E, A) of each student.
             updates: K, divides N.
             rates: (E,) factors of the learning rate.
             alphas: (E, N) of the candidates, on the device, or None.

@@ -29,7 +29,6 @@ class World:
         texts: the candidates, then all that may be anchors, with the teacher's logits: labelled texts, then phrases.
         dev: the target's dev split.
         candidates: n; the anchors' rows begin there.
-        phrases: of each labelled text.
         usable: rows of the candidates that the pool's label policy lets be shown.
         static: (n, F) float32 columns; those that the student changes are zero.
         domain: (n,) index of each candidate's domain.
@@ -46,7 +45,6 @@ class World:
     texts: Taught
     dev: Labelled
     candidates: int
-    phrases: int
     usable: NDArray[np.int64]
     static: Tensor
     domain: Tensor
@@ -60,6 +58,12 @@ class World:
     def anchors(self, which: str) -> range:
         """Rows of the labelled texts of the target that join each update, by their name in :data:`ANCHORS`."""
         return range(self.candidates, self.prepared.rows[ANCHORS[which]].stop)
+
+    @property
+    def phrases(self) -> int:
+        """How many phrases each labelled text has; their rows follow those of the labelled texts."""
+        labelled = self.anchors("all")
+        return (len(self.texts.label) - labelled.stop) // len(labelled)
 
     def phrases_of(self, labelled: range) -> range:
         """Rows of the phrases that were cut out of the first labelled texts, the rows ``labelled``."""
@@ -85,7 +89,6 @@ def load_world(
     domain, operator = (np.array(prepared.array(f"signals/{name}")) for name in ("domain", "operator"))
     usable = np.flatnonzero(prepared.array("signals/usable"))
     group = domain * operators + operator
-    labelled = rows.stop - pool.stop
     texts = prepared.taught(rows, teacher)
     return World(
         prepared=prepared,
@@ -93,7 +96,6 @@ def load_world(
         texts=(texts if phrases is None else Taught.cat([texts, phrases])).to(device),
         dev=prepared.labelled(prepared.rows["dev"]).to(device),
         candidates=pool.stop,
-        phrases=0 if phrases is None else len(phrases.label) // labelled,
         usable=usable,
         static=_fixed_columns(PoolContext(prepared, teacher, sizes), features).to(device),
         domain=torch.from_numpy(domain).to(device),

@@ -59,7 +59,7 @@ def final_student(
         seed: of the episode; None: that of the run's exported student.
         teacher: whose logits teach; None: the :func:`~l2a_gym.experiment.teachers.chosen_teacher`.
         distillation: values of :class:`~l2a_gym.distill.config.Distillation`, laid over :data:`FINAL`.
-        phrases: of each labelled text; None: as :func:`phrases_of` says.
+        phrases: of each labelled text; None: as :func:`phrases_for` says.
         anchors: which labelled texts join each update, as the environment's ``reset`` takes it.
 
     Returns:
@@ -70,7 +70,7 @@ def final_student(
         UserError: the student's loss became infinite.
     """
     teacher, kind = teacher or chosen_teacher(adapter.prepared), str(run.export_student)
-    phrases = phrases_of(adapter.task) if phrases is None else phrases
+    phrases = phrases_for(adapter.task) if phrases is None else phrases
     share = {"anchor_share": PHRASES_SHARE} if phrases else {}
     final = {**FINAL, **share, "learning_rate": scaled_rate(kind, FINAL["learning_rate"]), **distillation}
     steps = run.export_steps or steps_for(len(adapter.task.labels))
@@ -103,7 +103,7 @@ def head_of(task: Task) -> str:
     return "drawn" if len(task.labels) == 2 and task.test.pair is None else "fitted"
 
 
-def phrases_of(task: Task) -> int:
+def phrases_for(task: Task) -> int:
     """Phrases of each labelled text: none for pairs, of which a phrase tells little; fewer where texts are many."""
     return max(1, min(PHRASES, MOST_PHRASES // task.labels_used)) if task.test.pair is None else 0
 

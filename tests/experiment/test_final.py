@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, pipeline
 from l2a_gym.distill.calibration import temperature
 from l2a_gym.errors import UserError
 from l2a_gym.experiment.adapter import DistillAdapter
-from l2a_gym.experiment.final import FINAL, PHRASES, best_student, final_student, head_of, phrases_of, steps_for
+from l2a_gym.experiment.final import FINAL, PHRASES, best_student, final_student, head_of, phrases_for, steps_for
 from l2a_gym.experiment.progress import train_selector
 from l2a_gym.experiment.run import load_selector
 from l2a_gym.experiment.settings import Run
@@ -51,7 +51,7 @@ def test_pairs_and_many_classes_begin_at_a_regression_and_pairs_have_no_phrases(
     task = make_task(run.task)
     texts = Texts(("a",) * 3, np.arange(3) % classes, pair)
     changed = replace(task, labels=tuple("xyz"[:classes]), test=texts)
-    assert (head_of(changed), phrases_of(changed)) == (head, 0 if pair else PHRASES)
+    assert (head_of(changed), phrases_for(changed)) == (head, 0 if pair else PHRASES)
 
 
 def test_a_student_of_another_kind_is_calibrated_on_its_own_pieces(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_student_of_another_kind_is_calibrated_on_its_own_pieces(tiny: dict[st
 @pytest.mark.parametrize(("labelled", "phrases"), [(832, 12), (1365, 12), (1366, 11), (8193, 1), (50_000, 1)])
 def test_many_texts_have_fewer_phrases_each(run: Run, labelled: int, phrases: int) -> None:
     texts, none = Texts(tuple(map(str, range(labelled))), np.zeros(labelled, dtype=np.int64)), NO_TEXTS
-    assert phrases_of(replace(make_task(run.task), train=texts, dev=none, select=none)) == phrases
+    assert phrases_for(replace(make_task(run.task), train=texts, dev=none, select=none)) == phrases
 
 
 def test_the_student_folder_predicts_as_the_final_student(
